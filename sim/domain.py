@@ -1,0 +1,201 @@
+"""The nouns: what functions, kernel graphs, devices and arrivals are. Frozen data without behaviour.
+
+Units are in the names: ``_s`` seconds, ``_bytes`` exact integer bytes, ``_per_s`` rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Role(str, Enum):
+    """What a buffer is to its graph (KaaS request model)."""
+
+    CONSTANT = "constant"  # the same for every invocation: weights; may stay in device memory
+    INPUT = "input"  # read from the host for an invocation
+    OUTPUT = "output"  # written back to the host after an invocation
+    TEMPORARY = "temporary"  # lives only on the device and only during an invocation
+
+
+class Direction(str, Enum):
+    """How a kernel uses a buffer."""
+
+    IN = "in"
+    OUT = "out"
+    INOUT = "inout"
+
+
+class WorkerKind(str, Enum):
+    """What serves invocations on a device."""
+
+    KAAS = "kaas"  # an executor that runs kernel graphs of every function
+    EXCLUSIVE = "exclusive"  # a process of one function with a CUDA context of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A named piece of memory of a graph.
+
+    ``dtype`` and ``scale`` say how replay fills constants and inputs: normal numbers of standard deviation
+    ``scale`` for floating and complex types, uniform integers in [0, scale) for integer types.
+    """
+
+    name: str
+    size_bytes: int
+    role: Role
+    dtype: str = "float32"
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BufferArg:
+    """A buffer argument of a kernel launch."""
+
+    buffer: str
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One launch. Arguments are the literals, by value, and then the buffers, as device pointers.
+
+    ``literals`` are (type, value) with the types i (int32), f (float32), d (float64) and Q (uint64).
+    ``flops`` and ``moved_bytes`` are the work of one launch, for cost models without a measurement.
+    """
+
+    source: str  # stem of the .cu file that defines it
+    name: str  # extern "C" name of the function
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    args: tuple[BufferArg, ...]
+    literals: tuple[tuple[str, float], ...] = ()
+    shared_bytes: int = 0  # dynamic shared memory
+    flops: int = 0
+    moved_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class KernelGraph:
+    """Kernels in launch order, the whole list repeated ``n_iter`` times, over named buffers in order of first use.
+
+    Strictly sequential, on one GPU, without host code inside: the unit of submission in KaaS.
+    """
+
+    name: str
+    kernels: tuple[Kernel, ...]
+    buffers: tuple[Buffer, ...]
+    n_iter: int = 1
+
+    def bytes_of(self, role: Role) -> int:
+        """Total bytes of the buffers that have this role."""
+        return sum(b.size_bytes for b in self.buffers if b.role is role)
+
+    @cached_property
+    def n_launches(self) -> int:
+        """Kernel launches of one invocation."""
+        return len(self.kernels) * self.n_iter
+
+    @cached_property
+    def n_modules(self) -> int:
+        """Distinct kernel sources, each loaded once by a worker."""
+        return len({k.source for k in self.kernels})
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A deployable unit of one tenant, bound to a graph.
+
+    ``fresh_inputs``: every invocation brings its own input (BERT's questions); else inputs repeat and are cached
+    like constants (the images of the KaaS benchmarks).
+    ``run_s``: duration of the kernels when it is known from the trace rather than from a cost model.
+    """
+
+    id: int
+    key: str
+    graph: KernelGraph
+    fresh_inputs: bool = True
+    run_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """One model of GPU."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSpec:
+    """Equal GPUs in nodes. ``gpus_per_link`` neighbours of a node share one host link in each direction."""
+
+    device: DeviceSpec
+    n_gpus: int
+    gpus_per_node: int = 8
+    gpus_per_link: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFunction:
+    """What a trace tells of a function.
+
+    ``mean_s``: mean duration without cold start, > 0. ``memory_bytes``: None where the trace has none.
+    """
+
+    key: str
+    app: str
+    trigger: str
+    mean_s: float
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalChunk:
+    """Consecutive arrivals, as equally long columns; ``at_s`` ascends, also from chunk to chunk.
+
+    at_s: float64, seconds from the start of the window. function: int32, index into ``Trace.functions``.
+    duration_s: float64 > 0, the trace's own duration of each invocation.
+    """
+
+    at_s: npt.NDArray[np.float64]
+    function: npt.NDArray[np.int32]
+    duration_s: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSource:
+    """Where a trace comes from and what was done to it: goes into the manifest of every run.
+
+    ``anomalies`` counts the odd but published rows that a documented rule handled, by name of the rule.
+    """
+
+    format: str
+    files: tuple[str, ...]
+    window_s: tuple[float, float]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    anomalies: Mapping[str, int] = field(default_factory=dict)
+
+
+class Trace(Protocol):
+    """Immutable arrivals with their source.
+
+    ``chunks()`` may be called any number of times and always gives the same arrivals; it generates them lazily.
+    ``n_arrivals`` is exact where it is known before generation, else an estimate (for progress bars).
+    """
+
+    @property
+    def source(self) -> TraceSource: ...
+    @property
+    def functions(self) -> Sequence[TraceFunction]: ...
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def n_arrivals(self) -> int: ...
+    def chunks(self) -> Iterator[ArrivalChunk]: ...

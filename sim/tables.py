@@ -1,0 +1,112 @@
+"""The tables of a run directory, column by column: the one contract between every world and every analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, Arrow type, unit and meaning."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: file ``<name>.parquet`` in the run directory."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema that the file has."""
+        return pa.schema([(c.name, c.type) for c in self.columns])
+
+
+_TEXT = pa.dictionary(pa.int8(), pa.string())
+_F8, _I8, _I4, _BOOL = pa.float64(), pa.int64(), pa.int32(), pa.bool_()
+
+STATUSES = ("completed", "rejected", "failed", "unfinished")
+
+INVOCATIONS = Table(
+    "invocations",
+    "one row an invocation, in the order in which they ended",
+    (
+        Column("invocation", _I8, "", "number in order of scheduled arrival, from 0"),
+        Column("function", _I4, "", "row of the functions table"),
+        Column("status", _TEXT, "", "completed, rejected, failed or unfinished"),
+        Column("arrival_at_s", _F8, "s", "scheduled arrival, from the start of the run"),
+        Column("queued_at_s", _F8, "s", "entered the pool: arrival plus host stages, or when replay issued it"),
+        Column("started_at_s", _F8, "s", "its device began on it (copies included); NaN if never"),
+        Column("completed_at_s", _F8, "s", "end of the invocation, whatever its status; NaN if unfinished"),
+        Column("device", _I4, "", "device that ran it, or -1"),
+        Column("worker", _I4, "", "row of the workers table, or -1"),
+        Column("cold", _BOOL, "", "it waited for the start of its worker"),
+        Column("load_s", _F8, "s", "time in copies to the device before the first kernel"),
+        Column("run_s", _F8, "s", "time in kernels"),
+        Column("expected_s", _F8, "s", "duration expected on the device when it was ordered"),
+        Column("h2d_bytes", _I8, "B", "copied host to device for it"),
+        Column("constant_bytes", _I8, "B", "the part of h2d_bytes that are constants which were not resident"),
+        Column("d2h_bytes", _I8, "B", "copied device to host for it"),
+        Column("n_evicted", _I4, "", "buffers evicted to make room for it"),
+        Column("reason", _TEXT, "", "why it was rejected or failed; empty otherwise"),
+    ),
+)
+
+DEVICES = Table(
+    "devices",
+    "one row a device and interval of the manifest's interval_s; a row is left out when nothing happened",
+    (
+        Column("device", _I4, "", "number of the device, from 0"),
+        Column("node", _I4, "", "number of its node"),
+        Column("start_at_s", _F8, "s", "start of the interval"),
+        Column("busy_s", _F8, "s", "time in kernels"),
+        Column("load_s", _F8, "s", "time in copies to the device before kernels"),
+        Column("n_started", _I8, "", "invocations that started"),
+        Column("n_cold", _I8, "", "invocations that started and were cold"),
+        Column("n_missed", _I8, "", "invocations that started and had to load constants"),
+        Column("n_evicted", _I8, "", "buffers evicted"),
+        Column("h2d_bytes", _I8, "B", "copied host to device, booked when the invocation started"),
+        Column("d2h_bytes", _I8, "B", "copied device to host, booked when the invocation started"),
+    ),
+)
+
+STAGES = ("kill_release", "process", "runtime", "context", "modules", "constants", "first_run")
+
+WORKERS = Table(
+    "workers",
+    "one row a worker that was started, in the order of starting",
+    (
+        Column("worker", _I4, "", "number of the worker, from 0"),
+        Column("device", _I4, "", "its device"),
+        Column("kind", _TEXT, "", "kaas or exclusive"),
+        Column("function", _I4, "", "the function it belongs to, or -1"),
+        Column("requested_at_s", _F8, "s", "when it was ordered"),
+        Column("ready_at_s", _F8, "s", "when it could run its first invocation; NaN if never"),
+        Column("stopped_at_s", _F8, "s", "when it was gone; NaN if it was still there at the end"),
+        *(Column(f"{stage}_s", _F8, "s", f"cold start stage {stage}") for stage in STAGES),
+    ),
+)
+
+FUNCTIONS = Table(
+    "functions",
+    "one row a function of the workload",
+    (
+        Column("function", _I4, "", "number of the function, from 0"),
+        Column("key", pa.string(), "", "its name in the trace"),
+        Column("trigger", _TEXT, "", "its trigger in the trace"),
+        Column("graph", _TEXT, "", "the kernel graph that it runs"),
+        Column("constants_bytes", _I8, "B", "its constants"),
+        Column("isolated_s", _F8, "s", "expected latency of a warm invocation without any queue"),
+    ),
+)
+
+TABLES = (INVOCATIONS, DEVICES, WORKERS, FUNCTIONS)
