@@ -53,7 +53,8 @@ class Run:
         wanted = set(columns or (c.name for c in spec.columns))
         if lost := sorted(wanted - set(table.column_names)):
             raise RunError(f"{file}: lacks the column {lost[0]!r} of schema {SCHEMA_VERSION}")
-        return table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
 
 
 def open_run(path: str | Path) -> Run:

@@ -26,6 +26,11 @@ class Table:
     columns: tuple[Column, ...]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(c.name for c in self.columns)
+
+    @property
     def schema(self) -> pa.Schema:
         """The Arrow schema that the file has."""
         return pa.schema([(c.name, c.type) for c in self.columns])
@@ -93,6 +98,7 @@ WORKERS = Table(
         Column("ready_at_s", _F8, "s", "when it could run its first invocation; NaN if never"),
         Column("stopped_at_s", _F8, "s", "when it was gone; NaN if it was still there at the end"),
         *(Column(f"{stage}_s", _F8, "s", f"cold start stage {stage}") for stage in STAGES),
+        Column("h2d_bytes", _I8, "B", "constants copied to the device during its start"),
     ),
 )
 

@@ -1,0 +1,179 @@
+"""The dispatcher: keeps the belief about the fleet, asks the policy, and refuses what is impossible.
+
+It is the same object in every world. It knows no clock: time is an argument of each report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sim.domain import FleetSpec, Function, WorkerKind
+from sim.errors import PolicyError
+from sim.protocol import (
+    Action,
+    Arrival,
+    Costs,
+    Event,
+    Finished,
+    Policy,
+    Reject,
+    Run,
+    Start,
+    Stop,
+    WorkerReady,
+    WorkerStopped,
+)
+
+Log = Callable[[float, Event, Sequence[Action]], None]
+
+
+class Worker:
+    """Belief about one worker."""
+
+    __slots__ = ("device", "function", "outstanding", "ready", "stopping")
+
+    def __init__(self, device: int, function: int, ready: bool) -> None:
+        self.device = device
+        self.function = function
+        self.outstanding = 0
+        self.ready = ready
+        self.stopping = False
+
+    def __repr__(self) -> str:
+        owner = "every function" if self.function < 0 else f"function {self.function}"
+        state = "stopping" if self.stopping else "ready" if self.ready else "starting"
+        return f"{state} worker of {owner} on device {self.device} with {self.outstanding} outstanding"
+
+
+class Dispatcher:
+    """Belief + policy + validation of the policy's actions.
+
+    ``waiting`` maps invocations that no worker has to their function; ``running`` maps the others to their worker;
+    ``workers`` holds the workers that are not gone. ``log`` is called with (now_s, event, actions) for each event:
+    such a log, fed to a fresh policy, gives the same actions.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        fleet: FleetSpec,
+        functions: Sequence[Function],
+        costs: Costs,
+        rng: np.random.Generator,
+        log: Log | None = None,
+    ) -> None:
+        policy.reset(fleet, functions, costs, rng)
+        self._policy = policy
+        self._on_event = policy.on_event
+        self._n_devices = fleet.n_gpus
+        self._n_functions = len(functions)
+        self._log = log
+        self._now_s = 0.0
+        self._n_started = 0
+        self.waiting: dict[int, int] = {}
+        self.running: dict[int, int] = {}
+        self.workers: dict[int, Worker] = {}
+        if policy.kind is WorkerKind.KAAS:
+            self.workers = {d: Worker(d, -1, ready=True) for d in range(fleet.n_gpus)}
+            self._n_started = fleet.n_gpus
+
+    def arrived(self, now_s: float, invocation: int, function: int) -> Sequence[Action]:
+        """An invocation entered the pool."""
+        if invocation in self.waiting or invocation in self.running:
+            raise PolicyError(f"invocation {invocation} arrived twice, again at {now_s} s")
+        self.waiting[invocation] = function
+        return self._decide(now_s, Arrival(invocation, function))
+
+    def finished(self, now_s: float, invocation: int, worker: int, ok: bool = True) -> Sequence[Action]:
+        """A worker finished an invocation."""
+        if self.running.pop(invocation, None) != worker:
+            raise PolicyError(f"worker {worker} finished invocation {invocation}, which it did not have")
+        self.workers[worker].outstanding -= 1
+        return self._decide(now_s, Finished(invocation, worker, ok))
+
+    def ready(self, now_s: float, worker: int) -> Sequence[Action]:
+        """A worker got ready."""
+        self.workers[worker].ready = True
+        return self._decide(now_s, WorkerReady(worker))
+
+    def stopped(self, now_s: float, worker: int) -> Sequence[Action]:
+        """A worker is gone."""
+        gone = self.workers.pop(worker)
+        if gone.outstanding:
+            raise PolicyError(f"worker {worker} stopped with work: {gone}")
+        return self._decide(now_s, WorkerStopped(worker))
+
+    def _decide(self, now_s: float, event: Event) -> Sequence[Action]:
+        if now_s < self._now_s:
+            raise PolicyError(f"time went back from {self._now_s} s to {now_s} s at {event}")
+        self._now_s = now_s
+        actions = self._on_event(now_s, event, self)
+        for action in actions:
+            if type(action) is Run:
+                worker = self.workers.get(action.worker)
+                function = self.waiting.pop(action.invocation, None)
+                if worker is None or function is None or worker.stopping or worker.function not in (-1, function):
+                    raise self._refusal(now_s, event, action, self._why_not_run(action, worker, function))
+                worker.outstanding += 1
+                self.running[action.invocation] = action.worker
+            else:
+                self._apply(now_s, event, action)
+        if self._log is not None:
+            self._log(now_s, event, actions)
+        return actions
+
+    def _apply(self, now_s: float, event: Event, action: Action) -> None:
+        """Validate a rare action and take it into the belief."""
+        if isinstance(action, Start):
+            if self._policy.kind is WorkerKind.KAAS:
+                why = "a policy of KaaS executors starts no workers"
+            elif action.worker != self._n_started:
+                why = f"the next worker must have the number {self._n_started}"
+            elif not 0 <= action.device < self._n_devices:
+                why = f"the devices are 0 to {self._n_devices - 1}"
+            elif not 0 <= action.function < self._n_functions:
+                why = f"the functions are 0 to {self._n_functions - 1}"
+            else:
+                self.workers[action.worker] = Worker(action.device, action.function, ready=False)
+                self._n_started += 1
+                return
+        elif isinstance(action, Stop):
+            worker = self.workers.get(action.worker)
+            if worker is None:
+                why = f"there is no worker {action.worker}"
+            elif worker.stopping:
+                why = "it is being stopped already"
+            else:
+                worker.stopping = True
+                return
+        elif isinstance(action, Reject):
+            if self.waiting.pop(action.invocation, None) is not None:
+                return
+            why = f"invocation {action.invocation} is not waiting"
+        else:
+            why = "it is no action"
+        raise self._refusal(now_s, event, action, why)
+
+    def _why_not_run(self, action: Run, worker: Worker | None, function: int | None) -> str:
+        if worker is None:
+            return f"there is no worker {action.worker}"
+        if function is None:
+            holder = self.running.get(action.invocation)
+            where = "unknown or over" if holder is None else f"with worker {holder}"
+            return f"invocation {action.invocation} is not waiting but {where}"
+        if worker.stopping:
+            return f"worker {action.worker} is being stopped"
+        return f"invocation {action.invocation} is of function {function}, worker {action.worker} is a {worker}"
+
+    def _refusal(self, now_s: float, event: Event, action: Action, why: str) -> PolicyError:
+        return PolicyError(f"{self._policy.describe()} answered {event} at {now_s} s with {action}, refused: {why}")
+
+    def check(self) -> None:
+        """Invariants of the belief; raises AssertionError. Linear in the number of live things: for tests."""
+        assert not self.waiting.keys() & self.running.keys(), "an invocation both waits and runs"
+        counts = dict.fromkeys(self.workers, 0)
+        for worker in self.running.values():
+            counts[worker] += 1
+        assert counts == {w: b.outstanding for w, b in self.workers.items()}, "outstanding counts are wrong"

@@ -1,0 +1,383 @@
+"""The simulated world: SimPy carries out the dispatcher's actions on a fleet of GPUs. Only this module imports simpy.
+
+Durations are known when an invocation begins, so a worker needs no process: one reusable SimPy event per worker
+and one for the arrivals are rescheduled, and an invocation costs two events (see docs/design/engine.md).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from heapq import heappush
+from typing import Any
+
+import numpy as np
+import simpy
+
+from sim.dispatcher import Dispatcher, Log
+from sim.domain import FleetSpec, WorkerKind
+from sim.errors import PolicyError
+from sim.models.costs import CostModel
+from sim.models.memory import BufferCache
+from sim.models.startup import Ladder
+from sim.protocol import ARRIVAL, FINISHED, WORKER_CHANGED, Action, Policy, Reject, Run, Start
+from sim.recorder import Recorder
+from sim.workload import Workload
+
+_Callbacks = list[Callable[[simpy.Event], None]]
+
+
+class _Clock(simpy.Environment):
+    """SimPy's environment with absolute instants: now + (at - now) is not always at, which would undo ties."""
+
+    def schedule_at(self, event: simpy.Event, at_s: float, priority: int) -> None:
+        heappush(self._queue, (at_s, priority, next(self._eid), event))  # type: ignore[misc]
+
+
+class _Signal(simpy.Event):
+    """An event that can be scheduled again and again, once at a time."""
+
+    def __init__(self, clock: _Clock) -> None:
+        super().__init__(clock)
+        self._ok = True
+        self._value = None
+        self._clock = clock
+
+    def fire(self, at_s: float, priority: int, callbacks: _Callbacks) -> None:
+        """Call back at an instant. The list of callbacks is kept by the caller, for reuse."""
+        self.callbacks = callbacks
+        self._clock.schedule_at(self, at_s, priority)
+
+
+class _Link:
+    """A host link in one direction: copies queue first come, first served."""
+
+    __slots__ = ("free_at_s",)
+
+    def __init__(self) -> None:
+        self.free_at_s = 0.0
+
+    def reserve(self, now_s: float, duration_s: float) -> float:
+        """Queue a copy that is ready now; returns when it ends."""
+        self.free_at_s = max(now_s, self.free_at_s) + duration_s
+        return self.free_at_s
+
+
+class _Device:
+    """Ground truth about one GPU."""
+
+    __slots__ = ("cache", "d2h", "fresh", "h2d", "modules", "number", "owner", "waiting")
+
+    def __init__(self, number: int, h2d: _Link, d2h: _Link) -> None:
+        self.number = number
+        self.h2d = h2d
+        self.d2h = d2h
+        self.cache: BufferCache | None = None
+        self.modules: set[int] = set()
+        self.fresh = True
+        self.owner: _Worker | None = None
+        self.waiting: deque[_Worker] = deque()
+
+
+class _Worker:
+    """Ground truth about one worker. ``invocation`` is -1 when it is idle."""
+
+    __slots__ = (
+        "device", "evicted", "function", "invocation", "ladder", "load_bytes", "load_s", "number", "on_finish",
+        "queue", "ready", "ready_at_s", "requested_at_s", "run_s", "signal", "started_at_s", "stopped_at_s",
+        "stopping", "was_cold",
+    )  # fmt: skip
+
+    def __init__(self, number: int, device: _Device, function: int, requested_at_s: float, clock: _Clock) -> None:
+        self.number = number
+        self.device = device
+        self.function = function
+        self.requested_at_s = requested_at_s
+        self.ready_at_s = self.stopped_at_s = float("nan")
+        self.ladder: Ladder | None = None
+        self.ready = self.stopping = False
+        self.signal = _Signal(clock)
+        self.on_finish: _Callbacks = []
+        self.queue: deque[tuple[int, float, bool]] = deque()  # invocation, dispatched at, cold
+        self.invocation = -1
+        self.started_at_s = self.load_s = self.run_s = 0.0
+        self.load_bytes = self.evicted = 0
+        self.was_cold = False
+
+
+class Simulation:
+    """One workload under one policy on one simulated fleet.
+
+    per_kernel: give every kernel an event of its own, instead of one for the whole graph. log: see Dispatcher.
+    ``run()`` may be interrupted; ``unfinished()`` then gives what was left.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        policy: Policy,
+        fleet: FleetSpec,
+        costs: CostModel,
+        recorder: Recorder,
+        rng: np.random.Generator,
+        *,
+        per_kernel: bool = False,
+        log: Log | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self._clock = _Clock()
+        self._costs = costs
+        self._recorder = recorder
+        self._rows = recorder.rows
+        self._progress = progress
+        self._per_kernel = per_kernel
+        self._lumped = not per_kernel and fleet.gpus_per_link == 1
+        self._dispatch_s = costs.dispatch_s
+        self._dispatcher_free_at_s = 0.0
+        self._live: dict[int, tuple[int, float, float]] = {}  # invocation -> function, arrival, size
+        self._devices = _make_devices(fleet)
+        self._workers: dict[int, _Worker] = {}
+        self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
+        if policy.kind is WorkerKind.KAAS:
+            for device in self._devices:
+                self._stand_up(device)
+        self._arrivals = self._stream(workload)
+        self._arrival = _Signal(self._clock)
+        self._on_arrival: _Callbacks = [self._arrive]
+
+    def run(self) -> float:
+        """Simulate until every invocation has ended; returns the instant of the last event in seconds."""
+        self._next_arrival()
+        self._clock.run()
+        return float(self._clock.now)
+
+    def unfinished(self) -> list[tuple[int, int, float]]:
+        """Invocations that entered the pool and have not ended: (number, function, arrival)."""
+        return [(number, function, arrival) for number, (function, arrival, _) in self._live.items()]
+
+    @property
+    def now_s(self) -> float:
+        """The present instant."""
+        return float(self._clock.now)
+
+    def close(self) -> None:
+        """Record the workers that are still there."""
+        for worker in self._workers.values():
+            self._record_worker(worker)
+
+    # Arrivals
+
+    def _stream(self, workload: Workload) -> Iterator[tuple[int, int, float, float, float]]:
+        n = 0
+        for batch, entry_at_s in workload.by_pool_entry(self._costs.host_s):
+            yield from zip(
+                batch.invocation.tolist(),
+                batch.function.tolist(),
+                batch.arrival_at_s.tolist(),
+                batch.size.tolist(),
+                entry_at_s.tolist(),
+                strict=True,
+            )
+            n += len(entry_at_s)
+            if self._progress is not None:
+                self._progress(n)
+
+    def _next_arrival(self) -> None:
+        following = next(self._arrivals, None)
+        if following is not None:
+            self._arriving = following
+            self._arrival.fire(following[4], ARRIVAL, self._on_arrival)
+
+    def _arrive(self, _: simpy.Event) -> None:
+        invocation, function, arrival_at_s, size, now_s = self._arriving
+        self._live[invocation] = (function, arrival_at_s, size)
+        actions = self.dispatcher.arrived(now_s, invocation, function)
+        if actions:
+            self._carry_out(now_s, actions)
+        self._next_arrival()
+
+    # Actions
+
+    def _carry_out(self, now_s: float, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Run):
+                worker = self._workers[action.worker]
+                begin_at_s = now_s
+                if self._dispatch_s:  # one serial stage for the whole fleet, first come, first served
+                    begin_at_s = max(now_s, self._dispatcher_free_at_s) + self._dispatch_s
+                    self._dispatcher_free_at_s = begin_at_s
+                if worker.ready and worker.invocation < 0:
+                    self._begin(worker, action.invocation, begin_at_s, False)
+                else:
+                    worker.queue.append((action.invocation, begin_at_s, not worker.ready))
+            elif isinstance(action, Start):
+                device = self._devices[action.device]
+                started = self._add_worker(action.worker, device, action.function, now_s)
+                device.waiting.append(started)
+                if device.owner is None:
+                    self._occupy(device, now_s)
+            elif isinstance(action, Reject):
+                function, arrival_at_s, _ = self._live.pop(action.invocation)
+                self._recorder.ended(action.invocation, function, arrival_at_s, now_s, "rejected", action.reason)
+            else:
+                self._stop(self._workers[action.worker], now_s)
+
+    # Invocations
+
+    def _begin(self, worker: _Worker, invocation: int, at_s: float, cold: bool) -> None:
+        """The device turns to an invocation at ``at_s``, now or when its dispatch is done."""
+        function, _, size = self._live[invocation]
+        costs = self._costs
+        worker.invocation = invocation
+        worker.was_cold = cold
+        worker.started_at_s = at_s
+        worker.load_bytes = worker.evicted = 0
+        load_s = costs.input_s[function]
+        cache = worker.device.cache
+        if cache is not None:
+            placement = cache.request(function, costs.buffers[function], costs.scratch_bytes[function])
+            if placement is None:  # one request at a time, and each was checked to fit
+                raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
+            if placement.n_loaded:
+                new_modules = costs.graph_of[function] not in worker.device.modules
+                worker.device.modules.add(costs.graph_of[function])
+                load_s += costs.load_s(function, placement, new_modules)
+                worker.load_bytes = placement.load_bytes
+            for eviction in placement.evictions:
+                worker.evicted += eviction.last - eviction.first
+        worker.load_s = load_s
+        worker.run_s = run_s = costs.sample_run_s(function, size)
+        if self._lumped:
+            end_at_s = at_s + load_s + run_s + costs.store_s[function]
+            worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
+        else:
+            self._clock.process(self._step_through(worker, function))
+
+    def _finish(self, worker: _Worker, _: simpy.Event) -> None:
+        now_s = self._clock._now
+        invocation = worker.invocation
+        function, arrival_at_s, _size = self._live.pop(invocation)
+        self._rows += (
+            invocation, function, arrival_at_s, worker.started_at_s, now_s, worker.number, worker.was_cold,
+            worker.load_s, worker.run_s, worker.load_bytes, worker.evicted,
+        )  # fmt: skip
+        if len(self._rows) >= self._recorder.limit:
+            self._recorder.flush()
+        if worker.device.cache is not None:
+            worker.device.cache.release(function, self._costs.scratch_bytes[function])
+        worker.invocation = -1
+        self._go_on(worker, now_s)
+        actions = self.dispatcher.finished(now_s, invocation, worker.number)
+        if actions:
+            self._carry_out(now_s, actions)
+
+    def _go_on(self, worker: _Worker, now_s: float) -> None:
+        """An idle worker turns to its queue, or leaves when it is empty and it was told to stop."""
+        if worker.queue:
+            invocation, dispatched_at_s, cold = worker.queue.popleft()
+            self._begin(worker, invocation, max(now_s, dispatched_at_s), cold)
+        elif worker.stopping:
+            worker.signal.fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
+
+    def _step_through(self, worker: _Worker, function: int) -> Generator[simpy.Event, Any, None]:
+        """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
+        device, costs = worker.device, self._costs
+        yield self._at(worker.started_at_s)
+        begun_s = self._clock.now
+        waited_s = max(device.h2d.free_at_s - begun_s, 0.0)
+        loaded_at_s = device.h2d.reserve(begun_s, worker.load_s)
+        worker.load_s += waited_s
+        yield self._at(loaded_at_s)
+        ends_s = costs.kernel_ends_s(function, worker.run_s) if self._per_kernel else [worker.run_s]
+        for end_s in ends_s:
+            yield self._at(loaded_at_s + end_s)
+        end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
+        worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
+
+    def _at(self, at_s: float) -> simpy.Event:
+        event = _Signal(self._clock)
+        event.fire(at_s, FINISHED, [])
+        return event
+
+    # Workers
+
+    def _add_worker(self, number: int, device: _Device, function: int, now_s: float) -> _Worker:
+        worker = self._workers[number] = _Worker(number, device, function, now_s, self._clock)
+        worker.on_finish = [partial(self._finish, worker)]
+        self._recorder.worker_device.append(device.number)
+        return worker
+
+    def _stand_up(self, device: _Device) -> None:
+        """A KaaS executor that is ready before the run."""
+        device.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
+        worker = device.owner = self._add_worker(device.number, device, -1, 0.0)
+        worker.ready = True
+        worker.ready_at_s = 0.0
+
+    def _occupy(self, device: _Device, now_s: float) -> None:
+        """The next waiting worker takes the device and climbs its ladder."""
+        if not device.waiting:
+            return
+        worker = device.owner = device.waiting.popleft()
+        worker.ladder = ladder = self._costs.ladders[worker.function].on(device.fresh)
+        device.fresh = False
+        context_at_s = now_s + ladder.before_constants_s
+        if self._lumped:
+            ready_at_s = context_at_s + ladder.constants + ladder.first_run
+            worker.signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
+        else:
+            self._clock.process(self._climb(worker, ladder, context_at_s))
+
+    def _climb(self, worker: _Worker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
+        yield self._at(context_at_s)
+        loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
+        worker.ladder = ladder._replace(constants=loaded_at_s - context_at_s)
+        worker.signal.fire(loaded_at_s + ladder.first_run, WORKER_CHANGED, [partial(self._get_ready, worker)])
+
+    def _get_ready(self, worker: _Worker, _: simpy.Event) -> None:
+        now_s = self._clock._now
+        worker.ready = True
+        worker.ready_at_s = now_s
+        self._go_on(worker, now_s)
+        self._carry_out(now_s, self.dispatcher.ready(now_s, worker.number))
+
+    def _stop(self, worker: _Worker, now_s: float) -> None:
+        worker.stopping = True
+        if worker.ready and worker.invocation < 0:
+            self._go_on(worker, now_s)
+        elif not worker.queue and worker.device.owner is not worker:
+            worker.device.waiting.remove(worker)
+            worker.signal.fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
+
+    def _leave(self, worker: _Worker, _: simpy.Event) -> None:
+        now_s = self._clock._now
+        worker.stopped_at_s = now_s
+        self._record_worker(self._workers.pop(worker.number))
+        if worker.device.owner is worker:
+            worker.device.owner = None
+            self._occupy(worker.device, now_s)
+        self._carry_out(now_s, self.dispatcher.stopped(now_s, worker.number))
+
+    def _record_worker(self, worker: _Worker) -> None:
+        kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
+        loaded = worker.ladder is not None and worker.ready
+        self._recorder.worker(
+            worker.number,
+            kind,
+            worker.function,
+            (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
+            worker.ladder,
+            self._costs.constants_bytes[worker.function] if loaded else 0,
+        )
+
+
+def _make_devices(fleet: FleetSpec) -> list[_Device]:
+    """Devices in nodes; ``gpus_per_link`` neighbours of a node share their links."""
+    devices = []
+    for number in range(fleet.n_gpus):
+        place = number % fleet.gpus_per_node
+        if place % fleet.gpus_per_link == 0:
+            h2d, d2h = _Link(), _Link()
+        devices.append(_Device(number, h2d, d2h))
+    return devices

@@ -1,0 +1,149 @@
+"""The numbers of one GPU and software stack, read from a calibration file with the source of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sim.domain import DeviceSpec, WorkerKind
+from sim.errors import ScenarioError
+from sim.schema import build
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """A number for each kind of worker."""
+
+    kaas: float
+    exclusive: float
+
+    def of(self, kind: WorkerKind) -> float:
+        """The number for this kind."""
+        return self.kaas if kind is WorkerKind.KAAS else self.exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The GPU."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """How a KaaS executor uses device memory."""
+
+    margin_bytes: int
+    context_bytes: int
+    keeps_headroom: bool
+    caches_temporaries: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Bandwidths of the host link; ``first`` where the host touches the bytes for the first time."""
+
+    h2d_bytes_per_s: float
+    h2d_first_bytes_per_s: float
+    d2h_bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """Peaks and the fractions of them that kernels without a measurement are taken to reach."""
+
+    flops_per_s: float
+    bytes_per_s: float
+    compute_frac: float
+    bandwidth_frac: float
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """Stages of an exclusive worker's cold start that do not depend on the function."""
+
+    kill_release: float
+    process: float
+    runtime: float
+    context: float
+    first_run: float
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCosts:
+    """Measured costs of a graph for one kind of worker; ``runtime_s`` adds to the stage of that name."""
+
+    run_s: float
+    host_s: float = 0.0
+    runtime_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """See docs/calibration.md for the meaning of every number."""
+
+    schema_version: int
+    name: str
+    provenance: str
+    device: Device
+    executor: Executor
+    copies: Copies
+    executor_first_use_s: float
+    dispatch_s: ByKind
+    launch_s: ByKind
+    buffer_s: ByKind
+    roofline: Roofline
+    module_s: ByKind
+    startup_s: Startup
+    graphs: dict[str, dict[str, GraphCosts]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.schema_version != SCHEMA_VERSION:
+            raise ScenarioError(f"schema_version is {self.schema_version}, this version reads {SCHEMA_VERSION}")
+
+    @property
+    def spec(self) -> DeviceSpec:
+        """The device, as the fleet knows it."""
+        return DeviceSpec(self.device.name, self.device.memory_bytes)
+
+
+def built_in() -> list[str]:
+    """Names of the calibrations that come with the package."""
+    files = resources.files("sim.models").joinpath("calibrations").iterdir()
+    return sorted(f.name.removesuffix(".json") for f in files if f.name.endswith(".json"))
+
+
+def load_calibration(name_or_file: str) -> Calibration:
+    """Load a built-in calibration by name, or a file. Raises ScenarioError naming the key and the rule."""
+    if name_or_file in built_in():
+        text = resources.files("sim.models").joinpath("calibrations", f"{name_or_file}.json").read_text("utf-8")
+    elif Path(name_or_file).is_file():
+        text = Path(name_or_file).read_text("utf-8")
+    else:
+        raise ScenarioError(f"device {name_or_file!r} is neither a calibration file nor one of {', '.join(built_in())}")
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ScenarioError(f"{name_or_file}: not JSON ({error})") from None
+    return build(Calibration, _values(data, name_or_file), name_or_file)
+
+
+def _values(node: Any, where: str) -> Any:
+    """Replace each {"value", "source"} by its value; a finite, non-negative number or a truth value with a source."""
+    if not isinstance(node, Mapping):
+        return node
+    if node.keys() != {"value", "source"}:
+        return {key: _values(child, f"{where}: {key}") for key, child in node.items()}
+    value, source = node["value"], node["source"]
+    if not isinstance(source, str) or not source:
+        raise ScenarioError(f"{where}: source is {source!r}, must say where the number comes from")
+    if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ScenarioError(f"{where}: value is {value!r}, must be a finite number of at least 0")
+    return value

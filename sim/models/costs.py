@@ -1,0 +1,162 @@
+"""How long things take and how much memory they need: a calibration applied to the functions of a workload.
+
+Costs are kept as lists by function id, so that the event loop reads a number instead of computing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from sim.domain import Function, Kernel, KernelGraph, Role, WorkerKind
+from sim.errors import ScenarioError
+from sim.models.calibration import Calibration, GraphCosts
+from sim.models.memory import BufferSet, Placement
+from sim.models.startup import Ladder
+
+
+@dataclass(frozen=True, slots=True)
+class _GraphFacts:
+    """What is the same for all functions of a graph."""
+
+    buffers: BufferSet
+    scratch_bytes: int
+    input_bytes: int
+    output_bytes: int
+    run_s: float
+    host_s: float
+    offsets_s: tuple[float, ...]
+    ladder: Ladder
+
+
+class CostModel:
+    """Durations and sizes by function id, for one kind of worker.
+
+    host_s: host stages before the pool. input_s, run_s, store_s: copies of fresh input, kernels, and copies of
+    output of a warm invocation; their sum is ``expected_s``. scratch_bytes: device memory that an invocation needs
+    beside its cached ``buffers``. input_bytes, output_bytes: copied each time. ladders: cold starts.
+    Raises ScenarioError when a function can't fit on the device.
+    """
+
+    def __init__(self, calibration: Calibration, functions: Sequence[Function], kind: WorkerKind) -> None:
+        self.kind = kind
+        self.dispatch_s = calibration.dispatch_s.of(kind)
+        copies, executor = calibration.copies, calibration.executor
+        self._calibration = calibration
+        self._h2d, self._h2d_first = copies.h2d_bytes_per_s, copies.h2d_first_bytes_per_s
+        self._first_use_s = calibration.executor_first_use_s
+        self._module_s = calibration.module_s.of(kind)
+        self.keeps_headroom = executor.keeps_headroom
+        self.cache_bytes = calibration.device.memory_bytes - executor.margin_bytes - executor.context_bytes
+        facts: dict[tuple[int, bool], _GraphFacts] = {}
+        each = []
+        for f in functions:
+            key = (id(f.graph), f.fresh_inputs)
+            if key not in facts:
+                facts[key] = self._facts(f.graph, f.fresh_inputs)
+            self._check_fit(f, facts[key])
+            each.append(facts[key])
+        self.buffers = [g.buffers for g in each]
+        self.scratch_bytes = [g.scratch_bytes for g in each]
+        self.input_bytes = [g.input_bytes for g in each]
+        self.output_bytes = [g.output_bytes for g in each]
+        self.input_s = [g.input_bytes / self._h2d for g in each]
+        self.store_s = [g.output_bytes / copies.d2h_bytes_per_s for g in each]
+        self.host_s = [g.host_s for g in each]
+        self.run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
+        self.ladders = [g.ladder for g in each]
+        self._offsets = [g.offsets_s for g in each]
+        self.constants_bytes = [f.graph.bytes_of(Role.CONSTANT) for f in functions]
+        self.graph_of = [id(f.graph) for f in functions]  # functions of one graph share its modules
+        self.n_modules = [f.graph.n_modules for f in functions]
+
+    def expected_s(self, function: int) -> float:
+        """Expected time of a warm invocation on its worker, in seconds: what policies are told."""
+        return self.input_s[function] + self.run_s[function] + self.store_s[function]
+
+    def isolated_s(self, function: int) -> float:
+        """Expected latency of a warm invocation without any queue, in seconds."""
+        return self.host_s[function] + self.dispatch_s + self.expected_s(function)
+
+    def sample_run_s(self, function: int, size: float) -> float:
+        """Time in kernels of an invocation whose size is ``size`` times the function's mean."""
+        return self.run_s[function] * size
+
+    def kernel_ends_s(self, function: int, run_s: float) -> list[float]:
+        """Ends of the kernels of one invocation, from the start of the first; the last is exactly ``run_s``."""
+        offsets = self._offsets[function]
+        scale = run_s / offsets[-1] if offsets[-1] > 0 else 0.0
+        return [o * scale for o in offsets[:-1]] + [run_s]
+
+    def load_s(self, function: int, placement: Placement, new_modules: bool) -> float:
+        """Time of a KaaS executor to bring in missing buffers, besides fresh input."""
+        if not placement.first_use:
+            return placement.load_bytes / self._h2d
+        modules_s = self.n_modules[function] * self._module_s if new_modules else 0.0
+        return self._first_use_s + modules_s + placement.load_bytes / self._h2d_first
+
+    def _facts(self, graph: KernelGraph, fresh_inputs: bool) -> _GraphFacts:
+        cached_roles = {Role.CONSTANT}
+        if not fresh_inputs:
+            cached_roles.add(Role.INPUT)
+        loaded_roles = frozenset(cached_roles)
+        if self._calibration.executor.caches_temporaries:
+            cached_roles |= {Role.OUTPUT, Role.TEMPORARY}
+        cached = [b for b in graph.buffers if b.role in cached_roles]
+        buffers = BufferSet(
+            [b.size_bytes for b in cached], [b.size_bytes if b.role in loaded_roles else 0 for b in cached]
+        )
+        measured = self._calibration.graphs.get(graph.name, {}).get(self.kind.value)
+        input_bytes = graph.bytes_of(Role.INPUT) if fresh_inputs else 0
+        output_bytes = graph.bytes_of(Role.OUTPUT)
+        copies = self._calibration.copies
+        kernels_s = [self._kernel_s(k) for k in graph.kernels] * graph.n_iter
+        if measured is None:
+            run_s = len(graph.buffers) * self._calibration.buffer_s.of(self.kind) + sum(kernels_s)
+        else:  # the measured time of a warm request includes its copies
+            io_s = input_bytes / copies.h2d_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
+            run_s = max(measured.run_s - io_s, 0.0)
+        return _GraphFacts(
+            buffers=buffers,
+            scratch_bytes=sum(b.size_bytes for b in graph.buffers) - buffers.total_bytes,
+            input_bytes=input_bytes,
+            output_bytes=output_bytes,
+            run_s=run_s,
+            host_s=measured.host_s if measured else 0.0,
+            offsets_s=tuple(accumulate(kernels_s)),
+            ladder=self._ladder(graph, measured),
+        )
+
+    def _kernel_s(self, kernel: Kernel) -> float:
+        """Launch-bound or roofline-bound time of a kernel (Williams et al., CACM 52(4), 2009)."""
+        roof = self._calibration.roofline
+        return max(
+            self._calibration.launch_s.of(self.kind),
+            kernel.flops / (roof.flops_per_s * roof.compute_frac),
+            kernel.moved_bytes / (roof.bytes_per_s * roof.bandwidth_frac),
+        )
+
+    def _ladder(self, graph: KernelGraph, measured: GraphCosts | None) -> Ladder:
+        start = self._calibration.startup_s
+        return Ladder(
+            kill_release=start.kill_release,
+            process=start.process,
+            runtime=start.runtime + (measured.runtime_s if measured else 0.0),
+            context=start.context,
+            modules=graph.n_modules * self._module_s,
+            constants=graph.bytes_of(Role.CONSTANT) / self._h2d,
+            first_run=start.first_run,
+        )
+
+    def _check_fit(self, function: Function, facts: _GraphFacts) -> None:
+        needed = facts.buffers.total_bytes + facts.scratch_bytes
+        device = self._calibration.device
+        limit = self.cache_bytes
+        if self.kind is WorkerKind.EXCLUSIVE:
+            limit = device.memory_bytes - self._calibration.executor.context_bytes
+        if needed > limit:
+            raise ScenarioError(
+                f"function {function.key} runs {function.graph.name}, whose buffers need {needed:,} B; "
+                f"a worker has {limit:,} B of device memory on {device.name} ({self._calibration.name})"
+            )

@@ -1,0 +1,114 @@
+"""Affinity: completely fair scheduling between functions, with a penalty for a foreign device."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import ClassVar
+
+import numpy as np
+
+from sim.domain import FleetSpec, Function
+from sim.errors import ScenarioError
+from sim.policies.base import BasePolicy
+from sim.policies.placement import assign_devices
+from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, View
+
+_Heap = list[tuple[float, int, int]]  # key, order, function
+_NOTHING = (float("inf"), 0, -1)
+
+
+@dataclass
+class Affinity(BasePolicy):
+    """CFS over functions; a device prefers its affine functions by ``penalty`` weights of virtual time.
+
+    Each free executor, longest free first, takes the queued function with the least effective virtual time: vtime
+    on an affine device, vtime + penalty * weight elsewhere; ties go to the function that was chosen longest ago.
+    Its vtime then grows by its weight, the expected run time. A function that gets queued again starts at the
+    least vtime of the queued ones. Work-conserving: the penalty only ranks.
+
+    Three lazy heaps replace the search: per group of devices the affine functions by vtime, and over all functions
+    by vtime + penalty * weight and by vtime. An affine function lies in the second too, but is beaten there by its
+    own better entry in the first.
+    """
+
+    penalty: float = 10.0
+
+    name: ClassVar[str] = "affinity"
+    source: ClassVar[str] = "KaaS, affinity pool (Pemberton et al., arXiv 2212.08146, public code, July 2022)"
+
+    def __post_init__(self) -> None:
+        if not self.penalty >= 0:
+            raise ScenarioError(f"penalty is {self.penalty}, must be at least 0")
+
+    def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
+        """All executors are free, device 0 longest; functions are ordered by number."""
+        n = len(functions)
+        self._weight = [max(costs.expected_s(f), 1e-9) for f in range(n)]
+        self._vtime = [0.0] * n
+        self._order = list(range(n))
+        self._next_order = n
+        self._queue: list[deque[int]] = [deque() for _ in range(n)]
+        self._n_queued = 0
+        self._base = 0.0
+        self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(fleet.n_gpus))
+        self._bucket_of_function, self._bucket_of_device = assign_devices(fleet, functions)
+        self._affine: list[_Heap] = [[] for _ in range(max(self._bucket_of_device, default=0) + 1)]
+        self._foreign: _Heap = []
+        self._real: _Heap = []
+
+    def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:
+        """At most one dispatch an event: either nothing was queued or no executor was free before it."""
+        if type(event) is Arrival:
+            function = event.function
+            if self._free:  # nothing else is queued: the penalty has nobody to rank
+                self._vtime[function] = self._base + self._weight[function]
+                self._chosen(function)
+                return (Run(event.invocation, self._free.popitem(last=False)[0]),)
+            queue = self._queue[function]
+            queue.append(event.invocation)
+            self._n_queued += 1
+            if len(queue) == 1:
+                self._vtime[function] = self._base
+                self._push(function)
+        elif type(event) is Finished:
+            if self._n_queued:
+                return (Run(self._take(event.worker), event.worker),)
+            self._free[event.worker] = None
+        return ()
+
+    def _take(self, device: int) -> int:
+        """Choose the next function for a device, charge it, and pop its oldest invocation."""
+        self._base = self._least(self._real)[0]
+        best = min(self._least(self._foreign), self._least(self._affine[self._bucket_of_device[device]]))
+        function = best[2]
+        queue = self._queue[function]
+        invocation = queue.popleft()
+        self._n_queued -= 1
+        self._vtime[function] += self._weight[function]
+        self._chosen(function)
+        if queue:
+            self._push(function)
+        return invocation
+
+    def _chosen(self, function: int) -> None:
+        self._order[function] = self._next_order
+        self._next_order += 1
+
+    def _push(self, function: int) -> None:
+        vtime, order = self._vtime[function], self._order[function]
+        heappush(self._real, (vtime, order, function))
+        heappush(self._foreign, (vtime + self.penalty * self._weight[function], order, function))
+        heappush(self._affine[self._bucket_of_function[function]], (vtime, order, function))
+
+    def _least(self, heap: _Heap) -> tuple[float, int, int]:
+        """The least valid entry. An entry is valid until its function is chosen, which renews its order."""
+        order = self._order
+        while heap:
+            entry = heap[0]
+            if order[entry[2]] == entry[1]:
+                return entry
+            heappop(heap)
+        return _NOTHING

@@ -1,0 +1,37 @@
+"""What all policies share: parameters as dataclass fields, and a text that names them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from sim.domain import FleetSpec, Function, WorkerKind
+from sim.protocol import Action, Costs, Event, View
+
+
+class BasePolicy:
+    """Base of the policies: subclasses are dataclasses whose fields are the parameters.
+
+    ``source`` cites where the rule comes from; the first line of the docstring says what the policy does.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[WorkerKind] = WorkerKind.KAAS
+    source: ClassVar[str]
+
+    def describe(self) -> str:
+        """``name[k=v,...]`` with every parameter; just the name when there are none."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        values = ",".join(f"{f.name}={getattr(self, f.name):g}" for f in fields)
+        return f"{self.name}[{values}]" if values else self.name
+
+    def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
+        """Forget everything and get ready for a run."""
+        raise NotImplementedError
+
+    def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:
+        """Answer an event."""
+        raise NotImplementedError

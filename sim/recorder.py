@@ -1,0 +1,314 @@
+"""Record a simulation: rows stream to Parquet in row groups, sums for the summary are kept beside.
+
+Only numbers are collected in the event loop; everything that follows from them is computed here, a group at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.domain import FleetSpec, WorkerKind
+from sim.models.costs import CostModel
+from sim.models.startup import Ladder
+from sim.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
+from sim.workload import Workload
+
+Floats = npt.NDArray[np.float64]
+
+# What the event loop appends for a completed invocation, in this order.
+ROW = (
+    "invocation", "function", "arrival_at_s", "started_at_s", "completed_at_s", "worker", "cold", "load_s", "run_s",
+    "constant_bytes", "n_evicted",
+)  # fmt: skip
+ROWS_IN_GROUP = 65_536
+_DEVICE_SUMS = tuple(c.name for c in DEVICES.columns[3:])
+
+
+class Recorder:
+    """Writes the tables of a run into a directory, and sums them up.
+
+    ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation; it calls
+    ``flush()`` when the list has ``limit`` numbers. ``worker_device`` lists the device of each worker by number.
+    Files have their names from the start; the manifest says whether the run is whole.
+    """
+
+    def __init__(
+        self, directory: Path, workload: Workload, fleet: FleetSpec, costs: CostModel, interval_s: float
+    ) -> None:
+        self.rows: list[float] = []
+        self.limit = ROWS_IN_GROUP * len(ROW)
+        self.worker_device: list[int] = []
+        self._directory = directory
+        self._workload = workload
+        self._fleet = fleet
+        self._interval_s = interval_s
+        n = len(workload.functions)
+        self._host_s = np.array(costs.host_s)
+        self._input_bytes = np.array(costs.input_bytes, dtype=np.int64)
+        self._output_bytes = np.array(costs.output_bytes, dtype=np.int64)
+        self._expected_s = np.array([costs.expected_s(f) for f in range(n)])
+        self._isolated_s = np.array([costs.isolated_s(f) for f in range(n)])
+        self._constants_bytes = costs.constants_bytes
+        self._odd: list[tuple[int, int, float, float, str, str]] = []
+        self._workers: list[tuple[Any, ...]] = []
+        self._start_bytes = 0
+        self._device_sums = np.zeros((len(_DEVICE_SUMS), fleet.n_gpus, 0))
+        self._latency_s: list[Floats] = []
+        self._queue_s: list[Floats] = []
+        self._n_of_function = np.zeros(n, dtype=np.int64)
+        self._latency_of_function_s = np.zeros(n)
+        self._n_status = dict.fromkeys(STATUSES, 0)
+        self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes", "run_s"), 0.0)
+        self._writer = pq.ParquetWriter(directory / "invocations.parquet", INVOCATIONS.schema)
+
+    # Called by the event loop
+
+    def flush(self) -> None:
+        """Write out the rows collected so far."""
+        if self.rows:
+            columns = np.array(self.rows).reshape(-1, len(ROW)).T
+            self.rows.clear()
+            self._write_completed(dict(zip(ROW, columns, strict=True)))
+
+    def ended(
+        self, invocation: int, function: int, arrival_at_s: float, ended_at_s: float, status: str, reason: str
+    ) -> None:
+        """An invocation ended without being completed; ``ended_at_s`` is NaN when it is unfinished."""
+        self._odd.append((invocation, function, arrival_at_s, ended_at_s, status, reason))
+
+    def worker(
+        self,
+        number: int,
+        kind: WorkerKind,
+        function: int,
+        instants_s: tuple[float, float, float],
+        ladder: Ladder | None,
+        loaded_bytes: int,
+    ) -> None:
+        """A worker is gone or the run has ended. instants_s: requested, ready, stopped (NaN where it did not)."""
+        self._start_bytes += loaded_bytes
+        stages = ladder if ladder is not None else (0.0,) * len(STAGES)
+        self._workers.append(
+            (number, self.worker_device[number], kind.value, function, *instants_s, *stages, loaded_bytes)
+        )
+
+    # Called at the end
+
+    def close(self) -> None:
+        """Write what is left, and the other tables."""
+        self.flush()
+        if self._odd:
+            self._write_odd()
+        self._writer.close()
+        self._write(WORKERS, dict(zip(WORKERS.names, zip(*sorted(self._workers), strict=True), strict=True)))
+        self._write(DEVICES, self._device_columns())
+        facts, functions = self._workload.trace.functions, self._workload.functions
+        columns = {
+            "function": [f.id for f in functions],
+            "key": [f.key for f in functions],
+            "trigger": [t.trigger for t in facts],
+            "graph": [f.graph.name for f in functions],
+            "constants_bytes": self._constants_bytes,
+            "isolated_s": self._isolated_s,
+        }
+        self._write(FUNCTIONS, columns)
+
+    def summary(self, simulated_s: float) -> dict[str, Any]:
+        """What the tables add up to. Quantiles are linear between order statistics (Hyndman and Fan, type 7).
+
+        jain_fairness: Jain's index (Jain et al., DEC-TR-301, 1984) of isolated latency / mean latency over the
+        functions with completed invocations. gpu_busy_frac: time in kernels. Empty sets give None.
+        """
+        completed = self._n_status["completed"]
+        served = self._n_of_function > 0
+        progress = (self._isolated_s * self._n_of_function)[served] / self._latency_of_function_s[served]
+        square = float(np.sum(progress**2))
+        fairness = float(np.sum(progress)) ** 2 / (len(progress) * square) if square else None
+        return {
+            "invocations": sum(self._n_status.values()),
+            **self._n_status,
+            "cold_starts": int(self._totals["cold"]),
+            "throughput_per_s": completed / simulated_s if simulated_s else None,
+            "latency_s": _spread(self._latency_s),
+            "queue_s": _spread(self._queue_s),
+            "gpu_busy_frac": self._totals["run_s"] / (self._fleet.n_gpus * simulated_s) if simulated_s else None,
+            "cache_hit_frac": 1 - self._totals["missed"] / completed if completed else None,
+            "h2d_bytes": int(self._totals["h2d_bytes"]) + self._start_bytes,
+            "evictions": int(self._totals["n_evicted"]),
+            "jain_fairness": fairness,
+        }
+
+    # Groups of rows
+
+    def _write_completed(self, row: dict[str, Floats]) -> None:
+        function = row["function"].astype(np.int32)
+        worker = row["worker"].astype(np.int32)
+        device = np.array(self.worker_device, dtype=np.int32)[worker]
+        queued_at_s = row["arrival_at_s"] + self._host_s[function]
+        h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
+        d2h_bytes = self._output_bytes[function]
+        n = len(function)
+        self._writer.write_table(
+            _table(
+                INVOCATIONS,
+                row
+                | {
+                    "function": function,
+                    "status": _same("completed", n),
+                    "queued_at_s": queued_at_s,
+                    "device": device,
+                    "worker": worker,
+                    "expected_s": self._expected_s[function],
+                    "h2d_bytes": h2d_bytes,
+                    "d2h_bytes": d2h_bytes,
+                    "reason": _same("", n),
+                },
+            )
+        )
+        latency_s = row["completed_at_s"] - row["arrival_at_s"]
+        missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
+        self._latency_s.append(latency_s)
+        self._queue_s.append(row["started_at_s"] - queued_at_s)
+        self._n_status["completed"] += n
+        self._n_of_function += np.bincount(function, minlength=len(self._n_of_function))
+        self._latency_of_function_s += np.bincount(function, latency_s, len(self._n_of_function))
+        for name, values in (
+            ("cold", row["cold"]),
+            ("missed", missed),
+            ("n_evicted", row["n_evicted"]),
+            ("h2d_bytes", h2d_bytes),
+            ("run_s", row["run_s"]),
+        ):
+            self._totals[name] += float(values.sum())
+        self._add_to_devices(device, row, missed, h2d_bytes, d2h_bytes)
+
+    def _add_to_devices(
+        self,
+        device: npt.NDArray[np.int32],
+        row: Mapping[str, Floats],
+        missed: npt.NDArray[np.bool_],
+        h2d_bytes: npt.NDArray[np.int64],
+        d2h_bytes: npt.NDArray[np.int64],
+    ) -> None:
+        begun_s = row["started_at_s"]
+        kernels_at_s = begun_s + row["load_s"]
+        last = int(row["completed_at_s"].max() // self._interval_s) + 1
+        if last > self._device_sums.shape[2]:
+            grown = np.zeros((*self._device_sums.shape[:2], last + last // 2))
+            grown[:, :, : self._device_sums.shape[2]] = self._device_sums
+            self._device_sums = grown
+        sums = dict(zip(_DEVICE_SUMS, self._device_sums, strict=True))
+        spread_over(sums["busy_s"], device, kernels_at_s, kernels_at_s + row["run_s"], self._interval_s)
+        spread_over(sums["load_s"], device, begun_s, kernels_at_s, self._interval_s)
+        bins = (begun_s // self._interval_s).astype(np.int64)
+        shape = sums["n_started"].shape
+        flat = device * shape[1] + bins
+        for name, values in (
+            ("n_started", np.ones(len(flat))),
+            ("n_cold", row["cold"]),
+            ("n_missed", missed),
+            ("n_evicted", row["n_evicted"]),
+            ("h2d_bytes", h2d_bytes),
+            ("d2h_bytes", d2h_bytes),
+        ):
+            sums[name] += np.bincount(flat, values, shape[0] * shape[1]).reshape(shape)
+
+    def _device_columns(self) -> dict[str, Any]:
+        device, interval = np.nonzero(self._device_sums.any(axis=0))
+        return {
+            "device": device,
+            "node": device // self._fleet.gpus_per_node,
+            "start_at_s": interval * self._interval_s,
+        } | {name: sums[device, interval] for name, sums in zip(_DEVICE_SUMS, self._device_sums, strict=True)}
+
+    def _write_odd(self) -> None:
+        invocation, function, arrival_at_s, ended_at_s, status, reason = zip(*self._odd, strict=True)
+        n = len(invocation)
+        for name in status:
+            self._n_status[name] += 1
+        nothing, none, zero = np.full(n, np.nan), np.full(n, -1), np.zeros(n)
+        self._writer.write_table(
+            _table(
+                INVOCATIONS,
+                {c.name: zero for c in INVOCATIONS.columns}
+                | {
+                    "invocation": invocation,
+                    "function": function,
+                    "status": pa.array(status),
+                    "arrival_at_s": arrival_at_s,
+                    "queued_at_s": np.array(arrival_at_s) + self._host_s[np.array(function)],
+                    "started_at_s": nothing,
+                    "completed_at_s": ended_at_s,
+                    "device": none,
+                    "worker": none,
+                    "reason": pa.array(reason),
+                },
+            )
+        )
+
+    def _write(self, table: Table, columns: Mapping[str, Any]) -> None:
+        pq.write_table(_table(table, columns), self._directory / f"{table.name}.parquet")
+
+
+def spread_over(sums: Floats, row: npt.NDArray[np.int32], from_s: Floats, to_s: Floats, interval_s: float) -> None:
+    """Add the lengths of the spans [from_s, to_s) to ``sums[row, interval]``, each part to the interval it lies in."""
+    first = (from_s // interval_s).astype(np.int64)
+    last = (to_s // interval_s).astype(np.int64)
+    n = sums.shape[1]
+    flat = sums.reshape(-1)  # a view
+    within = first == last
+    flat += np.bincount(row[within] * n + first[within], (to_s - from_s)[within], flat.size)
+    if within.all():
+        return
+    row, from_s, to_s, first, last = (a[~within] for a in (row, from_s, to_s, first, last))
+    flat += np.bincount(row * n + first, (first + 1) * interval_s - from_s, flat.size)
+    at_end = last < n  # a span that ends on the last edge has nothing beyond it
+    flat += np.bincount((row * n + last)[at_end], (to_s - last * interval_s)[at_end], flat.size)
+    steps = np.zeros((len(sums), n + 1))  # intervals strictly between are full: +1 after the first, -1 at the last
+    np.add.at(steps, (row, first + 1), 1)
+    np.add.at(steps, (row, last), -1)
+    sums += np.cumsum(steps, axis=1)[:, :n] * interval_s
+
+
+def choose_interval_s(duration_s: float) -> float:
+    """Length of the intervals of the devices table: about 500 of them, a round number of seconds."""
+    steps = [m * 10.0**e for e in range(-3, 1) for m in (1, 2, 5)] + [10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0]
+    return next((s for s in steps if duration_s <= 500 * s), 3600.0)
+
+
+def _spread(parts: list[Floats]) -> dict[str, float | None]:
+    names = ("mean", "p50", "p90", "p99", "p999", "max")
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    if not len(values):
+        return dict.fromkeys(names)
+    quantiles = np.quantile(values, [0.5, 0.9, 0.99, 0.999, 1.0])
+    return dict(zip(names, [float(values.mean()), *map(float, quantiles)], strict=True))
+
+
+def _same(text: str, n: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(np.zeros(n, dtype=np.int8), [text])
+
+
+def _table(table: Table, columns: Mapping[str, Any]) -> pa.Table:
+    arrays = [_column(columns.get(c.name, ()), c.type) for c in table.columns]
+    return pa.Table.from_arrays(arrays, schema=table.schema)
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.DictionaryArray):
+        return values
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
+    if isinstance(values, np.ndarray):
+        dtype = np.dtype(kind.to_pandas_dtype())
+        return pa.array(values if values.dtype == dtype else values.astype(dtype), type=kind)
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, type=pa.string()).cast(kind)
+    return pa.array(values, type=kind)

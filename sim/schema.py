@@ -1,0 +1,68 @@
+"""Strict mappings -> frozen dataclasses, for scenarios and calibrations. Every refusal names the key and the rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sim.errors import ScenarioError
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], data: object, where: str) -> T:
+    """Make a dataclass from a mapping with exactly its keys (those with defaults may be left out).
+
+    ``where`` names the file or flag in errors. Nested dataclasses, dicts, tuples, Literal and None are understood;
+    an int is taken where a float is asked for, nothing else is converted. Raises ScenarioError.
+    """
+    if not isinstance(data, Mapping):
+        raise ScenarioError(f"{where}: is {data!r}, must be a mapping of keys to values")
+    hints = get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in fields:
+            raise ScenarioError(f"{where}: unknown key {key!r}; the keys are {', '.join(fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = convert(hints[name], data[name], f"{where}: {name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ScenarioError(f"{where}: the key {name!r} is missing")
+    try:
+        return cls(**values)
+    except ScenarioError as error:
+        raise ScenarioError(f"{where}: {error}") from None
+
+
+def convert(hint: Any, value: object, where: str) -> Any:
+    """Check a value against a type hint; see ``build``."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return convert(next(a for a in args if a is not type(None)), value, where)
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)  # type: ignore[arg-type]
+    if origin is Literal:
+        if value in args:
+            return value
+        raise ScenarioError(f"{where}: is {value!r}, must be one of {', '.join(map(str, args))}")
+    if origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(convert(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        raise ScenarioError(f"{where}: is {value!r}, must be a list")
+    if origin is dict:
+        if isinstance(value, Mapping):
+            return {str(k): convert(args[1], v, f"{where}: {k}") for k, v in value.items()}
+        raise ScenarioError(f"{where}: is {value!r}, must be a mapping")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    raise ScenarioError(f"{where}: is {value!r}, must be {_NAMES.get(hint, hint)}")
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

@@ -1,0 +1,117 @@
+"""A workload: a trace bound to functions that a GPU can run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role, Trace, TraceFunction
+from sim.models.workloads.catalogue import CatalogueEntry
+
+DEFAULT_MEMORY_BYTES = 140 * 2**20  # median allocated memory of an app (Shahrad et al., ATC 2020, figure 8)
+
+
+class Batch(NamedTuple):
+    """Consecutive invocations, as equally long columns.
+
+    invocation: int64 number in order of arrival. arrival_at_s: float64. function: int32.
+    size: float64 > 0, duration in units of the function's mean duration.
+    """
+
+    invocation: npt.NDArray[np.int64]
+    arrival_at_s: npt.NDArray[np.float64]
+    function: npt.NDArray[np.int32]
+    size: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a fleet has to serve: functions by id, and the invocations of a trace.
+
+    ``own_durations``: invocations last as long as the trace says, instead of their graph's duration.
+    ``limit``: only the first so many arrivals.
+    """
+
+    trace: Trace
+    functions: tuple[Function, ...]
+    own_durations: bool
+    limit: int | None = None
+
+    def batches(self) -> Iterator[Batch]:
+        """All invocations in order of arrival, lazily; the same at every call."""
+        mean_s = np.array([f.mean_s for f in self.trace.functions])
+        n = 0
+        for chunk in self.trace.chunks():
+            count = len(chunk.at_s) if self.limit is None else min(len(chunk.at_s), self.limit - n)
+            function = chunk.function[:count]
+            size = chunk.duration_s[:count] / mean_s[function] if self.own_durations else np.ones(count)
+            if count:
+                yield Batch(np.arange(n, n + count), chunk.at_s[:count], function, size)
+            n += count
+            if n == self.limit:
+                return
+
+    def by_pool_entry(self, host_s: Sequence[float]) -> Iterator[tuple[Batch, npt.NDArray[np.float64]]]:
+        """The invocations in order of entering the pool, ``host_s[function]`` after their arrival.
+
+        Yields batches with the instants of entry; invocations that enter together stay in order of arrival.
+        """
+        delay_s = np.array(host_s)
+        least_s = float(delay_s.min(initial=np.inf))
+        held: list[Batch] = []
+        for batch in self.batches():
+            held.append(batch)
+            merged = Batch(*map(np.concatenate, zip(*held, strict=True)))
+            entry_at_s = merged.arrival_at_s + delay_s[merged.function]
+            ready = entry_at_s <= batch.arrival_at_s[-1] + least_s  # later arrivals enter no earlier
+            held = [_pick(merged, ~ready)]
+            yield _sorted(_pick(merged, ready), entry_at_s[ready])
+        if held and len(held[0].invocation):
+            yield _sorted(held[0], held[0].arrival_at_s + delay_s[held[0].function])
+
+
+def _pick(batch: Batch, rows: npt.NDArray[Any]) -> Batch:
+    return Batch(batch.invocation[rows], batch.arrival_at_s[rows], batch.function[rows], batch.size[rows])
+
+
+def _sorted(batch: Batch, entry_at_s: npt.NDArray[np.float64]) -> tuple[Batch, npt.NDArray[np.float64]]:
+    order = np.lexsort((batch.invocation, entry_at_s))
+    return _pick(batch, order), entry_at_s[order]
+
+
+def bind(
+    trace: Trace, *, catalogue: Mapping[str, CatalogueEntry] | None, seed: int, limit: int | None = None
+) -> Workload:
+    """Bind the functions of a trace to graphs.
+
+    With a catalogue, each function gets one of its entries, chosen by a hash of the seed and the function's key:
+    uniform over the entries, and the same function gets the same graph in every window and sample of a trace.
+    Without one (None), each function runs a single opaque kernel for the trace's durations, with constants of
+    the size of its memory in the trace.
+    """
+    if catalogue is None:
+        functions = tuple(_opaque(i, f) for i, f in enumerate(trace.functions))
+    else:
+        entries = list(catalogue.values())
+        functions = tuple(
+            Function(i, f.key, entry.graph, entry.fresh_inputs)
+            for i, f in enumerate(trace.functions)
+            for entry in [entries[_hash(seed, f.key) % len(entries)]]
+        )
+    return Workload(trace, functions, own_durations=catalogue is None, limit=limit)
+
+
+def _hash(seed: int, key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=8).digest(), "little")
+
+
+def _opaque(number: int, function: TraceFunction) -> Function:
+    """A function of which only duration and memory are known."""
+    memory = Buffer("memory", function.memory_bytes or DEFAULT_MEMORY_BYTES, Role.CONSTANT)
+    kernel = Kernel("opaque", "opaque", (1, 1, 1), (1, 1, 1), (BufferArg("memory", Direction.IN),))
+    return Function(number, function.key, KernelGraph("opaque", (kernel,), (memory,)), run_s=function.mean_s)

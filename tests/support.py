@@ -1,0 +1,141 @@
+"""Small worlds for tests: traces in memory, functions by hand, one call to simulate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sim.domain import ArrivalChunk, FleetSpec, TraceFunction, TraceSource, WorkerKind
+from sim.engine import Simulation
+from sim.models.calibration import Calibration, load_calibration
+from sim.models.costs import CostModel
+from sim.protocol import Policy
+from sim.recorder import Recorder
+from sim.results import Run
+from sim.workload import Workload, bind
+
+
+@dataclass
+class ListTrace:
+    """A trace from columns; ``chunk`` arrivals at a time."""
+
+    at_s: Sequence[float]
+    function: Sequence[int]
+    run_s: Sequence[float]
+    n_functions: int = 0
+    mean_s: float = 1.0
+    memory_bytes: int = 1000
+    chunk: int = 10_000
+
+    def __post_init__(self) -> None:
+        self.source = TraceSource("list", (), (0.0, self.duration_s))
+        n = self.n_functions or max(self.function, default=-1) + 1
+        self.functions = [TraceFunction(f"f{i}", f"f{i}", "http", self.mean_s, self.memory_bytes) for i in range(n)]
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.at_s[-1]) if len(self.at_s) else 0.0
+
+    @property
+    def n_arrivals(self) -> int:
+        return len(self.at_s)
+
+    def chunks(self) -> Iterator[ArrivalChunk]:
+        for i in range(0, len(self.at_s), self.chunk):
+            rows = slice(i, i + self.chunk)
+            yield ArrivalChunk(
+                np.asarray(self.at_s[rows], dtype=np.float64),
+                np.asarray(self.function[rows], dtype=np.int32),
+                np.asarray(self.run_s[rows], dtype=np.float64),
+            )
+
+
+def ideal(**changes: object) -> Calibration:
+    """A GPU on which nothing costs time but the trace's own durations, with 16 GB for buffers."""
+    v100 = load_calibration("v100-kaas")
+    zero = replace(v100.dispatch_s, kaas=0.0, exclusive=0.0)
+    base = replace(
+        v100,
+        name="ideal",
+        device=replace(v100.device, memory_bytes=16_000_000_000),
+        executor=replace(v100.executor, margin_bytes=0, context_bytes=0, keeps_headroom=False),
+        copies=replace(v100.copies, h2d_bytes_per_s=1e30, h2d_first_bytes_per_s=1e30, d2h_bytes_per_s=1e30),
+        executor_first_use_s=0.0,
+        dispatch_s=zero,
+        launch_s=zero,
+        buffer_s=zero,
+        module_s=zero,
+    )
+    return replace(base, **changes)
+
+
+def simulate(
+    workload: Workload,
+    policy: Policy,
+    directory: Path,
+    *,
+    gpus: int = 1,
+    calibration: Calibration | None = None,
+    gpus_per_link: int = 1,
+    per_kernel: bool = False,
+    log: object = None,
+    check: bool = True,
+) -> Run:
+    """Simulate into a directory, check every invariant, and return the run."""
+    calibration = calibration or ideal()
+    fleet = FleetSpec(calibration.spec, gpus, gpus_per_link=gpus_per_link)
+    costs = CostModel(calibration, workload.functions, policy.kind)
+    directory.mkdir(parents=True, exist_ok=True)
+    recorder = Recorder(directory, workload, fleet, costs, 1.0)
+    simulation = Simulation(
+        workload, policy, fleet, costs, recorder, np.random.default_rng(0), per_kernel=per_kernel, log=log
+    )
+    simulated_s = simulation.run()
+    simulation.close()
+    recorder.close()
+    run = Run(directory, {"policy": policy.describe()}, recorder.summary(simulated_s))
+    if check:
+        check_run(run, workload, simulation)
+    return run
+
+
+def check_run(run: Run, workload: Workload, simulation: Simulation) -> None:
+    """What must hold after every run."""
+    simulation.dispatcher.check()
+    for device in simulation._devices:
+        if device.cache is not None:
+            device.cache.check()
+    rows = run.table("invocations")
+    n = sum(len(b.invocation) for b in workload.batches())
+    assert sorted(rows.invocation) == list(range(n)), "an invocation was lost or doubled"
+    done = rows[rows.status == "completed"].sort_values(["device", "started_at_s", "completed_at_s"])
+    assert (done.started_at_s >= done.queued_at_s).all()
+    assert (done.completed_at_s >= done.started_at_s).all()
+    same = done.device.diff() == 0
+    assert (done.started_at_s[same] >= done.completed_at_s.shift()[same]).all(), "two graphs ran at once on a device"
+    devices = run.table("devices")
+    np.testing.assert_allclose(devices.busy_s.sum(), done.run_s.sum(), rtol=1e-9)
+    assert devices.h2d_bytes.sum() == rows.h2d_bytes.sum()
+    assert run.summary["h2d_bytes"] == rows.h2d_bytes.sum() + run.table("workers").h2d_bytes.sum()
+    assert run.summary["evictions"] == rows.n_evicted.sum() == devices.n_evicted.sum()
+
+
+def poisson(
+    n: int, rate_per_s: float, service_s: str, seed: int, n_functions: int = 1
+) -> ListTrace:
+    """Poisson arrivals; service of mean 1 s: "exponential" or "constant"."""
+    rng = np.random.default_rng(seed)
+    at_s = np.cumsum(rng.exponential(1 / rate_per_s, n))
+    run_s = rng.exponential(1.0, n) if service_s == "exponential" else np.ones(n)
+    return ListTrace(at_s, rng.integers(0, n_functions, n), run_s, n_functions)
+
+
+def own(trace: ListTrace) -> Workload:
+    """The workload of a trace with its own durations."""
+    return bind(trace, catalogue=None, seed=0)
+
+
+__all__ = ["ListTrace", "WorkerKind", "check_run", "ideal", "own", "poisson", "simulate"]
