@@ -79,36 +79,24 @@ class Dispatcher:
             self.workers = {d: Worker(d, -1, ready=True) for d in range(fleet.n_gpus)}
             self._n_started = fleet.n_gpus
 
-    def arrived(self, now_s: float, invocation: int, function: int) -> Sequence[Action]:
-        """An invocation entered the pool."""
-        if invocation in self.waiting or invocation in self.running:
-            raise PolicyError(f"invocation {invocation} arrived twice, again at {now_s} s")
-        self.waiting[invocation] = function
-        return self._decide(now_s, Arrival(invocation, function))
+    def report(self, now_s: float, event: Event) -> Sequence[Action]:
+        """A world reports an event; returns the actions that it has to carry out.
 
-    def finished(self, now_s: float, invocation: int, worker: int, ok: bool = True) -> Sequence[Action]:
-        """A worker finished an invocation."""
-        if self.running.pop(invocation, None) != worker:
-            raise PolicyError(f"worker {worker} finished invocation {invocation}, which it did not have")
-        self.workers[worker].outstanding -= 1
-        return self._decide(now_s, Finished(invocation, worker, ok))
-
-    def ready(self, now_s: float, worker: int) -> Sequence[Action]:
-        """A worker got ready."""
-        self.workers[worker].ready = True
-        return self._decide(now_s, WorkerReady(worker))
-
-    def stopped(self, now_s: float, worker: int) -> Sequence[Action]:
-        """A worker is gone."""
-        gone = self.workers.pop(worker)
-        if gone.outstanding:
-            raise PolicyError(f"worker {worker} stopped with work: {gone}")
-        return self._decide(now_s, WorkerStopped(worker))
-
-    def _decide(self, now_s: float, event: Event) -> Sequence[Action]:
+        Raises PolicyError when the event contradicts the belief, or when the policy orders something impossible.
+        """
         if now_s < self._now_s:
             raise PolicyError(f"time went back from {self._now_s} s to {now_s} s at {event}")
         self._now_s = now_s
+        if type(event) is Arrival:
+            if event.invocation in self.waiting or event.invocation in self.running:
+                raise PolicyError(f"{event} at {now_s} s: it had arrived before")
+            self.waiting[event.invocation] = event.function
+        elif type(event) is Finished:
+            if self.running.pop(event.invocation, None) != event.worker:
+                raise PolicyError(f"{event} at {now_s} s: the worker did not have it")
+            self.workers[event.worker].outstanding -= 1
+        else:
+            self._take_in(now_s, event)
         actions = self._on_event(now_s, event, self)
         for action in actions:
             if type(action) is Run:
@@ -123,6 +111,15 @@ class Dispatcher:
         if self._log is not None:
             self._log(now_s, event, actions)
         return actions
+
+    def _take_in(self, now_s: float, event: Event) -> None:
+        """Take a change of a worker into the belief."""
+        if isinstance(event, WorkerReady):
+            self.workers[event.worker].ready = True
+        elif isinstance(event, WorkerStopped):
+            gone = self.workers.pop(event.worker)
+            if gone.outstanding:
+                raise PolicyError(f"{event} at {now_s} s: it had work, a {gone}")
 
     def _apply(self, now_s: float, event: Event, action: Action) -> None:
         """Validate a rare action and take it into the belief."""

@@ -19,9 +19,22 @@ from sim.dispatcher import Dispatcher, Log
 from sim.domain import FleetSpec, WorkerKind
 from sim.errors import PolicyError
 from sim.models.costs import CostModel
-from sim.models.memory import BufferCache
+from sim.models.memory import HIT, BufferCache
 from sim.models.startup import Ladder
-from sim.protocol import ARRIVAL, FINISHED, WORKER_CHANGED, Action, Policy, Reject, Run, Start
+from sim.protocol import (
+    ARRIVAL,
+    FINISHED,
+    WORKER_CHANGED,
+    Action,
+    Arrival,
+    Finished,
+    Policy,
+    Reject,
+    Run,
+    Start,
+    WorkerReady,
+    WorkerStopped,
+)
 from sim.recorder import Recorder
 from sim.workload import Workload
 
@@ -31,8 +44,10 @@ _Callbacks = list[Callable[[simpy.Event], None]]
 class _Clock(simpy.Environment):
     """SimPy's environment with absolute instants: now + (at - now) is not always at, which would undo ties."""
 
-    def schedule_at(self, event: simpy.Event, at_s: float, priority: int) -> None:
-        heappush(self._queue, (at_s, priority, next(self._eid), event))  # type: ignore[misc]
+    @property
+    def internals(self) -> tuple[list[Any], Iterator[int]]:
+        """The queue of events and the numbers that keep their order."""
+        return self._queue, self._eid
 
 
 class _Signal(simpy.Event):
@@ -42,12 +57,12 @@ class _Signal(simpy.Event):
         super().__init__(clock)
         self._ok = True
         self._value = None
-        self._clock = clock
+        self._queue, self._numbers = clock.internals
 
     def fire(self, at_s: float, priority: int, callbacks: _Callbacks) -> None:
         """Call back at an instant. The list of callbacks is kept by the caller, for reuse."""
         self.callbacks = callbacks
-        self._clock.schedule_at(self, at_s, priority)
+        heappush(self._queue, (at_s, priority, next(self._numbers), self))
 
 
 class _Link:
@@ -84,8 +99,8 @@ class _Worker:
     """Ground truth about one worker. ``invocation`` is -1 when it is idle."""
 
     __slots__ = (
-        "device", "evicted", "function", "invocation", "ladder", "load_bytes", "load_s", "number", "on_finish",
-        "queue", "ready", "ready_at_s", "requested_at_s", "run_s", "signal", "started_at_s", "stopped_at_s",
+        "device", "function", "invocation", "ladder", "load_s", "number", "on_finish", "placement", "queue", "ready",
+        "ready_at_s", "requested_at_s", "run_s", "signal", "started_at_s", "stopped_at_s",
         "stopping", "was_cold",
     )  # fmt: skip
 
@@ -102,7 +117,7 @@ class _Worker:
         self.queue: deque[tuple[int, float, bool]] = deque()  # invocation, dispatched at, cold
         self.invocation = -1
         self.started_at_s = self.load_s = self.run_s = 0.0
-        self.load_bytes = self.evicted = 0
+        self.placement = HIT
         self.was_cold = False
 
 
@@ -129,7 +144,7 @@ class Simulation:
         self._clock = _Clock()
         self._costs = costs
         self._recorder = recorder
-        self._rows = recorder.rows
+        self._rows, self._misses = recorder.rows, recorder.misses
         self._progress = progress
         self._per_kernel = per_kernel
         self._lumped = not per_kernel and fleet.gpus_per_link == 1
@@ -139,16 +154,19 @@ class Simulation:
         self._devices = _make_devices(fleet)
         self._workers: dict[int, _Worker] = {}
         self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
+        self._report = self.dispatcher.report
         if policy.kind is WorkerKind.KAAS:
             for device in self._devices:
                 self._stand_up(device)
-        self._arrivals = self._stream(workload)
+        self._batches = workload.by_pool_entry(costs.host_s)
+        self._arrivals: Iterator[tuple[int, int, float, float, float]] = iter(())
+        self._arriving: tuple[int, int, float, float, float] | None = None
         self._arrival = _Signal(self._clock)
         self._on_arrival: _Callbacks = [self._arrive]
 
     def run(self) -> float:
         """Simulate until every invocation has ended; returns the instant of the last event in seconds."""
-        self._next_arrival()
+        self._await_arrival()
         self._clock.run()
         return float(self._clock.now)
 
@@ -168,34 +186,33 @@ class Simulation:
 
     # Arrivals
 
-    def _stream(self, workload: Workload) -> Iterator[tuple[int, int, float, float, float]]:
-        n = 0
-        for batch, entry_at_s in workload.by_pool_entry(self._costs.host_s):
-            yield from zip(
-                batch.invocation.tolist(),
-                batch.function.tolist(),
-                batch.arrival_at_s.tolist(),
-                batch.size.tolist(),
-                entry_at_s.tolist(),
-                strict=True,
-            )
-            n += len(entry_at_s)
+    def _read_on(self) -> bool:
+        """Fetch the next batch of arrivals."""
+        for batch, entry_at_s in self._batches:
+            columns = (batch.invocation, batch.function, batch.arrival_at_s, batch.size, entry_at_s)
+            self._arrivals = zip(*(c.tolist() for c in columns), strict=True)
             if self._progress is not None:
-                self._progress(n)
+                self._progress(len(entry_at_s))
+            if len(entry_at_s):
+                return True
+        return False
 
-    def _next_arrival(self) -> None:
-        following = next(self._arrivals, None)
-        if following is not None:
-            self._arriving = following
-            self._arrival.fire(following[4], ARRIVAL, self._on_arrival)
+    def _await_arrival(self) -> None:
+        self._arriving = next(self._arrivals, None)
+        while self._arriving is None:
+            if not self._read_on():
+                return
+            self._arriving = next(self._arrivals, None)
+        self._arrival.fire(self._arriving[4], ARRIVAL, self._on_arrival)
 
     def _arrive(self, _: simpy.Event) -> None:
+        assert self._arriving is not None
         invocation, function, arrival_at_s, size, now_s = self._arriving
         self._live[invocation] = (function, arrival_at_s, size)
-        actions = self.dispatcher.arrived(now_s, invocation, function)
+        actions = self._report(now_s, Arrival(invocation, function))
         if actions:
             self._carry_out(now_s, actions)
-        self._next_arrival()
+        self._await_arrival()
 
     # Actions
 
@@ -232,22 +249,19 @@ class Simulation:
         worker.invocation = invocation
         worker.was_cold = cold
         worker.started_at_s = at_s
-        worker.load_bytes = worker.evicted = 0
         load_s = costs.input_s[function]
         cache = worker.device.cache
         if cache is not None:
             placement = cache.request(function, costs.buffers[function], costs.scratch_bytes[function])
             if placement is None:  # one request at a time, and each was checked to fit
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
-            if placement.n_loaded:
+            if placement is not HIT:
                 new_modules = costs.graph_of[function] not in worker.device.modules
                 worker.device.modules.add(costs.graph_of[function])
                 load_s += costs.load_s(function, placement, new_modules)
-                worker.load_bytes = placement.load_bytes
-            for eviction in placement.evictions:
-                worker.evicted += eviction.last - eviction.first
+            worker.placement = placement
         worker.load_s = load_s
-        worker.run_s = run_s = costs.sample_run_s(function, size)
+        worker.run_s = run_s = costs.run_s[function] * size
         if self._lumped:
             end_at_s = at_s + load_s + run_s + costs.store_s[function]
             worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
@@ -258,9 +272,12 @@ class Simulation:
         now_s = self._clock._now
         invocation = worker.invocation
         function, arrival_at_s, _size = self._live.pop(invocation)
+        placement = worker.placement
+        if placement is not HIT or worker.was_cold:
+            n_evicted = sum(last - first for _, first, last in placement.evictions)
+            self._misses += (len(self._rows), worker.was_cold, placement.load_bytes, n_evicted)
         self._rows += (
-            invocation, function, arrival_at_s, worker.started_at_s, now_s, worker.number, worker.was_cold,
-            worker.load_s, worker.run_s, worker.load_bytes, worker.evicted,
+            invocation, function, arrival_at_s, worker.started_at_s, now_s, worker.number, worker.load_s, worker.run_s,
         )  # fmt: skip
         if len(self._rows) >= self._recorder.limit:
             self._recorder.flush()
@@ -268,7 +285,7 @@ class Simulation:
             worker.device.cache.release(function, self._costs.scratch_bytes[function])
         worker.invocation = -1
         self._go_on(worker, now_s)
-        actions = self.dispatcher.finished(now_s, invocation, worker.number)
+        actions = self._report(now_s, Finished(invocation, worker.number))
         if actions:
             self._carry_out(now_s, actions)
 
@@ -340,7 +357,7 @@ class Simulation:
         worker.ready = True
         worker.ready_at_s = now_s
         self._go_on(worker, now_s)
-        self._carry_out(now_s, self.dispatcher.ready(now_s, worker.number))
+        self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number)))
 
     def _stop(self, worker: _Worker, now_s: float) -> None:
         worker.stopping = True
@@ -357,7 +374,7 @@ class Simulation:
         if worker.device.owner is worker:
             worker.device.owner = None
             self._occupy(worker.device, now_s)
-        self._carry_out(now_s, self.dispatcher.stopped(now_s, worker.number))
+        self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))
 
     def _record_worker(self, worker: _Worker) -> None:
         kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE

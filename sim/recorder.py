@@ -24,9 +24,10 @@ Floats = npt.NDArray[np.float64]
 
 # What the event loop appends for a completed invocation, in this order.
 ROW = (
-    "invocation", "function", "arrival_at_s", "started_at_s", "completed_at_s", "worker", "cold", "load_s", "run_s",
-    "constant_bytes", "n_evicted",
+    "invocation", "function", "arrival_at_s", "started_at_s", "completed_at_s", "worker", "load_s", "run_s",
 )  # fmt: skip
+# What it appends beside that for one which was cold or did not find its buffers resident; else these are 0.
+MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
 ROWS_IN_GROUP = 65_536
 _DEVICE_SUMS = tuple(c.name for c in DEVICES.columns[3:])
 
@@ -34,8 +35,8 @@ _DEVICE_SUMS = tuple(c.name for c in DEVICES.columns[3:])
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation; it calls
-    ``flush()`` when the list has ``limit`` numbers. ``worker_device`` lists the device of each worker by number.
+    ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation, ``misses`` one to
+    which it adds len(MISS) numbers for some; it calls ``flush()`` when the list has ``limit`` numbers. ``worker_device`` lists the device of each worker by number.
     Files have their names from the start; the manifest says whether the run is whole.
     """
 
@@ -43,6 +44,7 @@ class Recorder:
         self, directory: Path, workload: Workload, fleet: FleetSpec, costs: CostModel, interval_s: float
     ) -> None:
         self.rows: list[float] = []
+        self.misses: list[float] = []
         self.limit = ROWS_IN_GROUP * len(ROW)
         self.worker_device: list[int] = []
         self._directory = directory
@@ -66,16 +68,21 @@ class Recorder:
         self._latency_of_function_s = np.zeros(n)
         self._n_status = dict.fromkeys(STATUSES, 0)
         self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes", "run_s"), 0.0)
-        self._writer = pq.ParquetWriter(directory / "invocations.parquet", INVOCATIONS.schema)
+        text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
+        self._writer = pq.ParquetWriter(directory / "invocations.parquet", INVOCATIONS.schema, use_dictionary=text)
 
     # Called by the event loop
 
     def flush(self) -> None:
         """Write out the rows collected so far."""
         if self.rows:
-            columns = np.array(self.rows).reshape(-1, len(ROW)).T
-            self.rows.clear()
-            self._write_completed(dict(zip(ROW, columns, strict=True)))
+            row = _columns(ROW, self.rows)
+            miss = _columns(MISS, self.misses)
+            at = miss["row"].astype(np.int64) // len(ROW)
+            for name in MISS[1:]:
+                row[name] = np.zeros(len(row["invocation"]))
+                row[name][at] = miss[name]
+            self._write_completed(row)
 
     def ended(
         self, invocation: int, function: int, arrival_at_s: float, ended_at_s: float, status: str, reason: str
@@ -255,6 +262,13 @@ class Recorder:
 
     def _write(self, table: Table, columns: Mapping[str, Any]) -> None:
         pq.write_table(_table(table, columns), self._directory / f"{table.name}.parquet")
+
+
+def _columns(names: tuple[str, ...], flat: list[float]) -> dict[str, Floats]:
+    """Empty a flat list of rows into columns."""
+    columns = np.fromiter(flat, np.float64, len(flat)).reshape(-1, len(names)).T
+    flat.clear()
+    return dict(zip(names, columns, strict=True))
 
 
 def spread_over(sums: Floats, row: npt.NDArray[np.int32], from_s: Floats, to_s: Floats, interval_s: float) -> None:

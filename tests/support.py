@@ -13,7 +13,7 @@ from sim.engine import Simulation
 from sim.models.calibration import Calibration, load_calibration
 from sim.models.costs import CostModel
 from sim.protocol import Policy
-from sim.recorder import Recorder
+from sim.recorder import Recorder, choose_interval_s
 from sim.results import Run
 from sim.workload import Workload, bind
 
@@ -89,7 +89,7 @@ def simulate(
     fleet = FleetSpec(calibration.spec, gpus, gpus_per_link=gpus_per_link)
     costs = CostModel(calibration, workload.functions, policy.kind)
     directory.mkdir(parents=True, exist_ok=True)
-    recorder = Recorder(directory, workload, fleet, costs, 1.0)
+    recorder = Recorder(directory, workload, fleet, costs, choose_interval_s(workload.trace.duration_s))
     simulation = Simulation(
         workload, policy, fleet, costs, recorder, np.random.default_rng(0), per_kernel=per_kernel, log=log
     )

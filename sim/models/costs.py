@@ -34,7 +34,8 @@ class CostModel:
     """Durations and sizes by function id, for one kind of worker.
 
     host_s: host stages before the pool. input_s, run_s, store_s: copies of fresh input, kernels, and copies of
-    output of a warm invocation; their sum is ``expected_s``. scratch_bytes: device memory that an invocation needs
+    output of a warm invocation; their sum is ``expected_s``. An invocation of size x (which policies never see) takes
+    x * run_s in kernels. scratch_bytes: device memory that an invocation needs
     beside its cached ``buffers``. input_bytes, output_bytes: copied each time. ladders: cold starts.
     Raises ScenarioError when a function can't fit on the device.
     """
@@ -78,10 +79,6 @@ class CostModel:
     def isolated_s(self, function: int) -> float:
         """Expected latency of a warm invocation without any queue, in seconds."""
         return self.host_s[function] + self.dispatch_s + self.expected_s(function)
-
-    def sample_run_s(self, function: int, size: float) -> float:
-        """Time in kernels of an invocation whose size is ``size`` times the function's mean."""
-        return self.run_s[function] * size
 
     def kernel_ends_s(self, function: int, run_s: float) -> list[float]:
         """Ends of the kernels of one invocation, from the start of the first; the last is exactly ``run_s``."""

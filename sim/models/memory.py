@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -29,10 +29,11 @@ class BufferSet:
     """The cacheable buffers of one function, in order of first use.
 
     sizes_bytes: device memory of each. load_bytes: what is copied to the device when it is not resident
-    (0 for temporaries and outputs, whose content is made on the device).
+    (0 for temporaries and outputs, whose content is made on the device). Kept as sums: ``size_upto[i]`` and
+    ``load_upto[i]`` of the first i buffers; ``largest_from[i]`` is the size of the largest of the rest.
     """
 
-    __slots__ = ("_largest_from", "n", "size_upto", "load_upto", "total_bytes")  # noqa: RUF023
+    __slots__ = ("largest_from", "load_upto", "n", "size_upto", "total_bytes")
 
     def __init__(self, sizes_bytes: Sequence[int], load_bytes: Sequence[int]) -> None:
         if len(sizes_bytes) != len(load_bytes) or min(sizes_bytes, default=1) <= 0:
@@ -41,11 +42,7 @@ class BufferSet:
         self.size_upto = [0, *accumulate(sizes_bytes)]
         self.load_upto = [0, *accumulate(load_bytes)]
         self.total_bytes = self.size_upto[-1]
-        self._largest_from = [*accumulate(reversed(sizes_bytes), max, initial=0)][::-1]
-
-    def largest_from(self, first: int) -> int:
-        """Bytes of the largest of the buffers[first:]; 0 when there is none."""
-        return self._largest_from[first]
+        self.largest_from = [*accumulate(reversed(sizes_bytes), max, initial=0)][::-1]
 
 
 class Eviction(NamedTuple):
@@ -69,7 +66,7 @@ class Placement(NamedTuple):
     evictions: tuple[Eviction, ...]
 
 
-_HIT = Placement(0, 0, False, ())
+HIT = Placement(0, 0, False, ())  # the placement of a request that finds everything resident
 
 
 class _Entry:
@@ -110,23 +107,22 @@ class BufferCache:
         if entry is None:
             entry = self._entries[key] = _Entry(buffers)
         first = entry.first
-        missing = buffers.size_upto[first]
-        needed = missing + scratch_bytes
-        if needed + self._pinned_bytes + (0 if entry.pins else buffers.total_bytes - missing) > self.capacity_bytes:
-            return None
-        if entry.lru is not None:
-            del entry.lru[key]
-            entry.lru = None
-        if not entry.pins:
-            self._pinned_bytes += buffers.total_bytes - missing
+        needed = buffers.size_upto[first] + scratch_bytes
+        wanted = needed + buffers.largest_from[first] if self._keep_headroom else needed
+        held = scratch_bytes if entry.pins else scratch_bytes + buffers.total_bytes
+        shortfall = self.used_bytes + wanted - self.capacity_bytes
+        evictions: tuple[Eviction, ...] = ()
+        if shortfall > 0:
+            if self._pinned_bytes + held > self.capacity_bytes:
+                return None
+            entry.pins += 1  # its own buffers are not to be evicted
+            evictions = self._evict(shortfall)
+            entry.pins -= 1
         entry.pins += 1
-        wanted = needed + buffers.largest_from(first) if self._keep_headroom else needed
-        shortfall = wanted - (self.capacity_bytes - self.used_bytes)
-        evictions = self._evict(shortfall) if shortfall > 0 else ()
         self.used_bytes += needed
-        self._pinned_bytes += needed
+        self._pinned_bytes += held
         if first == 0:
-            return Placement(0, 0, False, evictions) if evictions else _HIT
+            return Placement(0, 0, False, evictions) if evictions else HIT
         entry.first = 0
         return Placement(first, buffers.load_upto[first], entry.uses == 0, evictions)
 
@@ -136,12 +132,15 @@ class BufferCache:
         entry.uses += 1
         entry.pins -= 1
         self.used_bytes -= scratch_bytes
-        self._pinned_bytes -= scratch_bytes
-        if not entry.pins:
-            self._pinned_bytes -= entry.buffers.total_bytes
-            if entry.buffers.n:
-                entry.lru = self._const if entry.uses > USES_OF_OTHER else self._other
-                entry.lru[key] = entry
+        self._pinned_bytes -= scratch_bytes if entry.pins else scratch_bytes + entry.buffers.total_bytes
+        lru = self._const if entry.uses > USES_OF_OTHER else self._other
+        if entry.lru is lru:
+            lru.move_to_end(key)
+        else:
+            if entry.lru is not None:
+                del entry.lru[key]
+            lru[key] = entry
+            entry.lru = lru
 
     def resident_bytes(self, key: int) -> int:
         """Bytes of a function's buffers that are resident."""
@@ -152,21 +151,24 @@ class BufferCache:
         """Evict oldest first until ``shortfall`` bytes are freed, or nothing is left."""
         evictions = []
         while shortfall > 0:
-            lru = self._other or self._const
-            if not lru:
+            key, entry = next(self._unpinned(), (-1, None))
+            if entry is None:
                 break
-            key, entry = next(iter(lru.items()))
             size_upto, first = entry.buffers.size_upto, entry.first
             last = min(bisect_left(size_upto, size_upto[first] + shortfall), entry.buffers.n)
             freed = size_upto[last] - size_upto[first]
             shortfall -= freed
             self.used_bytes -= freed
             entry.first = last
-            if last == entry.buffers.n:
-                del lru[key]
+            if last == entry.buffers.n and entry.lru is not None:
+                del entry.lru[key]
                 entry.lru = None
             evictions.append(Eviction(key, first, last))
         return tuple(evictions)
+
+    def _unpinned(self) -> Iterator[tuple[int, _Entry]]:
+        """What may be evicted, in order."""
+        return ((k, e) for lru in (self._other, self._const) for k, e in lru.items() if not e.pins)
 
     def check(self) -> None:
         """Invariants; raises AssertionError. Linear in the number of functions: for tests."""
@@ -177,4 +179,5 @@ class BufferCache:
         assert self.used_bytes == sum(resident.values()) + scratch, "used bytes are wrong"
         assert self.used_bytes <= self.capacity_bytes, "memory exceeded"
         listed = [*self._other, *self._const]
-        assert sorted(listed) == sorted(k for k, b in resident.items() if b and not self._entries[k].pins)
+        assert all(resident[k] or self._entries[k].buffers.n == 0 for k in listed), "an empty function is listed"
+        assert {k for k, b in resident.items() if b and not self._entries[k].pins} <= set(listed)

@@ -65,7 +65,8 @@ class Affinity(BasePolicy):
             function = event.function
             if self._free:  # nothing else is queued: the penalty has nobody to rank
                 self._vtime[function] = self._base + self._weight[function]
-                self._chosen(function)
+                self._order[function] = self._next_order
+                self._next_order += 1
                 return (Run(event.invocation, self._free.popitem(last=False)[0]),)
             queue = self._queue[function]
             queue.append(event.invocation)
@@ -88,14 +89,11 @@ class Affinity(BasePolicy):
         invocation = queue.popleft()
         self._n_queued -= 1
         self._vtime[function] += self._weight[function]
-        self._chosen(function)
+        self._order[function] = self._next_order
+        self._next_order += 1
         if queue:
             self._push(function)
         return invocation
-
-    def _chosen(self, function: int) -> None:
-        self._order[function] = self._next_order
-        self._next_order += 1
 
     def _push(self, function: int) -> None:
         vtime, order = self._vtime[function], self._order[function]

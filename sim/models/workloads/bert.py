@@ -9,10 +9,12 @@ from __future__ import annotations
 from math import sqrt
 
 from sim.domain import KernelGraph
+from sim.errors import ScenarioError
 from sim.models.workloads.build import GraphBuilder, ceil_div, fan_in_scale
 from sim.models.workloads.layers import (
     BIAS_SCALE,
     FLOAT_BYTES,
+    GAMMA_SCALE,
     WARP,
     Matrix,
     add_layer_norm,
@@ -23,6 +25,7 @@ from sim.models.workloads.layers import (
 )
 
 ID_BYTES = 8  # int64, as ONNX has it
+BRANCH_GAIN = 0.1  # of what a layer adds: attention averages tokens, and 24 such sums would make them all alike
 
 
 def build(
@@ -38,8 +41,13 @@ def build(
     """Graph from token ids, segments and mask (int64, ``sequence`` each) to logits (sequence x [start, end]).
 
     The default is BERT-large: 242 kernels, 1,336,377,352 B of constants, 9,216 B in, 3,072 B out,
-    246.4 GFLOP.
+    246.4 GFLOP. Raises ScenarioError for a sequence beyond ``positions`` or hidden sizes that heads don't share.
     """
+    if sequence > positions or hidden % heads:
+        raise ScenarioError(
+            f"{name}: sequence {sequence} must be at most positions {positions}, and hidden {hidden} a multiple of "
+            f"heads {heads}"
+        )
     g = GraphBuilder(name)
     ids = g.input("ids", sequence, vocabulary, "int64")
     segments = g.input("segments", sequence, 2, "int64")
@@ -62,7 +70,7 @@ def _embed(g: GraphBuilder, ids: str, segments: str, shape: tuple[int, int, int,
     words = g.constant("embed.words", vocabulary * hidden, 1.0)
     places = g.constant("embed.positions", positions * hidden, 1.0)
     kinds = g.constant("embed.segments", 2 * hidden, 1.0)
-    gamma = g.constant("embed.gamma", hidden, 1.0)
+    gamma = g.constant("embed.gamma", hidden, GAMMA_SCALE)
     beta = g.constant("embed.beta", hidden, BIAS_SCALE)
     y = g.temporary("embed", sequence * hidden)
     g.launch(
@@ -86,7 +94,7 @@ def _layer(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], name
 
     wide = _product(g, attended, (sequence, 4 * hidden, hidden), f"{name}.widen")
     bias_gelu(g, wide, sequence, 4 * hidden, f"{name}.gelu")
-    narrow = _product(g, wide, (sequence, hidden, 4 * hidden), f"{name}.narrow")
+    narrow = _product(g, wide, (sequence, hidden, 4 * hidden), f"{name}.narrow", gain=BRANCH_GAIN)
     y = g.temporary(f"{name}.output", sequence * hidden)
     add_layer_norm(g, narrow, attended, sequence, hidden, f"{name}.norm", y)
     return y
@@ -97,7 +105,7 @@ def _attention(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], 
     sequence, hidden, heads = shape
     depth = hidden // heads
     bias = g.constant(f"{name}.qkv.bias", 3 * hidden, BIAS_SCALE)
-    qkv = _product(g, x, (sequence, 3 * hidden, hidden), f"{name}.qkv", bias)
+    qkv = _product(g, x, (sequence, 3 * hidden, hidden), f"{name}.qkv", bias=bias)
     query, key, value = (Matrix(qkv, 3 * hidden, part * hidden, depth) for part in range(3))
 
     weights = g.temporary(f"{name}.weights", heads * sequence * sequence)
@@ -115,13 +123,15 @@ def _attention(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], 
     masked_softmax(g, weights, mask, heads * sequence, sequence)
     context = g.temporary(f"{name}.context", sequence * hidden)
     matmul(g, by_head, value, Matrix(context, hidden, step=depth), (sequence, depth, sequence), batch=heads)
-    return _product(g, context, (sequence, hidden, hidden), f"{name}.mix")
+    return _product(g, context, (sequence, hidden, hidden), f"{name}.mix", gain=BRANCH_GAIN)
 
 
-def _product(g: GraphBuilder, x: str, shape: tuple[int, int, int], name: str, bias: str | None = None) -> str:
+def _product(
+    g: GraphBuilder, x: str, shape: tuple[int, int, int], name: str, *, bias: str | None = None, gain: float = 1.0
+) -> str:
     """x (m x k) times a constant (k x n) [+ bias] for ``shape`` (m, n, k)."""
     m, n, k = shape
-    weight = g.constant(f"{name}.weight", k * n, fan_in_scale(k))
+    weight = g.constant(f"{name}.weight", k * n, fan_in_scale(k, gain))
     y = g.temporary(name, m * n)
     matmul(g, Matrix(x, k), Matrix(weight, n), Matrix(y, n), shape, bias=bias)
     return y

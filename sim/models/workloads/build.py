@@ -98,8 +98,7 @@ class GraphBuilder:
             raise ValueError(f"graph {self.name}: no kernel uses buffer {min(unused)!r}")
         placed = self._buffers | recycle(self._kernels, self._buffers)
         kernels = tuple(
-            replace(k, args=tuple(BufferArg(placed[a.buffer].name, a.direction) for a in k.args))
-            for k in self._kernels
+            replace(k, args=tuple(BufferArg(placed[a.buffer].name, a.direction) for a in k.args)) for k in self._kernels
         )
         buffers = {placed[name].name: placed[name] for name in used}
         return KernelGraph(self.name, kernels, tuple(buffers.values()))

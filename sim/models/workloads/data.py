@@ -85,9 +85,7 @@ def _buffer(data: object, where: str) -> Buffer:
     fields.done()
     dtype = np.dtype(buffer.dtype)
     if buffer.size_bytes % dtype.itemsize:
-        raise broken(
-            f"{where}.size_bytes", f"is {buffer.size_bytes}, but {dtype} needs a multiple of {dtype.itemsize}"
-        )
+        raise broken(f"{where}.size_bytes", f"is {buffer.size_bytes}, but {dtype} needs a multiple of {dtype.itemsize}")
     if buffer.scale <= 0:
         raise broken(f"{where}.scale", f"is {buffer.scale}, but must be positive")
     return buffer
@@ -136,15 +134,11 @@ def _check_names(buffers: Sequence[Buffer], kernels: Sequence[Kernel], where: st
     names = [b.name for b in buffers]
     for i, name in enumerate(names):
         if name in names[:i]:
-            raise broken(
-                f"{where}.buffers[{i}].name", f"is {name!r}, as is buffers[{names.index(name)}].name"
-            )
+            raise broken(f"{where}.buffers[{i}].name", f"is {name!r}, as is buffers[{names.index(name)}].name")
     for i, kernel in enumerate(kernels):
         for j, arg in enumerate(kernel.args):
             if arg.buffer not in names:
-                raise broken(
-                    f"{where}.kernels[{i}].args[{j}]", f"is {arg.buffer!r}, which isn't among the buffers"
-                )
+                raise broken(f"{where}.kernels[{i}].args[{j}]", f"is {arg.buffer!r}, which isn't among the buffers")
     used = {a.buffer for k in kernels for a in k.args}
     for i, name in enumerate(names):
         if name not in used:

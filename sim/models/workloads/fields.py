@@ -96,6 +96,4 @@ class Fields:
     def done(self) -> None:
         """Refuse the keys that nobody took."""
         if self._data:
-            raise broken(
-                self.path(str(next(iter(self._data)))), f"is no known key; known are {', '.join(self._known)}"
-            )
+            raise broken(self.path(str(next(iter(self._data)))), f"is no known key; known are {', '.join(self._known)}")

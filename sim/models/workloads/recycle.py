@@ -31,9 +31,7 @@ def recycle(kernels: Sequence[Kernel], buffers: Mapping[str, Buffer]) -> dict[st
 
 def _place(buffer: Buffer, shared: list[Buffer], free: set[int]) -> int:
     """Take a place in ``shared`` for ``buffer``, out of ``free`` if one has its type."""
-    fitting = sorted(
-        (i for i in free if shared[i].dtype == buffer.dtype), key=lambda i: (shared[i].size_bytes, i)
-    )
+    fitting = sorted((i for i in free if shared[i].dtype == buffer.dtype), key=lambda i: (shared[i].size_bytes, i))
     if not fitting:
         shared.append(replace(buffer, name=f"temporary{len(shared)}"))
         return len(shared) - 1
