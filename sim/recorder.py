@@ -35,8 +35,9 @@ _DEVICE_SUMS = tuple(c.name for c in DEVICES.columns[3:])
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation, ``misses`` one to
-    which it adds len(MISS) numbers for some; it calls ``flush()`` when the list has ``limit`` numbers. ``worker_device`` lists the device of each worker by number.
+    ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation, ``misses`` one
+    to which it adds len(MISS) numbers for some; it calls ``flush()`` when ``rows`` has ``limit`` numbers.
+    ``worker_device`` lists the device of each worker by number.
     Files have their names from the start; the manifest says whether the run is whole.
     """
 

@@ -1,0 +1,1 @@
+"""Readers of public serverless traces, their synthesis and the ``traces`` command."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ class Calibration:
     module_s: ByKind
     startup_s: Startup
     graphs: dict[str, dict[str, GraphCosts]] = field(default_factory=dict)
+    sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
@@ -132,7 +134,8 @@ def load_calibration(name_or_file: str) -> Calibration:
         data = json.loads(text)
     except ValueError as error:
         raise ScenarioError(f"{name_or_file}: not JSON ({error})") from None
-    return build(Calibration, _values(data, name_or_file), name_or_file)
+    calibration = build(Calibration, _values(data, name_or_file), name_or_file)
+    return replace(calibration, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _values(node: Any, where: str) -> Any:

@@ -44,7 +44,7 @@ def build(
         for kind, buffer, n in (("scores", scores, classes + 1), ("boxes", boxes, 4)):
             conv(g, m, a * n, 3, f"head{i}.{kind}", relu=False, gain=1.0, into=Rows(buffer, first * n))
         first += a * m.pixels
-    _detect(g, scores, boxes, (n_anchors, classes, keep))
+    detect(g, scores, boxes, (n_anchors, classes, keep))
     return g.finish()
 
 
@@ -65,7 +65,7 @@ def _feature_maps(g: GraphBuilder, image: int, width: int) -> list[Map]:
     return maps
 
 
-def _detect(g: GraphBuilder, scores: str, boxes: str, shape: tuple[int, int, int]) -> None:
+def detect(g: GraphBuilder, scores: str, boxes: str, shape: tuple[int, int, int]) -> None:
     """Best class and box of each anchor, then non-maximum suppression within each class by one block.
 
     Anchors are (centre x, centre y, log width, log height): any content makes valid boxes.

@@ -1,0 +1,117 @@
+"""The ``analyze`` command: tables and figures from run directories."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sim import __version__
+from sim.errors import ProjectError
+
+
+class _Mistake(click.ClickException):
+    exit_code = 2
+
+
+class _Commands(click.Group):
+    """Commands whose mistakes are told in one sentence, with exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ProjectError as error:
+            raise _Mistake(str(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="analyze")
+def main() -> None:
+    """Compare runs: tables and figures from what `simulate` and `replay` wrote.
+
+    RUN is a run directory, or a folder of them, which stands for all runs in it, sorted by name.
+
+    \b
+    Example:
+      analyze table runs/demo
+      analyze plot runs/demo -o figures
+    """
+
+
+_RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
+@main.command()
+@_RUNS
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "markdown", "latex"]),
+    default="text",
+    show_default=True,
+    help="csv has every number of the summaries, unrounded; the others are for people.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The summaries as JSON, for machines.")
+def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
+    """Print a table of the runs, one row each.
+
+    Latency runs from scheduled arrival to completion, over completed invocations. Cache hits are the share of
+    started invocations that loaded no constants, GPU busy the share of GPU time in kernels, copied in the bytes
+    from host to device, and fairness is Jain's index. Invalid runs have a star, and their reasons stand below.
+
+    \b
+    Example:
+      analyze table runs/demo
+      analyze table runs/fifo runs/affinity --format latex
+    """
+    from analysis import compare
+    from analysis.runs import open_runs
+
+    runs = open_runs(paths)
+    if as_json:
+        click.echo(compare.as_json(runs))
+    elif form == "csv":
+        click.echo(compare.as_csv(runs))
+    else:
+        write = {"text": compare.as_text, "markdown": compare.as_markdown, "latex": compare.as_latex}[form]
+        click.echo(write(compare.compare(runs)))
+
+
+@main.command()
+@_RUNS
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the figures; made if need be. Figures in it are replaced.",
+)
+def plot(paths: tuple[Path, ...], folder: Path) -> None:
+    """Draw figures for a paper, as PDF and PNG.
+
+    They fit one column of two, and their paths are printed: latency_cdf, latency_over_time, queue_length,
+    gpu_utilisation, cold_starts_evictions and slowdown. A run has the same colour and line style in all of them.
+    Latency and slowdown are those of completed invocations; the time axis runs over arrivals.
+
+    \b
+    Example:
+      analyze plot runs/demo -o figures
+    """
+    from analysis import figures
+    from analysis.curves import measure, plot_labels, width_s
+    from analysis.runs import open_runs
+
+    runs = open_runs(paths)
+    figures.prepare(len(runs), folder)
+    width = width_s(runs)
+    curves = []
+    for run, label in zip(runs, plot_labels(runs), strict=True):
+        if sys.stderr.isatty():
+            click.echo(f"Reading {run.path}", err=True)
+        curves.append(measure(run, label, width))
+    for path in figures.draw(curves, folder):
+        click.echo(path)

@@ -1,0 +1,88 @@
+"""What the figures draw of one run: millions of rows reduced to a few thousand numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis import metrics
+from analysis.metrics import Floats
+from analysis.runs import fault, labels, positive
+from sim.errors import RunError
+from sim.results import Run
+
+_INVOCATIONS = ("function", "status", "arrival_at_s", "queued_at_s", "started_at_s", "completed_at_s")
+_DEVICES = ("start_at_s", "busy_s", "n_cold", "n_evicted")
+
+SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The lines of one run.
+
+    Arrays by interval are one shorter than their edges. A pair is a distribution as ``metrics.cdf`` gives
+    it, empty when nothing completed.
+    """
+
+    label: str
+    latency_s: tuple[Floats, Floats]
+    edges_s: Floats
+    latency_p50_s: Floats  # by interval of arrival; NaN where nothing that arrived completed
+    latency_p99_s: Floats
+    queue_length: Floats
+    busy_edges_s: Floats  # no finer than the devices table
+    busy_frac: Floats
+    n_cold: int
+    n_evicted: int
+    slowdown: tuple[Floats, Floats]
+    slowdown_spread: Floats  # at the shares SPREAD; empty when nothing completed
+
+
+def width_s(runs: Sequence[Run]) -> float:
+    """The interval that suits the longest run: one for all, so that their curves compare."""
+    return metrics.interval_width_s(max(positive(run, "simulated_s") for run in runs))
+
+
+def plot_labels(runs: Sequence[Run]) -> list[str]:
+    """Labels that don't hide an invalid run."""
+    return [f"{label} (INVALID)" if fault(run) else label for run, label in zip(runs, labels(runs), strict=True)]
+
+
+def measure(run: Run, label: str, width_s: float) -> Curves:
+    """Read the tables of a run, only the columns needed, and reduce them to curves of intervals ``width_s``.
+
+    Raises RunError when a table or a manifest key is missing or contradicts another.
+    """
+    duration_s, interval_s = positive(run, "simulated_s"), positive(run, "interval_s")
+    n_gpus = positive(run, "scenario", "fleet", "gpus")
+    edges = metrics.interval_edges(duration_s, width_s)
+    busy_edges = metrics.interval_edges(duration_s, max(width_s, interval_s))
+    devices = run.table("devices", _DEVICES)
+    functions = run.table("functions", ("isolated_s",))
+    invocations = run.table("invocations", _INVOCATIONS)
+    if len(invocations) and (number := int(invocations["function"].max())) >= len(functions):
+        raise RunError(
+            f"{run.path / 'invocations.parquet'}: function {number} is not a row of functions.parquet, "
+            f"which has {len(functions)}"
+        )
+    latency = metrics.latency_s(invocations)
+    arrival = metrics.of_completed(invocations, "arrival_at_s")
+    p50, p99 = metrics.quantiles_by_interval(arrival, latency, edges, (0.5, 0.99))
+    slowdown = metrics.slowdown(invocations, functions)
+    return Curves(
+        label=label if len(latency) else f"{label} (none completed)",
+        latency_s=metrics.cdf(latency),
+        edges_s=edges,
+        latency_p50_s=p50,
+        latency_p99_s=p99,
+        queue_length=metrics.queue_length(invocations, edges),
+        busy_edges_s=busy_edges,
+        busy_frac=metrics.utilisation(devices, interval_s=interval_s, n_gpus=n_gpus, edges=busy_edges),
+        n_cold=int(devices["n_cold"].sum()),
+        n_evicted=int(devices["n_evicted"].sum()),
+        slowdown=metrics.cdf(slowdown),
+        slowdown_spread=np.quantile(slowdown, SPREAD) if len(slowdown) else np.empty(0),
+    )

@@ -1,0 +1,203 @@
+"""The figures of a comparison, sized for one column of a two-column paper.
+
+Each is a function of curves: the same tables give the same bytes. A run has one colour and line style in
+all of them, by its place in the list. Only this module and ``figures_style`` import matplotlib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.curves import Curves
+from analysis.figures_style import (
+    MAX_RUNS,
+    STYLE,
+    add_legend,
+    count_axis,
+    line_of,
+    log_axis,
+    new_figure,
+    time_axis,
+    wrap,
+)
+from analysis.metrics import Floats
+from sim.errors import RunError
+
+_LINE_IN = 0.125  # height of a line of text at the legend's size
+
+
+def latency_cdf(curves: Sequence[Curves]) -> Figure:
+    """Share of the completed invocations that took at most so long."""
+    figure = new_figure(1.9)
+    axes = figure.subplots()
+    _distributions(axes, [c.latency_s for c in curves])
+    axes.set(xlabel="Latency (s)", ylabel="Share of invocations")
+    add_legend(figure, [c.label for c in curves])
+    return figure
+
+
+def latency_over_time(curves: Sequence[Curves]) -> Figure:
+    """Median and 99th percentile of the latency of what arrived in each interval and completed."""
+    figure = new_figure(2.8)
+    upper, lower = figure.subplots(2, sharex=True)
+    for axes, name, lines in (
+        (upper, "Median", [c.latency_p50_s for c in curves]),
+        (lower, "p99", [c.latency_p99_s for c in curves]),
+    ):
+        log_axis(axes, "y", lines)
+        axes.set_ylabel(f"{name} latency (s)")
+        _by_interval(axes, [c.edges_s for c in curves], lines)
+    upper.set_xlabel("")
+    add_legend(figure, [c.label for c in curves])
+    return figure
+
+
+def queue_length(curves: Sequence[Curves]) -> Figure:
+    """Mean number of waiting invocations in each interval."""
+    figure = new_figure(1.9)
+    axes = figure.subplots()
+    lines = [c.queue_length for c in curves]
+    count_axis(axes, lines)
+    axes.set_ylabel("Waiting invocations")
+    _by_interval(axes, [c.edges_s for c in curves], lines)
+    add_legend(figure, [c.label for c in curves])
+    return figure
+
+
+def gpu_utilisation(curves: Sequence[Curves]) -> Figure:
+    """Share of GPU time in kernels in each interval."""
+    figure = new_figure(1.9)
+    axes = figure.subplots()
+    lines = [100 * c.busy_frac for c in curves]
+    axes.set(ylabel="GPU busy (%)", ylim=(0, max(102.0, *(line.max() for line in lines))))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    _by_interval(axes, [c.busy_edges_s for c in curves], lines)
+    add_legend(figure, [c.label for c in curves])
+    return figure
+
+
+def cold_starts_evictions(curves: Sequence[Curves]) -> Figure:
+    """Bars of cold starts and of evicted buffers, each under the name of its run."""
+    names = [wrap(c.label) for c in curves]
+    heights_in = np.array([(name.count("\n") + 1) * _LINE_IN + 0.18 for name in names])
+    figure = new_figure(float(heights_in.sum()) + 0.25)
+    below_in = np.cumsum(heights_in)
+    panels = figure.subplots(1, 2)
+    for axes, title, counts in zip(
+        panels,
+        ("Cold starts", "Evicted buffers"),
+        ([c.n_cold for c in curves], [c.n_evicted for c in curves]),
+        strict=True,
+    ):
+        axes.set_title(title, loc="left")
+        axes.set(xlim=(0, 1.5 * max(1, *counts)), ylim=(below_in[-1] + 0.01, 0.05), xticks=[], yticks=[])
+        axes.spines[["bottom", "left"]].set_visible(False)
+        axes.patch.set_visible(False)  # a long name runs on behind the panel on the right
+        for place, (count, y) in enumerate(zip(counts, below_in - 0.06, strict=True)):
+            axes.barh(y, count, 0.1, color=line_of(place)["color"])
+            axes.annotate(f"{count:,}", (count, y), (2, 0), textcoords="offset points", va="center", fontsize=7)
+    for name, y in zip(names, below_in - 0.115, strict=True):
+        label = panels[0].text(0, y, name, va="bottom", fontsize=7, linespacing=1.1)
+        label.set_in_layout(False)
+    return figure
+
+
+def slowdown(curves: Sequence[Curves]) -> Figure:
+    """Distribution over functions of mean latency / isolated latency: its CDF, and below it the spread.
+
+    The spread of each run, in the order of the legend: a thin line from 5% to 95% of the functions, a thick
+    one over the middle half, a dot at the median.
+    """
+    figure = new_figure(2.0 + 0.1 * len(curves))
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=(1.6, 0.1 * len(curves) + 0.05))
+    _distributions(upper, [c.slowdown for c in curves])
+    upper.set_ylabel("Share of functions")
+    upper.tick_params(labelbottom=False)
+    for place, spread in enumerate(c.slowdown_spread for c in curves):
+        colour = line_of(place)["color"]
+        if len(spread):
+            least, low, median, high, most = spread
+            lower.plot([least, most], [place, place], color=colour, linewidth=0.8)
+            lower.plot([low, high], [place, place], color=colour, linewidth=4, solid_capstyle="butt")
+            lower.plot(median, place, "o", color=colour, markerfacecolor="white", markersize=3.5)
+    lower.set(xlabel="Slowdown (mean latency / isolated latency)", yticks=[], ylim=(len(curves) - 0.5, -0.5))
+    add_legend(figure, [c.label for c in curves])
+    return figure
+
+
+FIGURES: Mapping[str, Callable[[Sequence[Curves]], Figure]] = {
+    figure.__name__: figure
+    for figure in (
+        latency_cdf,
+        latency_over_time,
+        queue_length,
+        gpu_utilisation,
+        cold_starts_evictions,
+        slowdown,
+    )
+}
+
+
+def prepare(n_runs: int, folder: Path) -> None:
+    """Make the folder, before the work of reading: RunError when that or so many runs in a figure can't be."""
+    if n_runs > MAX_RUNS:
+        raise RunError(f"{n_runs} runs are too many for a figure; lines of at most {MAX_RUNS} can be told apart")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: can't be a folder for figures ({error.strerror})") from None
+
+
+def draw(curves: Sequence[Curves], folder: Path) -> list[Path]:
+    """Draw every figure as PDF and PNG into ``folder`` and return the paths. A user's matplotlibrc has no say.
+
+    Raises RunError when a file can't be written.
+    """
+    paths = []
+    try:
+        with matplotlib.style.context(["default", STYLE]):
+            for name, figure_of in FIGURES.items():
+                figure = figure_of(curves)
+                # No date and no version of matplotlib: they would change the bytes.
+                for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+                    paths.append(folder / f"{name}.{suffix}")
+                    figure.savefig(paths[-1], metadata=metadata)
+    except OSError as error:
+        raise RunError(f"{paths[-1]}: can't be written ({error.strerror})") from None
+    return paths
+
+
+def _distributions(axes: Axes, lines: Sequence[tuple[Floats, Floats]]) -> None:
+    """Cumulative distributions as steps over a logarithmic x, which starts where a line leaves 0 visibly."""
+    log_axis(axes, "x", [x[share >= 0.001] for x, share in lines])
+    axes.set_ylim(0, 1.02)
+    for place, (x, share) in enumerate(lines):
+        axes.plot(x, share, drawstyle="steps-post", **line_of(place))
+    if not any(len(x) for x, _ in lines):
+        _say_empty(axes)
+
+
+def _by_interval(axes: Axes, edges_s: Sequence[Floats], lines: Sequence[Floats]) -> None:
+    """A line a run over the middles of its intervals; a value between two gaps is a dot."""
+    longest = max(edges_s, key=lambda edges: float(edges[-1]))
+    unit_s = time_axis(axes, longest[-1], longest[1] - longest[0])
+    for place, (edges, y) in enumerate(zip(edges_s, lines, strict=True)):
+        x = (edges[:-1] + edges[1:]) / 2 / unit_s
+        axes.plot(x, y, **line_of(place))
+        gap = np.pad(np.isnan(y), 1, constant_values=True)
+        alone = ~gap[1:-1] & gap[:-2] & gap[2:]
+        axes.plot(x[alone], y[alone], ".", color=line_of(place)["color"])
+    if all(np.isnan(y).all() for y in lines):
+        _say_empty(axes)
+
+
+def _say_empty(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "No invocation completed", transform=axes.transAxes, ha="center", va="center")

@@ -1,0 +1,179 @@
+"""The ``simulate`` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sim import __version__
+from sim.console import INVALID, SETTINGS, ProjectGroup
+from sim.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.experiment import Experiment
+    from sim.scenario import Scenario
+    from sim.workload import Workload
+
+
+@click.group(cls=ProjectGroup, context_settings=SETTINGS)
+@click.version_option(__version__)
+def main() -> None:
+    """Simulate a fleet of GPUs that serves serverless functions.
+
+    \b
+    Example:
+      simulate run azure2019/ --policy affinity --policy exclusive --gpus 8 --window 08:00-09:00
+      analyze plot runs/* -o figures
+    """
+
+
+@main.command()
+@click.argument("traces", nargs=-1, metavar="TRACE...", type=click.Path(path_type=Path))
+@click.option(
+    "--policy", "policies", multiple=True, metavar="NAME[k=v,...]", help="Repeatable; see 'simulate policies'."
+)
+@click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
+@click.option("--device", metavar="NAME|FILE", help="Calibration of GPU and software.  [default: v100-kaas]")
+@click.option("--functions", type=click.Choice(["catalogue", "trace"]),
+              help="Map the trace's functions onto a catalogue of kernel graphs, or run them with the trace's own "
+                   "durations and memory.  [default: catalogue]")  # fmt: skip
+@click.option("--catalogue", metavar="NAME|FILE", help="kaas, small or a file.  [default: kaas]")
+@click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
+@click.option("--limit", type=int, metavar="N", help="Only the first N arrivals.")
+@click.option("--rate-scale", type=float, metavar="X", help="Factor on the rate of every function.  [default: 1]")
+@click.option("--placement", type=click.Choice(["uniform", "equidistant", "poisson", "start"]),
+              help="How counts a minute become instants.  [default: uniform]")  # fmt: skip
+@click.option("--format", help="Format of the trace, see 'traces formats'.  [default: told from the files]")
+@click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
+@click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",
+              help="A complete description; flags override single values.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace older runs in DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
+def run(
+    scenario: Path | None,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+    gpus: int | None,
+    device: str | None,
+    **flags: Any,
+) -> None:
+    """Serve the invocations of TRACE (files or directories of one trace) under each policy.
+
+    Every policy sees the same arrivals and sizes. Exits 1 when a run is not valid.
+
+    \b
+    Example:
+      simulate run azure2019/ --policy affinity --policy 'affinity[penalty=2]' --gpus 8 --limit 100000
+      simulate run --scenario experiment.yaml --seed 7 --out runs/seed7
+    """
+    from sim.scenario import read_scenario
+
+    flags["traces"] = [str(t) for t in flags["traces"]]
+    fleet = {k: v for k, v in (("gpus", gpus), ("device", device)) if v is not None}
+    given = {k: v for k, v in flags.items() if v is not None and v != () and v != []}
+    resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
+    directory = out or Path("runs") / datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    summaries = _run_all(resolved, directory, force)
+    if as_json:
+        click.echo(json.dumps(list(summaries.values()), indent=1))
+    else:
+        from analysis.compare import as_text, compare
+        from sim.results import open_run
+
+        click.echo(as_text(compare([open_run(path) for path in summaries])))
+        click.echo("\n" + "\n".join(f"{path}/" for path in summaries))
+    if not all(s["valid"] for s in summaries.values()):
+        sys.exit(INVALID)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def policies(as_json: bool) -> None:
+    """List the policies, their parameters with defaults, and where each comes from.
+
+    \b
+    Example:
+      simulate policies
+    """
+    from sim.policies import known, parameters
+
+    listed = [
+        {
+            "name": name,
+            "parameters": {k: default for k, (_, default) in parameters(policy).items()},
+            "workers": policy.kind.value,
+            "summary": (policy.__doc__ or "").partition("\n")[0],
+            "source": policy.source,
+        }
+        for name, policy in known().items()
+    ]
+    if as_json:
+        click.echo(json.dumps(listed, indent=1))
+        return
+    for entry in listed:
+        settings = ", ".join(f"{k}={v:g}" for k, v in entry["parameters"].items()) or "none"
+        click.echo(f"{entry['name']}\n  {entry['summary']}")
+        click.echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
+
+
+def _run_all(scenario: Scenario, directory: Path, force: bool) -> dict[Path, dict[str, Any]]:
+    """Run every policy of a scenario into a directory of its own; all are checked before the first starts."""
+    from sim.experiment import Experiment
+    from sim.models.calibration import load_calibration
+
+    calibration = load_calibration(scenario.fleet.device)
+    workload = _open_workload(scenario)
+    experiments: dict[Path, Experiment] = {}
+    for text in scenario.policies:
+        experiment = Experiment(scenario, text, workload, calibration)
+        path = directory / experiment.name
+        if path in experiments:
+            raise ScenarioError(f"the policy {experiment.policy.describe()} is given twice")
+        experiments[path] = experiment
+    summaries = {}
+    for path, experiment in experiments.items():
+        with _progress(experiment.policy.describe(), workload) as tell:
+            summaries[path] = experiment.run(path, force=force, progress=tell)
+        if any("interrupted" in reason for reason in summaries[path]["reasons"]):
+            break
+    return summaries
+
+
+def _open_workload(scenario: Scenario) -> Workload:
+    from sim.models.workloads.catalogue import load_catalogue
+    from sim.workload import bind
+    from traces.open import open_trace
+
+    catalogue = load_catalogue(scenario.catalogue) if scenario.functions == "catalogue" else None
+    trace = open_trace(
+        [Path(t) for t in scenario.traces],
+        format=scenario.format,
+        placement=scenario.placement,
+        window=scenario.window,
+        rate_scale=scenario.rate_scale,
+        seed=scenario.seed,
+    )
+    return bind(trace, catalogue=catalogue, seed=scenario.seed, limit=scenario.limit)
+
+
+@contextmanager
+def _progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar over arrivals on stderr, when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    n = min(workload.trace.n_arrivals, workload.limit or sys.maxsize)
+    with click.progressbar(length=n, label=label, file=sys.stderr) as bar:
+        yield bar.update

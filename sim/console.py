@@ -1,0 +1,23 @@
+"""What the commands share: mistakes of a user end in one sentence on stderr and exit code 2, without a traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sim.errors import ProjectError
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+INVALID = 1  # exit code of a run that ended but is not valid
+
+
+class ProjectGroup(click.Group):
+    """A group of commands that prints ProjectErrors."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ProjectError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)

@@ -1,0 +1,103 @@
+"""One scenario, one policy, one run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.domain import FleetSpec
+from sim.engine import Simulation
+from sim.errors import PolicyError
+from sim.models.calibration import Calibration
+from sim.models.costs import CostModel
+from sim.policies import make_policy
+from sim.recorder import Recorder, choose_interval_s
+from sim.rundir import RunDirectory, peak_rss_bytes
+from sim.scenario import Scenario
+from sim.workload import Workload
+
+_POLICY_STREAM = 3  # number of the policy's random stream; traces and workloads have their own
+
+
+class Experiment:
+    """A policy on the workload of a scenario. Everything that can be refused is refused when it is made."""
+
+    def __init__(self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration) -> None:
+        self.policy = make_policy(policy)
+        self._scenario = scenario
+        self._workload = workload
+        self._calibration = calibration
+        fleet = scenario.fleet
+        self._fleet = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
+        self._costs = CostModel(calibration, workload.functions, self.policy.kind)
+
+    @property
+    def name(self) -> str:
+        """A name for the run's directory: the policy and those parameters that are not at their defaults."""
+        changed = [
+            f"-{f.name}={getattr(self.policy, f.name):g}"
+            for f in dataclasses.fields(self.policy)  # type: ignore[arg-type]
+            if getattr(self.policy, f.name) != f.default
+        ]
+        return self.policy.name + "".join(changed)
+
+    def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+        """Simulate and write the run directory; returns the summary.
+
+        An interruption or a policy's mistake ends the run: the directory then holds what was completed, is marked
+        invalid, and the summary says why. ``progress`` is called with the number of arrivals since its last call.
+        """
+        scenario, source = self._scenario, self._workload.trace.source
+        interval_s = choose_interval_s(self._workload.trace.duration_s)
+        manifest = {
+            "world": "sim",
+            "policy": self.policy.describe(),
+            "scenario": scenario.as_dict(),
+            "source": dataclasses.asdict(source),
+            "calibration": {"name": self._calibration.name, "sha256": self._calibration.sha256},
+            "interval_s": interval_s,
+        }
+        out = RunDirectory(directory, manifest, force=force)
+        recorder = Recorder(out.path, self._workload, self._fleet, self._costs, interval_s)
+        simulation = Simulation(
+            self._workload,
+            self.policy,
+            self._fleet,
+            self._costs,
+            recorder,
+            np.random.default_rng([scenario.seed, _POLICY_STREAM]),
+            per_kernel=scenario.granularity == "kernel",
+            progress=progress,
+        )
+        reasons, error = [], None
+        begun_s = time.perf_counter()
+        try:
+            simulation.run()
+        except KeyboardInterrupt:
+            reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]
+        except PolicyError as refused:
+            reasons, error = ["the policy ordered something impossible"], str(refused)
+        for invocation, function, arrival_at_s in simulation.unfinished():
+            recorder.ended(invocation, function, arrival_at_s, float("nan"), "unfinished", "")
+        simulation.close()
+        recorder.close()
+        wall_s = time.perf_counter() - begun_s
+        summary = recorder.summary(simulation.now_s)
+        summary = {
+            "policy": self.policy.describe(),
+            **summary,
+            "simulated_s": simulation.now_s,
+            "wall_s": wall_s,
+            "invocations_per_wall_s": summary["invocations"] / wall_s,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "valid": not reasons,
+            "reasons": [*reasons, *([error] if error else [])],
+        }
+        facts = {"simulated_s": simulation.now_s, "wall_s": wall_s}
+        out.finish(summary, facts, summary["reasons"], error)
+        return summary

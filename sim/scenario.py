@@ -1,0 +1,100 @@
+"""What to run: strict, typed, and the same whether it comes from a YAML file or from flags."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sim.errors import ScenarioError
+from sim.schema import build
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Equal GPUs. device: name or file of a calibration. gpus_per_link: neighbours that share a host link."""
+
+    gpus: int = 4
+    gpus_per_node: int = 8
+    gpus_per_link: int = 1
+    device: str = "v100-kaas"
+
+    def __post_init__(self) -> None:
+        for name in ("gpus", "gpus_per_node", "gpus_per_link"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        fits = self.gpus_per_link <= self.gpus_per_node
+        _require(fits, "gpus_per_link", self.gpus_per_link, f"at most gpus_per_node, {self.gpus_per_node}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A complete description of an experiment: the same scenario gives byte-identical tables.
+
+    traces, format, placement, window, rate_scale: see ``traces.open_trace``. limit: only the first arrivals.
+    functions: "catalogue" maps every function of the trace to a kernel graph of ``catalogue`` (a built-in name or a
+    file) by a hash of its key and the seed; "trace" runs it with the trace's own durations and memory.
+    granularity: "kernel" gives each kernel an event of its own (same results, slower).
+    """
+
+    traces: tuple[str, ...]
+    policies: tuple[str, ...]
+    format: str | None = None
+    placement: Literal["uniform", "equidistant", "poisson", "start"] = "uniform"
+    window: str | None = None
+    limit: int | None = None
+    rate_scale: float = 1.0
+    seed: int = 0
+    functions: Literal["catalogue", "trace"] = "catalogue"
+    catalogue: str = "kaas"
+    fleet: Fleet = field(default_factory=Fleet)
+    granularity: Literal["graph", "kernel"] = "graph"
+
+    def __post_init__(self) -> None:
+        _require(bool(self.traces), "traces", list(self.traces), "at least one trace")
+        _require(bool(self.policies), "policies", list(self.policies), "at least one policy")
+        _require(self.limit is None or self.limit >= 1, "limit", self.limit, "at least 1")
+        _require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")
+        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for YAML and JSON."""
+        plain = dataclasses.asdict(self)
+        return plain | {"traces": list(self.traces), "policies": list(self.policies)}
+
+
+def _require(ok: bool, key: str, value: object, rule: str) -> None:
+    if not ok:
+        raise ScenarioError(f"{key} is {value}, must be {rule}")
+
+
+def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenario:
+    """Read a scenario file, if any, and override single values; a mapping overrides key by key.
+
+    Paths of traces in the file are relative to it. Raises ScenarioError naming the key and the rule.
+    """
+    data: dict[str, Any] = {}
+    where = "scenario"
+    if file is not None:
+        where = str(file)
+        data = _read_yaml(Path(file))
+        if isinstance(data.get("traces"), list):
+            data["traces"] = [str(Path(file).parent / t) if isinstance(t, str) else t for t in data["traces"]]
+    for key, value in overrides.items():
+        old = data.get(key)
+        data[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return build(Scenario, data, where)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{file}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{file}: is {data!r}, must be a mapping of keys to values")
+    return data

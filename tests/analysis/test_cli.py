@@ -1,0 +1,148 @@
+"""The ``analyze`` command: what it prints, where, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from analysis.cli import main
+from analysis.figures import FIGURES
+from analysis.figures_style import MAX_RUNS
+from sim import __version__
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def analyze(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def check_mistake(result, *parts):
+    """One sentence on stderr, nothing on stdout, exit code 2."""
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    for part in parts:
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize("command", [(), ("table",), ("plot",)])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_help_has_an_example(command, flag):
+    result = analyze(*command, flag)
+    assert result.exit_code == 0
+    example = result.output.split("Example:\n")[1].splitlines()[0].split()
+    assert example[0] == "analyze"
+    assert command in ((), (example[1],))
+
+
+def test_the_version_is_that_of_the_project():
+    assert analyze("--version").output == f"analyze, version {__version__}\n"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from analysis.cli import main; main(['plot', '-h'], standalone_mode=False);"
+        "print([m for m in ('numpy', 'pandas', 'pyarrow', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=REPO, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_table_needs_the_summaries_alone(make_run):
+    path = make_run(n=50)
+    for file in path.glob("*.parquet"):
+        file.unlink()
+    result = analyze("table", path.parent)
+    assert result.exit_code == 0
+    assert "fifo" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("text", "policy  "), ("csv", "run,policy,"), ("markdown", "| policy |"), ("latex", "\\begin{tabular}")],
+)
+def test_each_format(make_run, form, start):
+    result = analyze("table", make_run(n=50), "--format", form)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(start)
+    assert result.stdout.endswith("\n")
+
+
+def test_json_is_an_array_of_summaries(make_run):
+    paths = [make_run(policy, n=50) for policy in ("sjf", "fifo")]
+    value = json.loads(analyze("table", *paths, "--json").stdout)
+    assert [run["policy"] for run in value] == ["sjf", "fifo"]
+
+
+def test_plot_draws_every_figure_twice_and_prints_the_paths(make_run, tmp_path):
+    make_run("sjf", n=100)
+    folder = make_run("fifo", n=100).parent
+    out = tmp_path / "deep" / "figures"
+    out.mkdir(parents=True)
+    (out / "latency_cdf.png").write_text("an old one")
+    result = analyze("plot", folder, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    printed = result.stdout.splitlines()
+    assert printed == [str(out / f"{name}.{suffix}") for name in FIGURES for suffix in ("pdf", "png")]
+    assert sorted(map(str, out.iterdir())) == sorted(printed)
+    assert (out / "latency_cdf.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", [("table",), ("plot", "-o", "unused")])
+def test_what_is_no_run_is_told(tmp_path, command):
+    check_mistake(analyze(*command, tmp_path / "none"), str(tmp_path / "none"), "no such run directory")
+    check_mistake(analyze(*command, tmp_path), str(tmp_path), "neither a run directory nor a folder of runs")
+    (tmp_path / "manifest.json").write_text('{"schema_version": 3}')
+    check_mistake(analyze(*command, tmp_path), "manifest.json", "schema_version is 3")
+
+
+def test_a_missing_column_is_told(make_run, tmp_path):
+    path = make_run(n=20)
+    table = pq.read_table(path / "invocations.parquet")
+    pq.write_table(table.drop_columns(["queued_at_s"]), path / "invocations.parquet")
+    result = analyze("plot", path, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {path / 'invocations.parquet'}: ")
+    assert "queued_at_s" in result.stderr
+
+
+def test_a_missing_table_is_told(make_run, tmp_path):
+    path = make_run(n=20)
+    (path / "functions.parquet").unlink()
+    check_mistake(analyze("plot", path, "-o", tmp_path / "out"), "functions.parquet: missing")
+
+
+def test_an_output_that_is_a_file_is_told(make_run, tmp_path):
+    (tmp_path / "out").touch()
+    result = analyze("plot", make_run(n=20), "-o", tmp_path / "out")
+    check_mistake(result, str(tmp_path / "out"), "can't be a folder for figures")
+
+
+def test_a_figure_that_cant_be_written_is_told(make_run, tmp_path):
+    (tmp_path / "out" / "latency_cdf.pdf").mkdir(parents=True)
+    result = analyze("plot", make_run(n=20), "-o", tmp_path / "out")
+    check_mistake(result, "latency_cdf.pdf: can't be written")
+
+
+def test_too_many_runs_for_a_figure_are_told_before_any_is_read(make_run, tmp_path):
+    for k in range(MAX_RUNS + 1):
+        path = make_run(name=f"run{k:02}", n=5)
+    for file in path.parent.glob("*/*.parquet"):
+        file.unlink()
+    result = analyze("plot", path.parent, "-o", tmp_path / "out")
+    check_mistake(result, f"{MAX_RUNS + 1} runs are too many")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_command_without_a_run_shows_its_usage():
+    assert analyze("table").exit_code == 2
+    assert analyze("plot", "x").exit_code == 2

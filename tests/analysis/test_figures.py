@@ -1,0 +1,251 @@
+"""Figures: readable in every case, the same bytes for the same tables."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from conftest import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from analysis import figures
+from analysis.curves import measure, plot_labels, width_s
+from analysis.figures_style import MAX_RUNS, WIDTH_IN, line_of, plain, time_unit
+from analysis.runs import open_runs
+from sim.errors import RunError
+from sim.tables import DEVICES, INVOCATIONS
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _style():
+    """Figures are measured under the settings that they are drawn with."""
+    with matplotlib.style.context(["default", figures.STYLE]):
+        yield
+
+
+def curves_of(*paths):
+    runs = open_runs(paths)
+    width = width_s(runs)
+    return [measure(run, label, width) for run, label in zip(runs, plot_labels(runs), strict=True)]
+
+
+def drawn(curves):
+    """Every figure by name, laid out."""
+    result = {name: figure_of(curves) for name, figure_of in figures.FIGURES.items()}
+    for figure in result.values():
+        figure.draw_without_rendering()
+    return result
+
+
+def texts(figure: Figure) -> list[str]:
+    """Every text that is shown, without the spaces and line breaks that wrapping moves."""
+    return ["".join(text.get_text().split()) for text in figure.findobj(Text) if text.get_visible()]
+
+
+def check_readable(figure: Figure) -> None:
+    """Fits the column; nothing sticks out; the legend is clear of the axes; no offsets; no tick labels that touch."""
+    width, height = figure.get_size_inches()
+    assert width == WIDTH_IN
+    box = figure.get_tightbbox()
+    assert box.x0 > -0.02
+    assert box.y0 > -0.02
+    assert box.x1 < width + 0.02
+    assert box.y1 < height + 0.02
+    for axes in figure.axes:
+        assert axes.get_window_extent().height / figure.dpi > 0.1
+        for legend in figure.legends:
+            assert legend.get_window_extent().y0 >= axes.get_window_extent().y1 - 1
+        for axis in (axes.xaxis, axes.yaxis):
+            assert not axis.get_offset_text().get_text()
+            shown = [t for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
+            low, high = sorted(axis.get_view_interval())
+            boxes = [t.get_window_extent() for t in shown if low <= t.get_position()[axis is axes.yaxis] <= high]
+            assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+    for text in figure.findobj(Text):
+        assert text.get_fontsize() >= 7
+
+
+def none_completed(tables):
+    invocations = tables["invocations"].assign(
+        status="unfinished", started_at_s=np.nan, completed_at_s=np.nan, cold=False
+    )
+    return {**tables, "invocations": invocations, "devices": empty(DEVICES)}
+
+
+def one(tables):
+    return {**tables, "invocations": tables["invocations"].iloc[100:101], "devices": tables["devices"][:1]}
+
+
+def all_the_same(tables):
+    start = tables["invocations"]["arrival_at_s"]
+    return {
+        **tables,
+        "invocations": tables["invocations"].assign(
+            status="completed", started_at_s=start, completed_at_s=start + 0.25
+        ),
+    }
+
+
+def no_invocations(tables):
+    return {**tables, "invocations": empty(INVOCATIONS), "devices": empty(DEVICES)}
+
+
+@pytest.mark.parametrize("change", [none_completed, one, all_the_same, no_invocations])
+def test_odd_runs_give_readable_figures(make_run, change):
+    result = drawn(curves_of(make_run(tables=change(make_tables("fifo")))))
+    for figure in result.values():
+        check_readable(figure)
+    unseen = "Noinvocationcompleted" in texts(result["latency_cdf"])
+    assert unseen == (change in (none_completed, no_invocations))
+
+
+@pytest.mark.parametrize(("simulated_s", "unit"), [(1.0, "s"), (600.0, "min"), (86400.0, "h"), (864000.0, "days")])
+def test_time_is_in_a_unit_that_suits_the_run(make_run, simulated_s, unit):
+    result = drawn(curves_of(make_run(simulated_s=simulated_s, n=200)))
+    for name in ("latency_over_time", "queue_length", "gpu_utilisation"):
+        check_readable(result[name])
+        assert any(text.startswith(f"Time({unit}),inintervalsof") for text in texts(result[name]))
+    assert time_unit(simulated_s)[1] == unit
+
+
+@pytest.mark.parametrize("n_runs", [1, 4, 8, MAX_RUNS])
+def test_any_number_of_runs_is_readable_and_each_is_named(make_run, n_runs):
+    paths = [
+        make_run(policy, name=f"{k}-{policy}", n=100, seed=k)
+        for k, policy in zip(range(n_runs), itertools.cycle(POLICIES))
+    ]
+    curves = curves_of(*paths)
+    for figure in drawn(curves).values():
+        check_readable(figure)
+        assert {c.label.replace(" ", "") for c in curves} <= set(texts(figure))
+
+
+def test_very_long_labels_are_wrapped_whole(make_run):
+    policy = "fifo[" + ",".join(f"parameter_{i}=0.{i}" for i in range(12)) + "]$x$" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 3
+    result = drawn(curves_of(make_run(manifest={"policy": policy}), make_run("sjf")))
+    for figure in result.values():
+        check_readable(figure)
+        assert policy in texts(figure)
+
+
+def test_invalid_and_empty_runs_say_so_in_the_legend(make_run):
+    bad = make_run("sjf", manifest={"valid": False})
+    none = make_run(tables=none_completed(make_tables("fifo")))
+    for figure in drawn(curves_of(bad, none)).values():
+        assert {"sjf(INVALID)", "fifo(nonecompleted)"} <= set(texts(figure))
+
+
+def test_a_run_has_the_same_line_everywhere_and_no_other_run_has_it(make_run):
+    lines = [tuple(map(str, line_of(place).values())) for place in range(MAX_RUNS)]
+    assert len(set(lines)) == MAX_RUNS
+    curves = curves_of(*(make_run(policy, n=100) for policy in list(POLICIES)[:3]))
+    result = drawn(curves)
+    for name in ("latency_cdf", "latency_over_time", "queue_length", "gpu_utilisation", "slowdown"):
+        axes = result[name].axes[0]
+        shown = [line for line in axes.lines if line.get_linestyle() != "None"]
+        assert [line.get_color() for line in shown] == [line_of(place)["color"] for place in range(3)]
+        handles = result[name].legends[0].get_lines()
+        assert [h.get_linestyle() for h in handles] == [line.get_linestyle() for line in shown]
+    bars = result["cold_starts_evictions"].axes[1].patches
+    assert [bar.get_width() for bar in bars] == [c.n_evicted for c in curves]
+
+
+def test_curves_hold_what_the_tables_say(make_run):
+    tables = make_tables("fifo")
+    (c,) = curves_of(make_run(tables=tables))
+    invocations, devices = tables["invocations"], tables["devices"]
+    assert (c.n_cold, c.n_evicted) == (devices["n_cold"].sum(), devices["n_evicted"].sum())
+    seconds = np.diff(c.busy_edges_s)
+    assert (c.busy_frac * seconds).sum() * N_GPUS == pytest.approx(devices["busy_s"].sum())
+    assert c.busy_frac.max() <= 1
+    left = invocations["started_at_s"].fillna(600.0).clip(upper=600.0)
+    waited_s = (left - invocations["queued_at_s"]).sum()
+    assert (c.queue_length * np.diff(c.edges_s)).sum() == pytest.approx(waited_s)
+    assert (c.latency_p50_s <= c.latency_p99_s)[~np.isnan(c.latency_p50_s)].all()
+
+
+def test_busy_time_is_never_drawn_finer_than_the_devices_table(make_run):
+    (c,) = curves_of(make_run(simulated_s=60.0, n=50))
+    assert len(c.edges_s) == 61
+    assert np.diff(c.busy_edges_s).min() == INTERVAL_S
+
+
+def test_runs_of_different_length_share_their_intervals(make_run):
+    short, long = curves_of(make_run(simulated_s=100.0, n=50), make_run("sjf", simulated_s=600.0, n=50))
+    assert short.edges_s[1] == long.edges_s[1] == 10
+    assert short.edges_s[-1] == 100
+
+
+def test_the_same_tables_give_the_same_bytes(make_run, tmp_path):
+    """In another process, with another hash seed, another time and a matplotlibrc that would spoil all."""
+    paths = [make_run(policy, n=200) for policy in ("fifo", "sjf")]
+    (tmp_path / "matplotlibrc").write_text("font.size: 20\nsavefig.dpi: 50\npdf.fonttype: 3\n")
+    code = "from analysis.cli import main; main()"
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "5",
+        "SOURCE_DATE_EPOCH": "86400",
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+    }
+    subprocess.run(
+        [sys.executable, "-c", code, "plot", *map(str, paths), "-o", str(tmp_path / "b")],
+        check=True,
+        cwd=REPO,
+        env=environment,
+        capture_output=True,
+    )
+    (tmp_path / "a").mkdir()
+    here = figures.draw(curves_of(*paths), tmp_path / "a")
+    assert len(here) == 12
+    for path in here:
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_pdf_fonts_are_embedded_truetype_and_settings_stay_alone(make_run, tmp_path):
+    with matplotlib.rc_context({"font.size": 13.0, "pdf.fonttype": 3}):
+        before = dict(matplotlib.rcParams)
+        figures.draw(curves_of(make_run(n=20)), tmp_path)
+        assert dict(matplotlib.rcParams) == before
+    data = (tmp_path / "latency_cdf.pdf").read_bytes()
+    assert b"/FontFile2" in data
+    assert b"/Type3" not in data
+    assert b"CreationDate" not in data
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.05, "0.05"), (0.1 + 0.2, "0.3"), (20, "20"), (5000, "5k"), (12500, "12.5k"), (3e6, "3M")],
+)
+def test_ticks_are_plain(value, text):
+    assert plain(value) == text
+
+
+def test_contradictions_between_files_are_told(make_run):
+    tables = make_tables("fifo", n=50)
+    tables["functions"] = tables["functions"][:1]
+    with pytest.raises(RunError, match=r"invocations\.parquet: function \d+ is not a row of functions\.parquet"):
+        curves_of(make_run(tables=tables))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ({"interval_s": 0}, r"manifest\.json: interval_s is 0; it must be a number above 0"),
+        ({"simulated_s": None}, r"manifest\.json: simulated_s is None; it must be a number above 0"),
+        ({"simulated_s": True}, "simulated_s is True"),
+        ({"scenario": {"fleet": {}}}, r"manifest\.json: lacks the key 'scenario\.fleet\.gpus'"),
+        ({"scenario": None}, r"manifest\.json: lacks the key 'scenario\.fleet\.gpus'"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_told(make_run, manifest, message):
+    with pytest.raises(RunError, match=message):
+        curves_of(make_run(n=5, manifest=manifest))

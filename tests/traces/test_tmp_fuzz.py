@@ -1,0 +1,184 @@
+"""A file that isn't a trace is refused with one sentence: the file, the place, the value and the rule."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trace_files import collect
+
+from sim.errors import TraceError
+from traces.daily_files import Role
+from traces.open import FORMATS, open_trace
+
+HEADER = "HashOwner,HashApp,HashFunction,Trigger,1,2,3"
+GOOD = "o,a,f,http,1,0,2"
+DURATIONS = "HashApp,HashFunction,Average," + ",".join(f"percentile_Average_{p}" for p in (0, 1, 25, 50, 75, 99, 100))
+MEMORY = "HashApp,AverageAllocatedMb"
+EVENTS = "app,func,end_timestamp,duration\na,f,10.5,0.25\nb,g,99.0,3\n"
+
+
+def refused(tmp_path, content, match, name="x.csv", **options):
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(TraceError, match=match) as caught:
+        open_trace(file, **options)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "match"),
+    [
+        ([HEADER, GOOD, "o,a,g,http,1,-3,2"], r"row 3, column '2': '-3' must be a whole number"),
+        ([HEADER, GOOD, "o,a,g,http,1,0.5,2"], r"row 3, column '2': '0.5' must be a whole number"),
+        ([HEADER, GOOD, "o,a,g,http,1,x,2"], r"row 3, column '2': 'x' must be a whole number"),
+        ([HEADER, "o,a,g,http,1,,2"], r"row 2, column '2': '' must be a whole number"),
+        ([HEADER, "o,a,g,http,1,4294967296,2"], r"row 2, column '2': '4294967296' must be"),
+        ([HEADER, "o,a,g,http,1," + "9" * 5000 + ",2"], r"row 2, column '2': '9{60}' must be"),
+        ([HEADER, GOOD, "o,a,g,http,1,0"], r"row 3: has 6 fields where the header has 7"),
+        ([HEADER, GOOD, "o,a,g,http,1,0,2,4"], r"row 3: has 8 fields where the header has 7"),
+        ([HEADER, GOOD, GOOD, 'o,a,"g,http'], r"isn't a readable CSV table"),
+        ([HEADER], r"has a header but no rows"),
+        ([HEADER, "o,a,f,http,0,0,0"], r"no invocation in the window 00:00-00:03"),
+        ([""], r"row 1: is empty"),
+        (["HashApp,HashFunction,1,minute_1", "a,f,1,1"], r"'1' and 'minute_1' are the same minute"),
+        (["HashApp,HashFunction,1,1", "a,f,1,1"], r"column '1' stands there twice"),
+        (["HashApp,HashFunction,1,3", "a,f,1,1"], r"lacks the column of minute 2"),
+        (["HashApp,HashFunction,0,1", "a,f,1,1"], r"minute column '0' must be numbered 1 to 1440"),
+        (["HashApp,HashFunction,1440,1441", "a,f,1,1"], r"minute column '1441' must be"),
+        (["HashFunction,1,2", "f,1,1"], r"lacks the column 'HashApp'"),
+        (["version https://git-lfs.github.com/spec/v1", "oid sha256:00", "size 1"], r"is a Git LFS pointer"),
+        (["time,value", "1,2"], r"format can't be told from its columns time, value; known are azure2019,"),
+        ([DURATIONS, "a,f" + ",1" * 8], r"no invocations table; expected invocations_per_function_md.anon.d01.csv"),
+        (["app,func,end_timestamp", "a,f,1"], r"format can't be told"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, lines, match):
+    refused(tmp_path, "\n".join(lines) + "\n", match)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"HashApp,HashFunction,1\n\xff\xfe,f,1\n", "row 2: isn't UTF-8 text"),
+        (b"\xff\xfeH\x00a\x00", "row 1: isn't UTF-8 text"),
+        (b"", "row 1: is empty"),
+        (HEADER.encode(), "has a header but no rows"),
+        (EVENTS.splitlines()[0].encode(), "has a header but no rows"),
+        (b"a,f\rb,g\r", "row 1: isn't a CSV header"),
+    ],
+)
+def test_what_isnt_text_is_named(tmp_path, content, match):
+    refused(tmp_path, content, match)
+
+
+@pytest.mark.parametrize(
+    ("durations", "memory", "match"),
+    [
+        ("a,f,x" + ",1" * 7, "a,1", r"row 2, column 'Average': 'x' must be a finite number"),
+        ("a,f,nan" + ",1" * 7, "a,1", r"row 2, column 'Average': 'nan' must be a finite number"),
+        ("a,f,1" + ",1" * 6 + ",", "a,1", r"column 'percentile_Average_100': '' must be a finite number"),
+        ("a,f,1" + ",1" * 6, "a,1", r"row 2: has 9 fields where the header has 10"),
+        ("a,f,1" + ",1" * 7, "a,inf", r"row 2, column 'AverageAllocatedMb': 'inf' must be a finite number"),
+    ],
+)
+def test_bad_durations_and_memory_are_named(tmp_path, durations, memory, match):
+    (tmp_path / "invocations.csv").write_text(f"{HEADER}\n{GOOD}\n")
+    (tmp_path / "durations.csv").write_text(f"{DURATIONS}\n{durations}\n")
+    (tmp_path / "memory.csv").write_text(f"{MEMORY}\n{memory}\n")
+    with pytest.raises(TraceError, match=match):
+        open_trace(tmp_path)
+
+
+def test_paths_without_a_trace_are_named(tmp_path):
+    with pytest.raises(TraceError, match=r"nowhere: can't be read \(No such file or directory\)"):
+        open_trace(tmp_path / "nowhere")
+    with pytest.raises(TraceError, match="no trace file in this directory"):
+        open_trace(tmp_path)
+    with pytest.raises(TraceError, match="no trace given"):
+        open_trace([])
+
+
+def test_files_of_two_data_sets_are_no_trace(azure2019):
+    azure2019.day(("a/f", {1: 1}))
+    (azure2019.path / "events.csv").write_text(EVENTS)
+    with pytest.raises(TraceError, match="and those of other files"):
+        open_trace(azure2019.path)
+    assert open_trace(azure2019.path, format="azure2021").n_arrivals == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"placement": "middle"}, "placement 'middle': must be one of uniform, equidistant, poisson, start"),
+        ({"rate_scale": 0.0}, "rate_scale 0.0: must be"),
+        ({"rate_scale": float("nan")}, "rate_scale nan: must be"),
+        ({"rate_scale": float("inf")}, "rate_scale inf: must be"),
+        ({"seed": -1}, "seed -1: must be"),
+        ({"window": "8-9"}, "window '8-9': write HH:MM-HH:MM"),
+        ({"window": "23:00-25:00"}, "window 23:00-25:00 reaches beyond the trace, which covers 00:00-24:00"),
+        ({"window": "08:00-09:00"}, "no invocation in the window 08:00-09:00"),
+        ({"format": "azure"}, f"format 'azure': must be one of {', '.join(FORMATS)}"),
+        ({"format": "azure2021"}, "not in the format azure2021"),
+    ],
+)
+def test_bad_options_are_named(azure2019, options, match):
+    azure2019.day(("a/f", {1: 1}))
+    with pytest.raises(TraceError, match=match):
+        open_trace(azure2019.path, **options)
+
+
+@st.composite
+def mangled(draw, original):
+    """The file with a few bytes cut out, inserted or replaced, and perhaps its end missing."""
+    content = bytearray(original.encode())
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(content)))
+        cut = draw(st.integers(0, 6))
+        content[at : at + cut] = draw(
+            st.one_of(st.binary(max_size=4), st.sampled_from([b"\n", b",", b'"', b"-", b"9"]))
+        )
+    return bytes(content[: draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))])
+
+
+FUZZ = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read_or_refused(paths):
+    try:
+        trace = open_trace(paths)
+    except TraceError:
+        return
+    if trace.n_arrivals < 1e6:
+        collect(trace)
+
+
+@FUZZ
+@given(content=mangled(f"{HEADER}\n{GOOD}\no,a,g,timer,0,7,1\n"))
+def test_mangled_counts_are_read_or_refused(tmp_path, content):
+    (tmp_path / "x.csv").write_bytes(content)
+    read_or_refused(tmp_path / "x.csv")
+
+
+@FUZZ
+@given(content=mangled(EVENTS))
+def test_mangled_events_are_read_or_refused(tmp_path, content):
+    (tmp_path / "x.csv").write_bytes(content)
+    read_or_refused(tmp_path / "x.csv")
+
+
+@FUZZ
+@given(
+    content=mangled(f"{DURATIONS}\na,f,5,1,2,3,4,5,6,7\nb,g,0,1,1,1,1,1,1,1\n"), other=mangled(f"{MEMORY}\na,12\nb,9\n")
+)
+def test_mangled_durations_and_memory_are_read_or_refused(tmp_path, content, other):
+    (tmp_path / "invocations.csv").write_text(f"{HEADER}\n{GOOD}\n")
+    (tmp_path / "durations.csv").write_bytes(content)
+    (tmp_path / "memory.csv").write_bytes(other)
+    read_or_refused(tmp_path)
+
+
+def test_every_role_is_told_from_its_header(azure2019):
+    azure2019.day(("a/f", {1: 1}))
+    for role in Role:
+        azure2019.file(role).rename(azure2019.path / f"{role.name.lower()[::-1]}.csv")
+    assert open_trace(azure2019.path).n_arrivals == 1

@@ -1,0 +1,86 @@
+"""The ``traces`` command."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from sim import __version__
+from traces.anomalies import RULES
+from traces.cli import main
+from traces.open import FORMATS
+
+
+def run(*args, code=0):
+    result = CliRunner().invoke(main, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_info_prints_json(azure2019):
+    azure2019.day(("a/f", {1: 3, 2: 1}), ("b/g", {1: 1}), ("c/never", {}))
+    figures = json.loads(run("info", azure2019.path, "--window", "00:00-00:02", "--json").stdout)
+    assert figures["format"] == "azure2019"
+    assert (figures["n_functions"], figures["n_apps"], figures["n_invocations"]) == (2, 2, 5)
+    assert figures["mean_per_s"] == pytest.approx(5 / 120)
+    assert figures["peak_per_s"] == pytest.approx(4 / 60)
+    assert (figures["top_function"], figures["top_function_frac"]) == ("a/f", 0.8)
+    assert figures["mean_duration_s"] == pytest.approx(0.1)
+    assert figures["mean_concurrency"] == pytest.approx(0.5 / 120)
+    assert figures["triggers"] == {"http": {"functions_frac": 1.0, "invocations_frac": 1.0}}
+    assert figures["duration_s"]["p50"] == pytest.approx(0.1)
+    assert figures["memory_bytes"]["p99"] == 64 * 2**20
+    assert figures["window_s"] == [0, 120]
+
+
+def test_info_prints_a_table_with_rules(azure2019):
+    azure2019.day(("a/f", {1: 1}))
+    azure2019.durations(("a/f", -3, [5] * 7))
+    output = run("info", azure2019.path).stdout
+    assert "00:00-24:00" in output
+    assert RULES["average_not_positive"] in output
+
+
+def test_info_of_a_trace_without_memory(tmp_path):
+    file = tmp_path / "events.csv"
+    file.write_text("app,func,end_timestamp,duration\na,f,2,0\n")
+    output = run("info", file, "--format", "azure2021").stdout
+    assert "memory of functions" in output
+    assert "unknown" in output
+
+
+def test_errors_are_one_sentence_and_exit_2(tmp_path):
+    result = run("info", tmp_path / "nowhere", code=2)
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_synth_writes_what_info_reads(tmp_path):
+    files = run("synth", "-o", tmp_path / "demo", "--functions", 9, "--minutes", 5, "--rate", 2).stdout.split()
+    assert len(files) == 3
+    figures = json.loads(run("info", tmp_path / "demo", "--window", "00:00-00:05", "--json").stdout)
+    assert figures["n_functions"] == 9
+    assert "--force" in run("synth", "-o", tmp_path / "demo", code=2).stderr
+    run("synth", "-o", tmp_path / "demo", "--force")
+
+
+def test_formats_are_listed():
+    output = run("formats").stdout
+    assert all(name in output for name in FORMATS)
+
+
+@pytest.mark.parametrize("command", [[], ["info"], ["synth"], ["formats"]])
+def test_every_help_has_an_example(command):
+    assert "Example:\n    traces" in run(*command, "-h").stdout
+
+
+def test_version():
+    assert __version__ in run("--version").stdout
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, traces.cli; print(sorted({'numpy', 'pandas', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

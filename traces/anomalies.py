@@ -1,0 +1,19 @@
+"""The odd but published rows that are read by a rule rather than refused: ``TraceSource.anomalies`` counts them."""
+
+from __future__ import annotations
+
+RULES = {
+    "average_not_positive": "duration rows with an Average of 0 or less: the median stands for it, or 1 ms",
+    "duplicate_durations_row": "duration rows of a function that has one: the first counts",
+    "duplicate_invocations_row": "invocation rows of a function that has one: their counts are summed",
+    "duplicate_memory_row": "memory rows of an app or function that has one: the first counts",
+    "function_without_durations": "invoked functions without a duration row that day: 0.684 s, the published median",
+    "function_without_memory": "functions of which neither they nor their app have a memory row: unknown memory",
+    "memory_not_positive": "memory rows of 0 or less: left out",
+    "minimum_or_maximum_empty": "empty cells in the columns Minimum and Maximum, which aren't used",
+    "negative_start": "invocations that end before their duration has passed: they start at 0",
+    "percentile_negative": "duration rows with a negative percentile: it reads as 1 ms",
+    "percentiles_descend": "duration rows of which a percentile is below a lower one: it reads as the lower one",
+    "trigger_changed": "functions with another trigger on a later day: the last one other than 'others' counts",
+    "zero_duration": "invocations of duration 0: they take 1 ms",
+}

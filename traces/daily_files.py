@@ -1,0 +1,137 @@
+"""Which file is which table of which day, for traces laid out like Azure Functions 2019."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from sim.errors import TraceError
+from traces.csvfile import CsvFile
+from traces.formats import TracePath
+
+DAY_S = 86_400.0
+MINUTES_A_DAY = 1440
+
+_MINUTE = re.compile(r"(?:minute_)?(\d+)(?:_minute)?", re.ASCII)
+_DAY = re.compile(r"(?:.*[._-])?d(\d{1,4})", re.ASCII)
+_LAST_DAY_WITH_MEMORY = 12  # the publisher has no memory table for d13 and d14
+
+
+class Role(Enum):
+    """The three tables; the value holds the published file name and the one that InVitro uses."""
+
+    INVOCATIONS = ("invocations_per_function_md.anon.d{:02d}.csv", "invocations.csv")
+    DURATIONS = ("function_durations_percentiles.anon.d{:02d}.csv", "durations.csv")
+    MEMORY = ("app_memory_percentiles.anon.d{:02d}.csv", "memory.csv")
+
+    def published_name(self, day: int) -> str:
+        """The file name that the publisher gives to the table of a day."""
+        return self.value[0].format(day)
+
+    def names(self, day: int) -> str:
+        """The usual file names, for messages."""
+        return f"{self.published_name(day)} or {self.value[1]}"
+
+
+@dataclass(frozen=True)
+class Day:
+    """The tables of one day. memory: the latest one up to that day. minutes: column of each minute, from 0."""
+
+    number: int
+    minutes: dict[int, str]
+    invocations: CsvFile
+    durations: CsvFile | None
+    memory: CsvFile | None
+
+
+def role_of(header: Sequence[str]) -> Role | None:
+    """The table that has this header, by the columns it can't do without."""
+    if "percentile_Average_50" in header:
+        return Role.DURATIONS
+    if "AverageAllocatedMb" in header:
+        return Role.MEMORY
+    if "HashFunction" in header and any(_MINUTE.fullmatch(name) for name in header):
+        return Role.INVOCATIONS
+    return None
+
+
+def find_days(paths: Sequence[TracePath]) -> list[Day]:
+    """Sort files into days by the number in their names (``.d01.csv``; without one it is day 1).
+
+    Raises TraceError when a table of a day stands there twice, when there are no invocations, or when a directory
+    holds the invocations of a day without its other tables. A file that is named on its own may stand alone.
+    """
+    tables: dict[tuple[Role, int], CsvFile] = {}
+    for path in paths:
+        for file in path.files:
+            role, day = role_of(file.header), _day_number(file.path)
+            if role is None:
+                continue
+            if other := tables.get((role, day)):
+                raise TraceError(
+                    f"{file.path}: is a second {role.name.lower()} table of day {day} beside {other.path}; "
+                    "days are told apart by the number at the end of the name, as in .d01.csv"
+                )
+            tables[role, day] = file
+    numbers = sorted(day for role, day in tables if role is Role.INVOCATIONS)
+    if not numbers:
+        raise TraceError(
+            f"{', '.join(str(p.path) for p in paths)}: no invocations table; expected {Role.INVOCATIONS.names(1)}"
+        )
+    days = [_day(tables, number) for number in numbers]
+    for path in paths:
+        if path.is_directory:
+            _check_complete(path, days)
+    return days
+
+
+def _day(tables: dict[tuple[Role, int], CsvFile], number: int) -> Day:
+    invocations = tables[Role.INVOCATIONS, number]
+    memory = max((day for role, day in tables if role is Role.MEMORY and day <= number), default=None)
+    return Day(
+        number,
+        _minute_columns(invocations),
+        invocations,
+        tables.get((Role.DURATIONS, number)),
+        None if memory is None else tables[Role.MEMORY, memory],
+    )
+
+
+def _check_complete(path: TracePath, days: Sequence[Day]) -> None:
+    for day in days:
+        if day.invocations not in path.files:
+            continue
+        for role, table in ((Role.DURATIONS, day.durations), (Role.MEMORY, day.memory)):
+            if table or (role is Role.MEMORY and day.number > _LAST_DAY_WITH_MEMORY):
+                continue
+            raise TraceError(
+                f"{path.path}: lacks the {role.name.lower()} table beside {day.invocations.path.name}; "
+                f"expected {role.names(day.number)}"
+            )
+
+
+def _day_number(path: Path) -> int:
+    match = _DAY.fullmatch(path.stem)
+    return int(match[1]) if match else 1
+
+
+def _minute_columns(file: CsvFile) -> dict[int, str]:
+    """Column names by minute of the day, from 0: the column named k (1 to 1440) covers [(k - 1) * 60, k * 60) s."""
+    columns: dict[int, str] = {}
+    for name in file.header:
+        if not (match := _MINUTE.fullmatch(name)):
+            continue
+        minute = int(match[1]) - 1
+        if not 0 <= minute < MINUTES_A_DAY:
+            raise TraceError(f"{file.path}, row 1: the minute column {name!r} must be numbered 1 to {MINUTES_A_DAY}")
+        if minute in columns:
+            raise TraceError(f"{file.path}, row 1: the columns {columns[minute]!r} and {name!r} are the same minute")
+        columns[minute] = name
+    first, last = min(columns), max(columns)
+    for minute in range(first, last):
+        if minute not in columns:
+            raise TraceError(f"{file.path}, row 1: lacks the column of minute {minute + 1}, between others")
+    return dict(sorted(columns.items()))

@@ -1,0 +1,125 @@
+"""The three tables of a day, read into arrays: counts, durations, memory (Azure Functions 2019 and relatives)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from traces.csvfile import CsvFile, Kind
+from traces.durations import POINTS, DurationTable, duration_table
+from traces.formats import UNKNOWN_TRIGGER
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One day's counts, sparse. Rows of the same function are one, at the place of the first.
+
+    key, app, trigger: one a function. Cells of the i-th minute read are indptr[i]:indptr[i + 1], in file order;
+    row: index into key; count: > 0.
+    """
+
+    key: Sequence[str]
+    app: Sequence[str]
+    trigger: Sequence[str]
+    indptr: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int32]
+    count: npt.NDArray[np.integer[Any]]
+
+
+def read_counts(file: CsvFile, columns: Sequence[str], anomalies: Counter[str]) -> Counts:
+    """Read these minute columns of an invocations table; counts of duplicate rows are summed."""
+    file.require("HashApp", "HashFunction")
+    texts = ["HashApp", "HashFunction"] + (["Trigger"] if "Trigger" in file.header else [])
+    kinds = dict.fromkeys(texts, Kind.TEXT) | dict.fromkeys(columns, Kind.COUNT)
+    index: dict[str, int] = {}
+    apps: list[str] = []
+    triggers: list[str] = []
+    rows: list[list[npt.NDArray[np.int32]]] = [[] for _ in columns]
+    counts: list[list[npt.NDArray[np.uint32]]] = [[] for _ in columns]
+    for batch in file.stream(kinds):
+        app, function, *trigger = (batch.column(i).to_pylist() for i in range(len(texts)))
+        of_row = np.empty(batch.num_rows, np.int32)
+        for i, key in enumerate(map("{}/{}".format, app, function)):
+            of_row[i] = index.setdefault(key, len(index))
+            if of_row[i] == len(apps):
+                apps.append(app[i])
+                triggers.append(trigger[0][i] if trigger else UNKNOWN_TRIGGER)
+            else:
+                anomalies["duplicate_invocations_row"] += 1
+        for i in range(len(columns)):
+            cells = batch.column(len(texts) + i).to_numpy()
+            filled = np.flatnonzero(cells)
+            rows[i].append(of_row[filled])
+            counts[i].append(cells[filled])
+    minutes = [_merge_cells(np.concatenate(r), np.concatenate(c)) for r, c in zip(rows, counts, strict=True)]
+    return Counts(
+        list(index),
+        apps,
+        triggers,
+        np.cumsum([0] + [len(row) for row, _ in minutes]),
+        np.concatenate([row for row, _ in minutes]),
+        np.concatenate([count for _, count in minutes]),
+    )
+
+
+def _merge_cells(
+    row: npt.NDArray[np.int32], count: npt.NDArray[np.integer[Any]]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.integer[Any]]]:
+    """Sum the cells of duplicate rows, which are the reason when rows don't ascend."""
+    if (np.diff(row) > 0).all():
+        return row, count
+    unique, inverse = np.unique(row, return_inverse=True)
+    return unique, np.bincount(inverse, weights=count).astype(np.int64)
+
+
+def read_durations(file: CsvFile, anomalies: Counter[str]) -> tuple[DurationTable, Mapping[str, int]]:
+    """Read a durations table: the durations and the row of each function in them. The first of duplicate rows counts.
+
+    Minimum and Maximum, empty for some runtimes, are checked but not used: they are of single invocations.
+    """
+    points = [f"percentile_Average_{p}" for p in POINTS]
+    extremes = [name for name in ("Minimum", "Maximum") if name in file.header]
+    kinds = dict.fromkeys(("HashApp", "HashFunction"), Kind.TEXT) | dict.fromkeys(("Average", *points), Kind.NUMBER)
+    file.require(*kinds)
+    table = file.read(kinds | dict.fromkeys(extremes, Kind.OPTIONAL))
+    anomalies["minimum_or_maximum_empty"] += sum(table[name].null_count for name in extremes)
+    keys = map("{}/{}".format, table["HashApp"].to_pylist(), table["HashFunction"].to_pylist())
+    first = _first_rows(keys, "duplicate_durations_row", anomalies)
+    kept = np.fromiter(first.values(), np.int64, len(first))
+    percentiles = np.column_stack([table[name].to_numpy() for name in points])
+    durations, mended = duration_table(table["Average"].to_numpy()[kept], percentiles[kept])
+    anomalies.update(mended)
+    return durations, {key: i for i, key in enumerate(first)}
+
+
+def read_memory(file: CsvFile, anomalies: Counter[str]) -> tuple[dict[str, float], bool]:
+    """Read a memory table: MiB by app, or by ``app/function`` where the table has functions (second result: True).
+
+    The first of duplicate rows counts; a row of 0 or less is left out.
+    """
+    per_function = "HashFunction" in file.header
+    texts = ["HashApp", "HashFunction"] if per_function else ["HashApp"]
+    file.require("HashApp")
+    table = file.read(dict.fromkeys(texts, Kind.TEXT) | {"AverageAllocatedMb": Kind.NUMBER})
+    keys = map("/".join, zip(*(table[name].to_pylist() for name in texts), strict=True))
+    first = _first_rows(keys, "duplicate_memory_row", anomalies)
+    average = table["AverageAllocatedMb"].to_pylist()
+    memory = {key: average[row] for key, row in first.items() if average[row] > 0}
+    anomalies["memory_not_positive"] += len(first) - len(memory)
+    return memory, per_function
+
+
+def _first_rows(keys: Iterable[str], anomaly: str, anomalies: Counter[str]) -> dict[str, int]:
+    """The first row of each key; counts the rows that repeat a key."""
+    first: dict[str, int] = {}
+    n_rows = 0
+    for row, key in enumerate(keys):
+        first.setdefault(key, row)
+        n_rows += 1
+    anomalies[anomaly] += n_rows - len(first)
+    return first

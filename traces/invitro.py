@@ -1,0 +1,32 @@
+"""Samples derived from Azure Functions 2019, as InVitro and others write them: the same tables, less strictly.
+
+Minute columns may be a slice of the day and may be named ``481``, ``minute_481`` or ``481_minute``; columns
+stand in any order; Trigger and HashOwner may be missing; memory may be per function, then already divided
+among the app's functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from traces.daily import read_daily
+from traces.daily_files import role_of
+from traces.formats import Format
+
+
+def _recognises(header: Sequence[str]) -> bool:
+    return role_of(header) is not None
+
+
+FORMAT = Format(
+    name="azure2019-invitro",
+    summary="samples of Azure Functions 2019 as InVitro writes them: a slice of the minutes, memory per function",
+    tables=(
+        "invocations: HashApp, HashFunction, consecutive minutes k, minute_k or k_minute; optionally Trigger",
+        "durations: HashApp, HashFunction, Average (ms), percentile_Average_0 to _100",
+        "memory: HashApp, AverageAllocatedMb; optionally HashFunction",
+    ),
+    recognises=_recognises,
+    read=partial(read_daily, "azure2019-invitro"),
+)

@@ -1,0 +1,37 @@
+"""Windows of trace time: ``08:00-09:00`` is 28800 s to 32400 s after the trace's first midnight."""
+
+from __future__ import annotations
+
+import re
+
+from sim.errors import TraceError
+
+_CLOCK = r"(\d{2,4}):([0-5]\d)(?::([0-5]\d))?"
+_WINDOW = re.compile(rf"{_CLOCK}-{_CLOCK}", re.ASCII)
+
+
+def parse_window(text: str) -> tuple[float, float]:
+    """Read ``HH:MM-HH:MM`` (or ``HH:MM:SS``) as half-open seconds of trace time (start_s, end_s).
+
+    Hours go on past 23 on later days: ``32:00-33:00`` is 08:00 of the second day.
+    Raises TraceError when the text has another form or the end isn't after the start.
+    """
+    match = _WINDOW.fullmatch(text)
+    if not match:
+        raise TraceError(f"window {text!r}: write HH:MM-HH:MM in trace time, for instance 08:00-09:00")
+    parts = [int(part or 0) for part in match.groups()]
+    start_s, end_s = (float(h * 3600 + m * 60 + s) for h, m, s in (parts[:3], parts[3:]))
+    if end_s <= start_s:
+        raise TraceError(f"window {text!r}: its end must be after its start (hours go on past 23)")
+    return start_s, end_s
+
+
+def format_window(window_s: tuple[float, float]) -> str:
+    """Write (start_s, end_s) as ``parse_window`` reads it, in whole seconds."""
+    return "-".join(_clock(at_s) for at_s in window_s)
+
+
+def _clock(at_s: float) -> str:
+    minutes, seconds = divmod(round(at_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}" + (f":{seconds:02d}" if seconds else "")
