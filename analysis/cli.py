@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from sim import __version__
-from sim.errors import ProjectError
+from sim.console import SETTINGS, ProjectGroup
 
 
-class _Mistake(click.ClickException):
-    exit_code = 2
-
-
-class _Commands(click.Group):
-    """Commands whose mistakes are told in one sentence, with exit code 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ProjectError as error:
-            raise _Mistake(str(error)) from None
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ProjectGroup, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="analyze")
 def main() -> None:
     """Compare runs: tables and figures from what `simulate` and `replay` wrote.
@@ -95,23 +80,24 @@ def plot(paths: tuple[Path, ...], folder: Path) -> None:
 
     They fit one column of two, and their paths are printed: latency_cdf, latency_over_time, queue_length,
     gpu_utilisation, cold_starts_evictions and slowdown. A run has the same colour and line style in all of them.
-    Latency and slowdown are those of completed invocations; the time axis runs over arrivals.
+    Latency and slowdown are those of completed invocations; the time axis runs over arrivals, and ends with the
+    shortest of the valid runs.
 
     \b
     Example:
       analyze plot runs/demo -o figures
     """
     from analysis import figures
-    from analysis.curves import measure, plot_labels, width_s
+    from analysis.curves import horizon_s, measure, plot_labels
     from analysis.runs import open_runs
 
     runs = open_runs(paths)
     figures.prepare(len(runs), folder)
-    width = width_s(runs)
+    horizon = horizon_s(runs)
     curves = []
     for run, label in zip(runs, plot_labels(runs), strict=True):
         if sys.stderr.isatty():
             click.echo(f"Reading {run.path}", err=True)
-        curves.append(measure(run, label, width))
+        curves.append(measure(run, label, horizon))
     for path in figures.draw(curves, folder):
         click.echo(path)

@@ -23,7 +23,7 @@ SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
 class Curves:
     """The lines of one run.
 
-    Arrays by interval are one shorter than their edges. A pair is a distribution as ``metrics.cdf`` gives
+    Arrays by interval are one shorter than their edges, which end with the run or at the horizon. A pair is a distribution as ``metrics.cdf`` gives
     it, empty when nothing completed.
     """
 
@@ -41,9 +41,13 @@ class Curves:
     slowdown_spread: Floats  # at the shares SPREAD; empty when nothing completed
 
 
-def width_s(runs: Sequence[Run]) -> float:
-    """The interval that suits the longest run: one for all, so that their curves compare."""
-    return metrics.interval_width_s(max(positive(run, "simulated_s") for run in runs))
+def horizon_s(runs: Sequence[Run]) -> float:
+    """The end of the time axis: when the first of the valid runs ended.
+
+    Later nothing is left to compare, and an overloaded run may take days to finish an hour of arrivals.
+    """
+    valid = [run for run in runs if not fault(run)]
+    return min(positive(run, "simulated_s") for run in valid or runs)
 
 
 def plot_labels(runs: Sequence[Run]) -> list[str]:
@@ -51,13 +55,14 @@ def plot_labels(runs: Sequence[Run]) -> list[str]:
     return [f"{label} (INVALID)" if fault(run) else label for run, label in zip(runs, labels(runs), strict=True)]
 
 
-def measure(run: Run, label: str, width_s: float) -> Curves:
-    """Read the tables of a run, only the columns needed, and reduce them to curves of intervals ``width_s``.
+def measure(run: Run, label: str, horizon_s: float) -> Curves:
+    """Read the tables of a run, only the columns needed, and reduce them to curves over time up to ``horizon_s``.
 
-    Raises RunError when a table or a manifest key is missing or contradicts another.
+    The intervals of all runs with one horizon are equal, so that their curves compare. Raises RunError when a table or a manifest key is missing or contradicts another.
     """
     duration_s, interval_s = positive(run, "simulated_s"), positive(run, "interval_s")
     n_gpus = positive(run, "scenario", "fleet", "gpus")
+    width_s = metrics.interval_width_s(horizon_s)
     edges = metrics.interval_edges(duration_s, width_s)
     busy_edges = metrics.interval_edges(duration_s, max(width_s, interval_s))
     devices = run.table("devices", _DEVICES)
@@ -72,15 +77,16 @@ def measure(run: Run, label: str, width_s: float) -> Curves:
     arrival = metrics.of_completed(invocations, "arrival_at_s")
     p50, p99 = metrics.quantiles_by_interval(arrival, latency, edges, (0.5, 0.99))
     slowdown = metrics.slowdown(invocations, functions)
+    n, n_busy = (int(np.searchsorted(e[:-1], horizon_s)) for e in (edges, busy_edges))
     return Curves(
         label=label if len(latency) else f"{label} (none completed)",
         latency_s=metrics.cdf(latency),
-        edges_s=edges,
-        latency_p50_s=p50,
-        latency_p99_s=p99,
-        queue_length=metrics.queue_length(invocations, edges),
-        busy_edges_s=busy_edges,
-        busy_frac=metrics.utilisation(devices, interval_s=interval_s, n_gpus=n_gpus, edges=busy_edges),
+        edges_s=edges[: n + 1],
+        latency_p50_s=p50[:n],
+        latency_p99_s=p99[:n],
+        queue_length=metrics.queue_length(invocations, edges)[:n],
+        busy_edges_s=busy_edges[: n_busy + 1],
+        busy_frac=metrics.utilisation(devices, interval_s=interval_s, n_gpus=n_gpus, edges=busy_edges)[:n_busy],
         n_cold=int(devices["n_cold"].sum()),
         n_evicted=int(devices["n_evicted"].sum()),
         slowdown=metrics.cdf(slowdown),

@@ -56,7 +56,7 @@ def main() -> None:
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",
               help="A complete description; flags override single values.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace older runs in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
@@ -109,7 +109,7 @@ def policies(as_json: bool) -> None:
     """
     from sim.policies import known, parameters
 
-    listed = [
+    listed: list[dict[str, Any]] = [
         {
             "name": name,
             "parameters": {k: default for k, (_, default) in parameters(policy).items()},

@@ -37,7 +37,8 @@ class Recorder:
 
     ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation, ``misses`` one
     to which it adds len(MISS) numbers for some; it calls ``flush()`` when ``rows`` has ``limit`` numbers.
-    ``worker_device`` lists the device of each worker by number.
+    ``issued_at_s`` stays empty where invocations enter the pool on time; a world that may be late lists there when
+    the invocation of each row really did. ``worker_device`` lists the device of each worker by number.
     Files have their names from the start; the manifest says whether the run is whole.
     """
 
@@ -46,6 +47,7 @@ class Recorder:
     ) -> None:
         self.rows: list[float] = []
         self.misses: list[float] = []
+        self.issued_at_s: list[float] = []
         self.limit = ROWS_IN_GROUP * len(ROW)
         self.worker_device: list[int] = []
         self._directory = directory
@@ -83,6 +85,10 @@ class Recorder:
             for name in MISS[1:]:
                 row[name] = np.zeros(len(row["invocation"]))
                 row[name][at] = miss[name]
+            row["queued_at_s"] = row["arrival_at_s"] + self._host_s[row["function"].astype(np.int32)]
+            if self.issued_at_s:
+                row["queued_at_s"] = np.array(self.issued_at_s)
+                self.issued_at_s.clear()
             self._write_completed(row)
 
     def ended(
@@ -132,7 +138,8 @@ class Recorder:
         """What the tables add up to. Quantiles are linear between order statistics (Hyndman and Fan, type 7).
 
         jain_fairness: Jain's index (Jain et al., DEC-TR-301, 1984) of isolated latency / mean latency over the
-        functions with completed invocations. gpu_busy_frac: time in kernels. Empty sets give None.
+        functions with completed invocations. gpu_busy_frac: time in kernels. cache_hit_frac: share of completed
+        invocations that neither loaded constants nor waited for their worker's start. Empty sets give None.
         """
         completed = self._n_status["completed"]
         served = self._n_of_function > 0
@@ -159,7 +166,6 @@ class Recorder:
         function = row["function"].astype(np.int32)
         worker = row["worker"].astype(np.int32)
         device = np.array(self.worker_device, dtype=np.int32)[worker]
-        queued_at_s = row["arrival_at_s"] + self._host_s[function]
         h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
         d2h_bytes = self._output_bytes[function]
         n = len(function)
@@ -170,7 +176,6 @@ class Recorder:
                 | {
                     "function": function,
                     "status": _same("completed", n),
-                    "queued_at_s": queued_at_s,
                     "device": device,
                     "worker": worker,
                     "expected_s": self._expected_s[function],
@@ -183,7 +188,7 @@ class Recorder:
         latency_s = row["completed_at_s"] - row["arrival_at_s"]
         missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
         self._latency_s.append(latency_s)
-        self._queue_s.append(row["started_at_s"] - queued_at_s)
+        self._queue_s.append(row["started_at_s"] - row["queued_at_s"])
         self._n_status["completed"] += n
         self._n_of_function += np.bincount(function, minlength=len(self._n_of_function))
         self._latency_of_function_s += np.bincount(function, latency_s, len(self._n_of_function))

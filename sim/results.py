@@ -44,15 +44,15 @@ class Run:
 
         spec = next(t for t in TABLES if t.name == name)
         file = self.path / f"{name}.parquet"
+        wanted = list(columns or spec.names)
         try:
-            table = pq.read_table(file, columns=list(columns) if columns else None)
+            if lost := sorted(set(wanted) - set(pq.read_schema(file).names)):
+                raise RunError(f"{file}: lacks the column {lost[0]!r} of schema {SCHEMA_VERSION}")
+            table = pq.read_table(file, columns=wanted)
         except FileNotFoundError:
             raise RunError(f"{file}: missing; a run directory has {name}.parquet") from None
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"{file}: not a readable Parquet file ({error})") from None
-        wanted = set(columns or (c.name for c in spec.columns))
-        if lost := sorted(wanted - set(table.column_names)):
-            raise RunError(f"{file}: lacks the column {lost[0]!r} of schema {SCHEMA_VERSION}")
         frame: pd.DataFrame = table.to_pandas()
         return frame
 
@@ -74,6 +74,8 @@ def _read_json(file: Path) -> dict[str, Any]:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{file}: missing; {file.parent} is not a run directory") from None
+    except OSError as error:
+        raise RunError(f"{file}: can't be read ({error.strerror})") from None
     except ValueError as error:
         raise RunError(f"{file}: not JSON ({error})") from None
     if not isinstance(value, dict):

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.domain import ArrivalChunk, FleetSpec, TraceFunction, TraceSource, WorkerKind
+from sim.domain import (
+    ArrivalChunk,
+    Buffer,
+    DeviceSpec,
+    FleetSpec,
+    Function,
+    KernelGraph,
+    Role,
+    TraceFunction,
+    TraceSource,
+)
 from sim.engine import Simulation
 from sim.models.calibration import Calibration, load_calibration
 from sim.models.costs import CostModel
@@ -133,9 +143,20 @@ def poisson(
     return ListTrace(at_s, rng.integers(0, n_functions, n), run_s, n_functions)
 
 
+def opaque_functions(sizes_bytes: Sequence[int]) -> list[Function]:
+    """Functions with one constant of the given size each."""
+    return [
+        Function(i, f"f{i}", KernelGraph(f"g{size}", (), (Buffer("c", size, Role.CONSTANT),)))
+        for i, size in enumerate(sizes_bytes)
+    ]
+
+
+def scripted_fleet(n_gpus: int) -> FleetSpec:
+    """A fleet of 16 GB devices."""
+    return FleetSpec(DeviceSpec("scripted", 16 * 10**9), n_gpus)
+
+
 def own(trace: ListTrace) -> Workload:
     """The workload of a trace with its own durations."""
     return bind(trace, catalogue=None, seed=0)
 
-
-__all__ = ["ListTrace", "WorkerKind", "check_run", "ideal", "own", "poisson", "simulate"]

@@ -22,7 +22,7 @@ class Exclusive(BasePolicy):
     Waiting invocations are scanned in order of arrival at every event. For each: run on an idle worker of its
     function, the most recently freed; else, while a GPU has no worker, start one; else, if its function has no
     worker or more than one fewer than the largest function (ties: the one robbed longest ago), stop one of the
-    largest's workers (the longest idle, else the oldest, which first finishes its work) and start one of its own in
+    largest's workers (the longest idle, else the longest busy, which first finishes) and start one of its own in
     its place; else wait. More functions than GPUs make nearly every invocation a cold start.
 
     The scan is not literal: an invocation can only move when its function has an idle worker or may rob, and

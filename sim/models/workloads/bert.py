@@ -10,21 +10,17 @@ from math import sqrt
 
 from sim.domain import KernelGraph
 from sim.errors import ScenarioError
-from sim.models.workloads.build import GraphBuilder, ceil_div, fan_in_scale
-from sim.models.workloads.layers import (
-    BIAS_SCALE,
-    FLOAT_BYTES,
-    GAMMA_SCALE,
-    WARP,
+from sim.models.workloads.build import BIAS_SCALE, GraphBuilder, fan_in_scale
+from sim.models.workloads.matrices import (
     Matrix,
     add_layer_norm,
     bias_gelu,
+    embed_layer_norm,
     linear,
     masked_softmax,
     matmul,
 )
 
-ID_BYTES = 8  # int64, as ONNX has it
 BRANCH_GAIN = 0.1  # of what a layer adds: attention averages tokens, and 24 such sums would make them all alike
 
 
@@ -65,23 +61,12 @@ def build_base(*, sequence: int = 384, name: str = "bert-base") -> KernelGraph:
 
 
 def _embed(g: GraphBuilder, ids: str, segments: str, shape: tuple[int, int, int, int]) -> str:
-    """Layer norm of word + position + segment embeddings: one warp a token."""
+    """Tokens as vectors: sequence x hidden."""
     sequence, hidden, vocabulary, positions = shape
-    words = g.constant("embed.words", vocabulary * hidden, 1.0)
-    places = g.constant("embed.positions", positions * hidden, 1.0)
-    kinds = g.constant("embed.segments", 2 * hidden, 1.0)
-    gamma = g.constant("embed.gamma", hidden, GAMMA_SCALE)
-    beta = g.constant("embed.beta", hidden, BIAS_SCALE)
+    sizes = {"words": vocabulary, "positions": positions, "segments": 2}
+    words, places, kinds = (g.constant(f"embed.{name}", n * hidden, 1.0) for name, n in sizes.items())
     y = g.temporary("embed", sequence * hidden)
-    g.launch(
-        "nn:embed_layer_norm",
-        (ceil_div(sequence, 4), 1, 1),
-        (WARP, 4, 1),
-        (sequence, hidden, vocabulary, 1e-12),
-        reads=(ids, segments, words, places, kinds, gamma, beta),
-        writes=(y,),
-        moved_bytes=2 * ID_BYTES * sequence + FLOAT_BYTES * hidden * (4 * sequence + 2),
-    )
+    embed_layer_norm(g, ids, segments, (words, places, kinds), (sequence, hidden, vocabulary), y)
     return y
 
 

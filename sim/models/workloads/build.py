@@ -8,14 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
+from sim.models.workloads.geometry import Size
 from sim.models.workloads.recycle import recycle
 
-Grid = tuple[int, int, int]
-
-
-def ceil_div(n: int, d: int) -> int:
-    """The least number of pieces of size ``d`` that cover ``n``."""
-    return -(-n // d)
+FLOAT_BYTES = 4
+BIAS_SCALE = 0.1
+GAMMA_SCALE = 0.1  # of layer norm, stored less 1 (NVIDIA NeMo's LayerNorm1P), so that zero-mean noise is a fair fill
 
 
 def fan_in_scale(fan_in: int, gain: float = 1.0) -> float:
@@ -38,23 +36,23 @@ class GraphBuilder:
         self._buffers: dict[str, Buffer] = {}
         self._kernels: list[Kernel] = []
 
-    def constant(self, name: str, n: int, scale: float, dtype: str = "float32") -> str:
-        """Declare a constant of ``n`` elements; returns its name, as the other declarations do."""
-        return self._declare(name, n, Role.CONSTANT, dtype, scale)
+    def constant(self, name: str, n: int, scale: float) -> str:
+        """Declare a constant of ``n`` floats; returns its name, as the other declarations do."""
+        return self._declare(name, n, Role.CONSTANT, scale)
 
     def input(self, name: str, n: int, scale: float = 1.0, dtype: str = "float32") -> str:
-        """Declare an input of ``n`` elements."""
-        return self._declare(name, n, Role.INPUT, dtype, scale)
+        """Declare an input of ``n`` elements of a NumPy ``dtype``."""
+        return self._declare(name, n, Role.INPUT, scale, dtype)
 
-    def output(self, name: str, n: int, dtype: str = "float32") -> str:
-        """Declare an output of ``n`` elements."""
-        return self._declare(name, n, Role.OUTPUT, dtype)
+    def output(self, name: str, n: int) -> str:
+        """Declare an output of ``n`` floats."""
+        return self._declare(name, n, Role.OUTPUT)
 
-    def temporary(self, name: str, n: int, dtype: str = "float32") -> str:
-        """Declare an intermediate result of ``n`` elements; its name doesn't survive recycling."""
-        return self._declare(name, n, Role.TEMPORARY, dtype)
+    def temporary(self, name: str, n: int) -> str:
+        """Declare an intermediate result of ``n`` floats; its name doesn't survive recycling."""
+        return self._declare(name, n, Role.TEMPORARY)
 
-    def _declare(self, name: str, n: int, role: Role, dtype: str, scale: float = 1.0) -> str:
+    def _declare(self, name: str, n: int, role: Role, scale: float = 1.0, dtype: str = "float32") -> str:
         if name in self._buffers:
             raise ValueError(f"graph {self.name}: buffer {name!r} is declared twice")
         self._buffers[name] = Buffer(name, n * np.dtype(dtype).itemsize, role, dtype, scale)
@@ -63,8 +61,8 @@ class GraphBuilder:
     def launch(
         self,
         kernel: str,
-        grid: Grid,
-        block: Grid,
+        grid: Size,
+        block: Size,
         literals: Sequence[int | float],
         *,
         reads: Sequence[str] = (),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from sim.domain import KernelGraph
 from sim.errors import ScenarioError
 from sim.models.workloads import bert, cgemm, jacobi, resnet50, sgemm, ssd_mobilenet, superres
-from sim.models.workloads.data import graph_from_dict, graph_to_dict
-from sim.models.workloads.fields import Fields, broken
+from sim.models.workloads.data import GraphData, graph_to_dict
+from sim.schema import build
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +20,6 @@ class CatalogueEntry:
 
     graph: KernelGraph
     fresh_inputs: bool
-
-
-Catalogue = dict[str, CatalogueEntry]
 
 
 def _kaas() -> list[CatalogueEntry]:
@@ -59,74 +53,50 @@ def _small() -> list[CatalogueEntry]:
 BUILT_IN: Mapping[str, Callable[[], list[CatalogueEntry]]] = {"kaas": _kaas, "small": _small}
 
 
-def load_catalogue(name_or_path: str | Path) -> Catalogue:
+def load_catalogue(name_or_file: str | Path) -> dict[str, CatalogueEntry]:
     """The entries by the names of their graphs, in the catalogue's order.
 
-    ``name_or_path``: a built-in catalogue (``kaas``, ``small``) or a YAML or JSON file in the format of
-    ``docs/catalogue-format.md``. Raises ScenarioError, with file and path of the key, for any mistake.
+    ``name_or_file``: a built-in catalogue (``kaas``, ``small``) or a JSON or YAML file in the format of
+    docs/catalogue-format.md. Raises ScenarioError, with file and path of the key, for any mistake.
     """
-    name = str(name_or_path)
+    name = str(name_or_file)
     entries = BUILT_IN[name]() if name in BUILT_IN else _read(Path(name))
     return {entry.graph.name: entry for entry in entries}
 
 
-def save_catalogue(entries: list[CatalogueEntry], path: Path) -> None:
+def save_catalogue(entries: Sequence[CatalogueEntry], file: Path) -> None:
     """Write a JSON catalogue, which ``load_catalogue`` reads back equal."""
-    graphs = [{"fresh_inputs": e.fresh_inputs, **graph_to_dict(e.graph)} for e in entries]
-    path.write_text(json.dumps({"graphs": graphs}, indent=1) + "\n")
+    data = [{"fresh_inputs": e.fresh_inputs, "graph": graph_to_dict(e.graph)} for e in entries]
+    file.write_text(json.dumps({"entries": data}, indent=1) + "\n", "utf-8")
 
 
-def _read(path: Path) -> list[CatalogueEntry]:
-    fields = Fields(_parse(path), str(path))
-    entries = list(fields.items("graphs", _entry))
-    fields.done()
-    if not entries:
-        raise broken(fields.path("graphs"), "is empty, but must have at least one graph")
-    names = [e.graph.name for e in entries]
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise broken(fields.path(f"graphs[{i}].name"), f"is {name!r}, as is graphs[{names.index(name)}].name")
-    return entries
+@dataclass(frozen=True, slots=True)
+class _EntryData:
+    fresh_inputs: bool
+    graph: GraphData
 
 
-def _entry(data: object, where: str) -> CatalogueEntry:
-    fields = Fields(data, where)
-    fresh_inputs = fields.flag("fresh_inputs")
-    return CatalogueEntry(graph_from_dict(fields.rest(), where), fresh_inputs)
+@dataclass(frozen=True, slots=True)
+class _CatalogueData:
+    entries: tuple[_EntryData, ...]
+
+    def __post_init__(self) -> None:
+        if not self.entries:
+            raise ScenarioError("entries: is [], must have at least one entry")
+        names = [e.graph.name for e in self.entries]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise ScenarioError(f"entries[{i}]: graph: name: is {name!r}, must be different from those before it")
 
 
-def _parse(path: Path) -> Any:
-    """The file's content as lists, mappings, strings and numbers, without duplicate keys."""
-    if path.suffix not in (".json", ".yaml", ".yml"):
-        known = ", ".join(BUILT_IN)
-        raise ScenarioError(f"catalogue {str(path)!r} is neither built in ({known}) nor a .yaml, .yml or .json file")
+def _read(file: Path) -> list[CatalogueEntry]:
+    import yaml
+
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"catalogue {path} can't be read: {error}") from None
-    try:
-        if path.suffix == ".json":
-            return json.loads(text, object_pairs_hook=_mapping)
-        return yaml.load(text, _StrictLoader)
+        text = file.read_text("utf-8")
+        data = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except OSError:
+        raise ScenarioError(f"catalogue {str(file)!r} is neither a file nor one of {', '.join(BUILT_IN)}") from None
     except (ValueError, yaml.YAMLError) as error:
-        raise ScenarioError(f"catalogue {path} can't be read: {' '.join(str(error).split())}") from None
-
-
-def _mapping(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """A mapping of the pairs; both parsers would silently keep the last of two equal keys."""
-    mapping: dict[Any, Any] = {}
-    for key, value in pairs:
-        if key in mapping:
-            raise ValueError(f"key {key!r} stands twice in one mapping")
-        mapping[key] = value
-    return mapping
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader that refuses duplicate keys."""
-
-
-_StrictLoader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
-    lambda loader, node: _mapping(loader.construct_pairs(node, deep=True)),
-)
+        raise ScenarioError(f"{file}: neither JSON nor YAML ({' '.join(str(error).split())})") from None
+    return [CatalogueEntry(e.graph.domain(), e.fresh_inputs) for e in build(_CatalogueData, data, str(file)).entries]

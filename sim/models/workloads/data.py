@@ -5,23 +5,145 @@ The format is described in ``docs/catalogue-format.md``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
-from typing import Any
+from dataclasses import dataclass
+from math import isfinite, prod
+from typing import Any, Literal
 
 import numpy as np
 
 from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
-from sim.models.workloads.fields import Fields, broken
+from sim.errors import ScenarioError
+from sim.schema import build
 
-DTYPES = (
-    *("float16", "float32", "float64", "complex64", "complex128"),
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-)
+Dtype = Literal[
+    "float16", "float32", "float64", "complex64", "complex128",
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+]  # fmt: skip
 INTEGER_RANGES = {"i": (-(2**31), 2**31 - 1), "Q": (0, 2**64 - 1)}
-MAX_GRID = (2**31 - 1, 65_535, 65_535)  # CUDA C programming guide, compute capabilities
+# CUDA C++ Programming Guide, technical specifications per compute capability
+MAX_GRID = (2**31 - 1, 65_535, 65_535)
 MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BufferData:
+    """A buffer as it stands in a file."""
+
+    name: str
+    size_bytes: int
+    role: Literal["constant", "input", "output", "temporary"]
+    dtype: Dtype = "float32"
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        item_bytes = np.dtype(self.dtype).itemsize
+        whole = self.size_bytes > 0 and self.size_bytes % item_bytes == 0
+        _require(whole, "size_bytes", self.size_bytes, f"a positive multiple of {item_bytes}, for {self.dtype}")
+        _require(isfinite(self.scale) and self.scale > 0, "scale", self.scale, "positive and finite")
+
+    def domain(self) -> Buffer:
+        """The buffer."""
+        return Buffer(self.name, self.size_bytes, Role(self.role), self.dtype, self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelData:
+    """A launch as it stands in a file; ``args`` and ``literals`` are pairs."""
+
+    source: str
+    name: str
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    args: tuple[object, ...]
+    literals: tuple[object, ...] = ()
+    shared_bytes: int = 0
+    flops: int = 0
+    moved_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        for key, most in (("grid", MAX_GRID), ("block", MAX_BLOCK)):
+            size = getattr(self, key)
+            fits = len(size) == 3 and all(1 <= n <= m for n, m in zip(size, most, strict=True))
+            _require(fits, key, list(size), f"three whole numbers from 1 to {list(most)}")
+        _require(prod(self.block) <= MAX_THREADS, "block", list(self.block), f"at most {MAX_THREADS} threads")
+        for key in ("shared_bytes", "flops", "moved_bytes"):
+            _require(getattr(self, key) >= 0, key, getattr(self, key), "at least 0")
+        self.domain()  # refuses wrong pairs
+
+    def domain(self) -> Kernel:
+        """The launch."""
+        return Kernel(
+            source=self.source,
+            name=self.name,
+            grid=(self.grid[0], self.grid[1], self.grid[2]),
+            block=(self.block[0], self.block[1], self.block[2]),
+            args=tuple(_arg(pair, f"args[{i}]") for i, pair in enumerate(self.args)),
+            literals=tuple(_literal(pair, f"literals[{i}]") for i, pair in enumerate(self.literals)),
+            shared_bytes=self.shared_bytes,
+            flops=self.flops,
+            moved_bytes=self.moved_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GraphData:
+    """A graph as it stands in a file: every buffer is declared once, and used."""
+
+    name: str
+    buffers: tuple[BufferData, ...]
+    kernels: tuple[KernelData, ...]
+    n_iter: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self.name != "", "name", self.name, "a name")
+        _require(self.n_iter >= 1, "n_iter", self.n_iter, "at least 1")
+        _require(len(self.kernels) >= 1, "kernels", [], "at least one launch")
+        names = [b.name for b in self.buffers]
+        used = {a.buffer for k in self.kernels for a in k.domain().args}
+        for i, kernel in enumerate(self.kernels):
+            for j, arg in enumerate(kernel.domain().args):
+                _require(arg.buffer in names, f"kernels[{i}]: args[{j}]", arg.buffer, "the name of a buffer")
+        for i, name in enumerate(names):
+            _require(name not in names[:i], f"buffers[{i}]: name", name, "different from those before it")
+            _require(name in used, f"buffers[{i}]: name", name, "used by a kernel")
+
+    def domain(self) -> KernelGraph:
+        """The graph."""
+        kernels, buffers = tuple(k.domain() for k in self.kernels), tuple(b.domain() for b in self.buffers)
+        return KernelGraph(self.name, kernels, buffers, self.n_iter)
+
+
+def _arg(pair: object, where: str) -> BufferArg:
+    match pair:
+        case [str(buffer), ("in" | "out" | "inout") as direction]:
+            return BufferArg(buffer, Direction(direction))
+    raise ScenarioError(f"{where}: is {pair!r}, must be [buffer, in | out | inout]")
+
+
+def _literal(pair: object, where: str) -> tuple[str, float]:
+    match pair:
+        case [("i" | "Q") as kind, int(value)] if not isinstance(value, bool):
+            low, high = INTEGER_RANGES[kind]
+            _require(low <= value <= high, where, value, f"from {low} to {high} for the type {kind}")
+            return kind, value
+        case [("f" | "d") as kind, (int() | float()) as value] if not isinstance(value, bool):
+            return kind, value
+    raise ScenarioError(f"{where}: is {pair!r}, must be [i | Q, whole number] or [f | d, number]")
+
+
+def _require(true: bool, key: str, value: object, rule: str) -> None:
+    if not true:
+        raise ScenarioError(f"{key}: is {value!r}, must be {rule}")
+
+
+def graph_from_dict(data: object, where: str) -> KernelGraph:
+    """The graph that ``data`` describes, as ``graph_to_dict`` makes it; keys with defaults may be left out.
+
+    Raises ScenarioError, which begins with ``where`` (as a file) and the path of the key, for whatever doesn't
+    make a graph that can be launched: see docs/catalogue-format.md.
+    """
+    return build(GraphData, data, where).domain()
 
 
 def graph_to_dict(graph: KernelGraph) -> dict[str, Any]:
@@ -30,13 +152,7 @@ def graph_to_dict(graph: KernelGraph) -> dict[str, Any]:
         "name": graph.name,
         "n_iter": graph.n_iter,
         "buffers": [
-            {
-                "name": b.name,
-                "size_bytes": b.size_bytes,
-                "role": b.role.value,
-                "dtype": b.dtype,
-                "scale": b.scale,
-            }
+            {"name": b.name, "size_bytes": b.size_bytes, "role": b.role.value, "dtype": b.dtype, "scale": b.scale}
             for b in graph.buffers
         ],
         "kernels": [
@@ -54,92 +170,3 @@ def graph_to_dict(graph: KernelGraph) -> dict[str, Any]:
             for k in graph.kernels
         ],
     }
-
-
-def graph_from_dict(data: object, where: str) -> KernelGraph:
-    """The graph that ``data`` describes; ``where`` begins every error message (file and path of keys).
-
-    Raises ScenarioError for a missing, unknown or ill-typed key, an unknown role, direction, literal or
-    dtype, a size that isn't positive or no multiple of its dtype, a name used twice, and a buffer that isn't
-    declared or isn't used.
-    """
-    fields = Fields(data, where)
-    name = fields.text("name")
-    n_iter = fields.integer("n_iter", 1, default=1)
-    buffers = tuple(fields.items("buffers", _buffer))
-    kernels = tuple(fields.items("kernels", _kernel))
-    fields.done()
-    _check_names(buffers, kernels, where)
-    return KernelGraph(name, kernels, buffers, n_iter)
-
-
-def _buffer(data: object, where: str) -> Buffer:
-    fields = Fields(data, where)
-    buffer = Buffer(
-        name=fields.text("name"),
-        size_bytes=fields.integer("size_bytes", 1),
-        role=Role(fields.choice("role", [r.value for r in Role])),
-        dtype=fields.choice("dtype", DTYPES, default="float32"),
-        scale=fields.number("scale", default=1.0),
-    )
-    fields.done()
-    dtype = np.dtype(buffer.dtype)
-    if buffer.size_bytes % dtype.itemsize:
-        raise broken(f"{where}.size_bytes", f"is {buffer.size_bytes}, but {dtype} needs a multiple of {dtype.itemsize}")
-    if buffer.scale <= 0:
-        raise broken(f"{where}.scale", f"is {buffer.scale}, but must be positive")
-    return buffer
-
-
-def _kernel(data: object, where: str) -> Kernel:
-    fields = Fields(data, where)
-    kernel = Kernel(
-        source=fields.text("source"),
-        name=fields.text("name"),
-        grid=fields.dimensions("grid", MAX_GRID),
-        block=fields.dimensions("block", MAX_BLOCK),
-        args=tuple(fields.items("args", _arg)),
-        literals=tuple(fields.items("literals", _literal, default=())),
-        shared_bytes=fields.integer("shared_bytes", 0, default=0),
-        flops=fields.integer("flops", 0, default=0),
-        moved_bytes=fields.integer("moved_bytes", 0, default=0),
-    )
-    fields.done()
-    if (threads := prod(kernel.block)) > MAX_THREADS:
-        raise broken(f"{where}.block", f"has {threads} threads, but a block has at most {MAX_THREADS}")
-    return kernel
-
-
-def _arg(data: object, where: str) -> BufferArg:
-    match data:
-        case [str(buffer), ("in" | "out" | "inout") as direction]:
-            return BufferArg(buffer, Direction(direction))
-    raise broken(where, f"is {data!r}, but must be [buffer, in | out | inout]")
-
-
-def _literal(data: object, where: str) -> tuple[str, float]:
-    match data:
-        case [("i" | "Q") as kind, int(value)] if not isinstance(value, bool):
-            low, high = INTEGER_RANGES[kind]
-            if not low <= value <= high:
-                raise broken(where, f"is {data!r}, but {kind} goes from {low} to {high}")
-            return kind, value
-        case [("f" | "d") as kind, (int() | float()) as value] if not isinstance(value, bool):
-            return kind, value
-    raise broken(where, f"is {data!r}, but must be [i | Q, integer] or [f | d, number]")
-
-
-def _check_names(buffers: Sequence[Buffer], kernels: Sequence[Kernel], where: str) -> None:
-    """Every buffer is declared once, and used."""
-    names = [b.name for b in buffers]
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise broken(f"{where}.buffers[{i}].name", f"is {name!r}, as is buffers[{names.index(name)}].name")
-    for i, kernel in enumerate(kernels):
-        for j, arg in enumerate(kernel.args):
-            if arg.buffer not in names:
-                raise broken(f"{where}.kernels[{i}].args[{j}]", f"is {arg.buffer!r}, which isn't among the buffers")
-    used = {a.buffer for k in kernels for a in k.args}
-    for i, name in enumerate(names):
-        if name not in used:
-            raise broken(f"{where}.buffers[{i}].name", f"is {name!r}, which no kernel uses")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sim.domain import KernelGraph
 from sim.models.workloads.build import GraphBuilder
-from sim.models.workloads.layers import Map, conv, global_average, input_map, linear, max_pool, softmax
+from sim.models.workloads.images import Map, conv, global_average, input_map, max_pool
+from sim.models.workloads.matrices import linear, softmax
 
 
 def build(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sim.domain import KernelGraph
-from sim.models.workloads.build import GraphBuilder, ceil_div
-from sim.models.workloads.layers import BIAS_SCALE, Map, Rows, conv, depthwise_conv, input_map
+from sim.models.workloads.build import GraphBuilder
+from sim.models.workloads.geometry import thread_per
+from sim.models.workloads.images import Map, Rows, conv, depthwise_conv, input_map
 
 # (channels at width 1, stride) of the depthwise-separable convolutions; SSD looks at the results of 10 and 12
 SEPARABLE = (
@@ -71,12 +72,11 @@ def detect(g: GraphBuilder, scores: str, boxes: str, shape: tuple[int, int, int]
     Anchors are (centre x, centre y, log width, log height): any content makes valid boxes.
     """
     n_anchors, classes, keep = shape
-    anchors = g.constant("anchors", n_anchors * 4, BIAS_SCALE * 5)
+    anchors = g.constant("anchors", n_anchors * 4, 0.5)
     candidates = g.temporary("candidates", n_anchors * 6)
     g.launch(
         "ssd:decode",
-        (ceil_div(n_anchors, 128), 1, 1),
-        (128, 1, 1),
+        *thread_per(n_anchors, 128),
         (n_anchors, classes),
         reads=(scores, boxes, anchors),
         writes=(candidates,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.domain import KernelGraph
 from sim.models.workloads.build import GraphBuilder
-from sim.models.workloads.layers import conv, input_map, pixel_shuffle
+from sim.models.workloads.images import conv, input_map, pixel_shuffle
 
 
 def build(*, image: int = 224, width: int = 64, factor: int = 3, name: str = "superres") -> KernelGraph:

@@ -7,12 +7,13 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DEVICES, empty, make_tables
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from mmc_runs import empty, make_tables
 
 from analysis import metrics
+from sim.tables import DEVICES
 
 TIMES = st.floats(0, 100)
 NAN = float("nan")

@@ -8,9 +8,9 @@ import json
 import math
 
 import pytest
-from conftest import empty, make_tables
 from hypothesis import given
 from hypothesis import strategies as st
+from mmc_runs import empty, make_tables
 
 from analysis import compare
 from analysis.runs import open_runs

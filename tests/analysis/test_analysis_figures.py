@@ -11,12 +11,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from conftest import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
 from analysis import figures
-from analysis.curves import measure, plot_labels, width_s
+from analysis.curves import horizon_s, measure, plot_labels
 from analysis.figures_style import MAX_RUNS, WIDTH_IN, line_of, plain, time_unit
 from analysis.runs import open_runs
 from sim.errors import RunError
@@ -34,8 +34,8 @@ def _style():
 
 def curves_of(*paths):
     runs = open_runs(paths)
-    width = width_s(runs)
-    return [measure(run, label, width) for run, label in zip(runs, plot_labels(runs), strict=True)]
+    horizon = horizon_s(runs)
+    return [measure(run, label, horizon) for run, label in zip(runs, plot_labels(runs), strict=True)]
 
 
 def drawn(curves):
@@ -135,6 +135,8 @@ def test_very_long_labels_are_wrapped_whole(make_run):
     for figure in result.values():
         check_readable(figure)
         assert policy in texts(figure)
+    panels = result["cold_starts_evictions"].axes
+    assert not any(axes.patch.get_visible() for axes in panels)  # a background would hide what runs over it
 
 
 def test_invalid_and_empty_runs_say_so_in_the_legend(make_run):
@@ -179,10 +181,21 @@ def test_busy_time_is_never_drawn_finer_than_the_devices_table(make_run):
     assert np.diff(c.busy_edges_s).min() == INTERVAL_S
 
 
-def test_runs_of_different_length_share_their_intervals(make_run):
+def test_runs_share_their_intervals_and_end_with_the_shortest(make_run):
     short, long = curves_of(make_run(simulated_s=100.0, n=50), make_run("sjf", simulated_s=600.0, n=50))
-    assert short.edges_s[1] == long.edges_s[1] == 10
-    assert short.edges_s[-1] == 100
+    assert list(short.edges_s) == list(long.edges_s) == [2.0 * i for i in range(51)]
+    assert len(long.queue_length) == len(long.latency_p99_s) == 50
+    assert long.busy_edges_s[-1] >= 100 > long.busy_edges_s[-2]
+
+
+def test_an_invalid_run_does_not_end_the_time_axis(make_run):
+    runs = open_runs(
+        [
+            make_run("cut", simulated_s=1.0, manifest={"valid": False, "reasons": ["cut"]}, n=5),
+            make_run(simulated_s=90.0, n=50),
+        ]
+    )
+    assert horizon_s(runs) == 90.0
 
 
 def test_the_same_tables_give_the_same_bytes(make_run, tmp_path):

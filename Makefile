@@ -1,0 +1,37 @@
+# make demo   the main job on a synthetic trace        make test   all tests
+# make check  format, lint, types                      make bench  speed and memory
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.PHONY: demo test check bench clean
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/traces synth --functions 100 --minutes 60 --seed 1 --force -o $(DEMO)/trace
+	$(BIN)/simulate run $(DEMO)/trace --window 00:00-01:00 --gpus 4 --force -o $(DEMO)/runs \
+		--policy balance --policy least-loaded --policy exclusive --policy affinity
+	$(BIN)/analyze plot $(DEMO)/runs -o $(DEMO)/figures
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict sim replay traces analysis
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.engine
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,162 @@
+"""The literal rules of the KaaS pools, as slow as they read: oracles for the policies and for the cache."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from sim.domain import WorkerKind
+from sim.policies.placement import assign_devices
+from sim.protocol import Arrival, Finished, Run, Start, Stop
+
+
+class LiteralAffinity:
+    """CFS affinity pool, step by step: scans every group for every free worker."""
+
+    kind = WorkerKind.KAAS
+
+    def __init__(self, penalty=10.0):
+        self.penalty = penalty
+
+    def describe(self):
+        return "literal affinity"
+
+    def reset(self, fleet, functions, costs, rng):
+        in_bucket, of_device = assign_devices(fleet, functions)
+        self.groups = OrderedDict((f, deque()) for f in range(len(functions)))
+        self.vtime = dict.fromkeys(self.groups, 0.0)
+        self.weight = {f: costs.expected_s(f) for f in self.groups}
+        self.affine = {f: {d for d in range(fleet.n_gpus) if of_device[d] == in_bucket[f]} for f in self.groups}
+        self.base = 0.0
+        self.free = list(range(fleet.n_gpus))
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Finished):
+            self.free.append(event.worker)
+        elif isinstance(event, Arrival):
+            if not self.groups[event.function]:
+                self.vtime[event.function] = self.base
+            self.groups[event.function].append(event.invocation)
+        actions = []
+        while self.free and any(self.groups.values()):
+            worker = self.free.pop(0)
+            best, best_time = None, None
+            for group, queue in self.groups.items():
+                if queue:
+                    foreign = worker not in self.affine[group]
+                    effective = self.vtime[group] + (self.penalty * self.weight[group] if foreign else 0.0)
+                    if best is None or effective < best_time:
+                        best, best_time = group, effective
+            self.base = min(self.vtime[g] for g, queue in self.groups.items() if queue)
+            self.vtime[best] += self.weight[best]
+            self.groups.move_to_end(best)
+            actions.append(Run(self.groups[best].popleft(), worker))
+        return actions
+
+
+class LiteralExclusive:
+    """Exclusive pool, step by step: scans the whole pending list at every event."""
+
+    kind = WorkerKind.EXCLUSIVE
+
+    def describe(self):
+        return "literal exclusive"
+
+    def reset(self, fleet, functions, costs, rng):
+        self.n = fleet.n_gpus
+        self.groups = OrderedDict((f, []) for f in range(len(functions)))  # workers, in order of creation
+        self.free = {f: [] for f in self.groups}
+        self.device = {}
+        self.owner = {}
+        self.pending = []
+        self.created = 0
+        self.given = {}  # worker -> number of the order that gave it its last invocation
+        self.n_given = 0
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Finished):
+            if event.worker in self.owner:
+                self.free[self.owner[event.worker]].append(event.worker)
+        elif isinstance(event, Arrival):
+            self.pending.append((event.invocation, event.function))
+        else:
+            return []  # the pool does not hear of its workers' starts and ends
+        actions, blocked, left = [], set(), []
+        for invocation, group in self.pending:
+            worker = None if group in blocked else self.find(group, actions)
+            if worker is None:
+                blocked.add(group)
+                left.append((invocation, group))
+            else:
+                actions.append(Run(invocation, worker))
+                self.n_given += 1
+                self.given[worker] = self.n_given
+        self.pending = left
+        return actions
+
+    def find(self, group, actions):
+        if self.free[group]:
+            return self.free[group].pop()
+        if len(self.owner) < self.n:
+            return self.create(group, len(self.owner), actions)
+        victim = max(self.groups, key=lambda g: len(self.groups[g]))  # the first of the largest
+        own = len(self.groups[group])
+        if own == 0 or own + 1 < len(self.groups[victim]):
+            idle = self.free[victim]
+            worker = idle.pop(0) if idle else self.oldest_given(victim)
+            self.groups[victim].remove(worker)
+            self.groups.move_to_end(victim)
+            del self.owner[worker]
+            actions.append(Stop(worker))
+            return self.create(group, self.device[worker], actions)
+        return None
+
+    def oldest_given(self, victim):
+        """The busy worker that was given its work first."""
+        return min((w for w in self.groups[victim] if w not in self.free[victim]), key=lambda w: self.given[w])
+
+    def create(self, group, device, actions):
+        worker = self.created
+        self.created += 1
+        self.groups[group].append(worker)
+        self.owner[worker] = group
+        self.device[worker] = device
+        actions.append(Start(worker, device, group))
+        return worker
+
+
+class LiteralCache:
+    """Buffer by buffer: two LRU lists of unpinned buffers, "const" for those used more than twice."""
+
+    def __init__(self, capacity, keep_headroom):
+        self.capacity = capacity
+        self.keep_headroom = keep_headroom
+        self.resident = {}
+        self.uses = {}
+        self.other, self.const = OrderedDict(), OrderedDict()
+        self.scratch = 0
+
+    def request(self, key, sizes, scratch):
+        """Pin a request's buffers, evict for the rest, load: (loaded, evicted) as lists of (key, index)."""
+        mine = [(key, i) for i in range(len(sizes))]
+        for buffer in mine:
+            self.other.pop(buffer, None)
+            self.const.pop(buffer, None)
+        missing = [b for b in mine if b not in self.resident]
+        need = sum(sizes[i] for _, i in missing) + scratch
+        if self.keep_headroom:
+            need += max((sizes[i] for k, i in mine if (k, i) in self.resident), default=0)
+        evicted = []
+        while self.capacity - sum(self.resident.values()) - self.scratch < need and (self.other or self.const):
+            victim, _ = (self.other or self.const).popitem(last=False)
+            del self.resident[victim]
+            evicted.append(victim)
+        for k, i in missing:
+            self.resident[k, i] = sizes[i]
+        self.scratch += scratch
+        return missing, evicted
+
+    def release(self, key, sizes, scratch):
+        self.scratch -= scratch
+        for i in range(len(sizes)):
+            self.uses[key, i] = self.uses.get((key, i), 0) + 1
+            (self.const if self.uses[key, i] > 2 else self.other)[key, i] = None

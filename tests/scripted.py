@@ -1,0 +1,139 @@
+"""The scripted world: the smallest thing that can carry out a dispatcher's actions. No SimPy, no cost model.
+
+Every invocation takes the seconds that the script says, on any worker; a start takes ``start_s``, a stop nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+from itertools import count
+
+import numpy as np
+
+from sim.dispatcher import Dispatcher
+from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph, WorkerKind
+from sim.protocol import (
+    ARRIVAL,
+    FINISHED,
+    WORKER_CHANGED,
+    Action,
+    Arrival,
+    Event,
+    Finished,
+    Policy,
+    Reject,
+    Run,
+    Start,
+    Stop,
+    WorkerReady,
+    WorkerStopped,
+)
+
+FLEET_MEMORY_BYTES = 16 * 10**9
+
+
+def functions(n: int) -> list[Function]:
+    """Functions that share an empty graph."""
+    graph = KernelGraph("none", (), ())
+    return [Function(i, f"f{i}", graph) for i in range(n)]
+
+
+class FixedCosts:
+    """Expected durations by function."""
+
+    def __init__(self, expected_s: list[float]) -> None:
+        self._expected_s = expected_s
+
+    def expected_s(self, function: int) -> float:
+        return self._expected_s[function]
+
+
+class ScriptedWorld:
+    """Runs a script [(arrival_at_s, function, run_s), ...] and keeps a log of (now_s, event, actions).
+
+    ``ended`` maps invocations to (status, instant); ``ran_on`` to their worker.
+    """
+
+    def __init__(
+        self, policy: Policy, n_gpus: int, script: list[tuple[float, int, float]], n_functions: int, start_s: float = 0.5
+    ) -> None:
+        self.log: list[tuple[float, Event, list[Action]]] = []
+        self.ended: dict[int, tuple[str, float]] = {}
+        self.ran_on: dict[int, int] = {}
+        self.script = script
+        self.start_s = start_s
+        fleet = FleetSpec(DeviceSpec("scripted", FLEET_MEMORY_BYTES), n_gpus)
+        self.dispatcher = Dispatcher(
+            policy,
+            fleet,
+            functions(n_functions),
+            FixedCosts([1.0] * n_functions),
+            np.random.default_rng(0),
+            log=lambda now_s, event, actions: self.log.append((now_s, event, list(actions))),
+        )
+        self._events: list[tuple[float, int, int, Event]] = []
+        self._number = count()
+        n_ready = n_gpus if policy.kind is WorkerKind.KAAS else 0
+        self._queues: dict[int, deque[int]] = {w: deque() for w in range(n_ready)}
+        self._ready = set(range(n_ready))
+        self._busy: set[int] = set()
+        self._stopping: set[int] = set()
+        self._device: dict[int, int] = {w: w for w in range(n_ready)}
+        self._line: dict[int, deque[int]] = {d: deque([d] if n_ready else []) for d in range(n_gpus)}
+
+    def run(self) -> ScriptedWorld:
+        for number, (at_s, function, _) in enumerate(self.script):
+            heappush(self._events, (at_s, ARRIVAL, next(self._number), Arrival(number, function)))
+        while self._events:
+            now_s, _, _, event = heappop(self._events)
+            if isinstance(event, Finished):
+                self._busy.discard(event.worker)
+                self.ended[event.invocation] = ("completed", now_s)
+                self._go_on(event.worker, now_s)
+            elif isinstance(event, WorkerReady):
+                self._ready.add(event.worker)
+                self._go_on(event.worker, now_s)
+            elif isinstance(event, WorkerStopped):
+                line = self._line[self._device[event.worker]]
+                first = line[0] == event.worker
+                line.remove(event.worker)
+                if first and line:
+                    self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(line[0]))
+            for action in self.dispatcher.report(now_s, event):
+                self._carry_out(action, now_s)
+            self.dispatcher.check()
+        return self
+
+    def _post(self, at_s: float, priority: int, event: Event) -> None:
+        heappush(self._events, (at_s, priority, next(self._number), event))
+
+    def _carry_out(self, action: Action, now_s: float) -> None:
+        if isinstance(action, Run):
+            self.ran_on[action.invocation] = action.worker
+            self._queues[action.worker].append(action.invocation)
+            self._go_on(action.worker, now_s)
+        elif isinstance(action, Start):
+            self._queues[action.worker] = deque()
+            self._device[action.worker] = action.device
+            line = self._line[action.device]
+            line.append(action.worker)
+            if len(line) == 1:
+                self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(action.worker))
+        elif isinstance(action, Stop):
+            self._stopping.add(action.worker)
+            if action.worker in self._ready or not self._queues[action.worker]:
+                self._go_on(action.worker, now_s)
+        elif isinstance(action, Reject):
+            self.ended[action.invocation] = ("rejected", now_s)
+
+    def _go_on(self, worker: int, now_s: float) -> None:
+        if worker in self._busy:
+            return
+        if self._queues[worker]:
+            if worker in self._ready:
+                invocation = self._queues[worker].popleft()
+                self._busy.add(worker)
+                self._post(now_s + self.script[invocation][2], FINISHED, Finished(invocation, worker))
+        elif worker in self._stopping:
+            self._post(now_s, WORKER_CHANGED, WorkerStopped(worker))
