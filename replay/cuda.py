@@ -41,7 +41,9 @@ def _open_gpu(ordinal: int) -> Device:
     try:
         from cupy.cuda import driver, runtime
     except ImportError as error:
-        raise DeviceError("CuPy is missing: pip install cupy-cuda12x, or cupy-cuda13x for CUDA 13" + OR_CPU) from error
+        raise DeviceError(
+            f"CuPy can't be imported: {error}; pip install cupy-cuda12x, or cupy-cuda13x for CUDA 13{OR_CPU}"
+        ) from error
     n_devices = _count_devices(runtime)
     if ordinal >= n_devices:
         raise DeviceError(f"device 'cuda:{ordinal}' doesn't exist: the driver shows {n_devices}, numbered from 0")

@@ -22,7 +22,8 @@
 #include <ucontext.h>
 #endif
 
-// Shared variables lie in a section of their own, so that they can be poisoned before each block.
+// Shared variables lie in a section of their own, so that they can be poisoned before each block. The compiler allows
+// that in templates if they are static, so every __device__ function is, and members of classes can't be marked.
 #define __shared__ static __attribute__((section("cuda_shared")))
 #define __global__
 #define __device__ static

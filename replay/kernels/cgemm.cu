@@ -17,7 +17,8 @@ __device__ __forceinline__ float2 multiply_add(float2 a, float2 b, float2 c)
 
 // C[m,n] = A[m,k] B[k,n]. Grid (ceil(n/96), ceil(m/100)), block 320. A block makes a 100 x 96 tile of C, a thread
 // 5 x 6 of it. With m = 100 there is one row of blocks, so that B, the 2 GB operand, is read once; n = 25000 then
-// gives 261 blocks, just under the 264 that fit on the 132 multiprocessors of an H100 at two each.
+// gives 261 blocks, just under the 264 that fit on the 132 multiprocessors of an H100 at two each. That leaves 96
+// registers to a thread; the unroll counts are the largest that need no more.
 extern "C" __global__ void __launch_bounds__(GEMM_THREADS, 2)
 cgemm(int m, int n, int k, const float2* __restrict__ A, const float2* __restrict__ B, float2* __restrict__ C)
 {

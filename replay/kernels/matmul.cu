@@ -1,4 +1,5 @@
-// Matrix products and convolutions (as matrix products over gathered pixels), float32, any shape.
+// Matrix products and convolutions (as matrix products over gathered pixels), float32, any shape. A matrix or an image
+// has fewer than 2^31 values: a GPU takes four instructions to multiply 64-bit indices.
 //
 // One block of 128 threads makes a tile of the result, a thread 4 x 8 values of it. Tiles of 64 x 64 move the least
 // data. Tiles of 32 x 32 are for results too small to fill a GPU with large ones: each of the four warps takes a
@@ -125,12 +126,12 @@ __device__ __forceinline__ void gemm(int m, int n, int k, const float* a, int a_
                                      const float* bias, float* c, int c_pitch, float alpha)
 {
     multiply<T, ALONG_INNER, B>(
-        k, [=](int i, int q) { return i < m && q < k ? a[(size_t)i * a_pitch + q] : 0.f; },
+        k, [=](int i, int q) { return i < m && q < k ? a[i * a_pitch + q] : 0.f; },
         [=](int j, int q) {
-            return j < n && q < k ? b[B == ALONG_INNER ? (size_t)j * b_pitch + q : (size_t)q * b_pitch + j] : 0.f;
+            return j < n && q < k ? b[B == ALONG_INNER ? j * b_pitch + q : q * b_pitch + j] : 0.f;
         },
         [=](int i, int j, float sum) {
-            if (i < m && j < n) c[(size_t)i * c_pitch + j] = fmaf(alpha, sum, bias ? bias[j] : 0.f);
+            if (i < m && j < n) c[i * c_pitch + j] = fmaf(alpha, sum, bias ? bias[j] : 0.f);
         });
 }
 
@@ -188,9 +189,10 @@ gemm_bias_32x32(int m, int n, int k, int a_pitch, int a_first, int a_step, int b
 // Literals: shape of x, shape of y, size, stride and padding of the window, relu, and where y goes: its first element
 // and the steps to the next channel and pixel. Grid (ceil(pixels / COLS), ceil(channels / ROWS)).
 
-// n / divisor where n * divisor < 2^32, by the divisor's inverse: a GPU divides integers in about 20 instructions.
-__device__ __forceinline__ unsigned long long inverse_of(int divisor) { return 0xffffffffu / (unsigned)divisor + 1ull; }
-__device__ __forceinline__ int divide(int n, unsigned long long inverse) { return (int)((unsigned)n * inverse >> 32); }
+// n / divisor by the divisor's inverse, for a divisor above 1 and n * divisor < 2^32: a GPU needs about 20 instructions
+// to divide integers.
+__device__ __forceinline__ unsigned inverse_of(unsigned divisor) { return 0xffffffffu / divisor + 1u; }
+__device__ __forceinline__ int divide(unsigned n, unsigned inverse) { return (unsigned long long)n * inverse >> 32; }
 
 template <class T>
 __device__ __forceinline__ void conv(int channels, int h, int w, int out_channels, int out_h, int out_w, int size,
@@ -199,23 +201,23 @@ __device__ __forceinline__ void conv(int channels, int h, int w, int out_channel
                                      float* y)
 {
     const int area = size * size, depth = channels * area, pixels = out_h * out_w;
-    const unsigned long long per_area = inverse_of(area), per_size = inverse_of(size);
+    const unsigned per_area = inverse_of(area), per_size = inverse_of(size);
     // The pixel whose window this thread loads is always the same.
     const int pixel = blockIdx.x * T::COLS + side_of<ACROSS_INNER, T::COLS, T::DEPTH>(threadIdx.x, 0);
     const int y0 = pixel / out_w * stride - pad, x0 = pixel % out_w * stride - pad;
 
     multiply<T, ALONG_INNER, ACROSS_INNER>(
-        depth, [=](int i, int k) { return i < out_channels && k < depth ? weight[(size_t)i * depth + k] : 0.f; },
+        depth, [=](int i, int k) { return i < out_channels && k < depth ? weight[i * depth + k] : 0.f; },
         [=](int, int k) {
             const int channel = size > 1 ? divide(k, per_area) : k, rest = k - channel * area;
             const int dy = size > 1 ? divide(rest, per_size) : 0, dx = rest - dy * size;
             const int iy = y0 + dy, ix = x0 + dx;
             const bool inside = pixel < pixels && k < depth && iy >= 0 && iy < h && ix >= 0 && ix < w;
-            return inside ? x[((size_t)channel * h + iy) * w + ix] : 0.f;
+            return inside ? x[(channel * h + iy) * w + ix] : 0.f;
         },
         [=](int i, int j, float sum) {
             if (i >= out_channels || j >= pixels) return;
-            const size_t at = y_first + (size_t)i * y_channel_step + (size_t)j * y_pixel_step;
+            const int at = y_first + i * y_channel_step + j * y_pixel_step;
             const float v = sum + bias[i] + (residual ? residual[at] : 0.f);
             y[at] = relu ? fmaxf(v, 0.f) : v;
         });

@@ -191,7 +191,7 @@ def test_runs_share_their_intervals_and_end_with_the_shortest(make_run):
 def test_an_invalid_run_does_not_end_the_time_axis(make_run):
     runs = open_runs(
         [
-            make_run("cut", simulated_s=1.0, manifest={"valid": False, "reasons": ["cut"]}, n=5),
+            make_run("sjf", simulated_s=1.0, manifest={"valid": False, "reasons": ["cut"]}, n=5),
             make_run(simulated_s=90.0, n=50),
         ]
     )

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import workload_reference as reference
-from workload_device import Rig, fill
 
 from sim.domain import KernelGraph, Role
 from sim.models.workloads import bert, resnet50, ssd_mobilenet, superres
+from tests.workloads import reference
+from tests.workloads.device import Rig, fill
 
 CASES: dict[str, tuple[Callable[[], KernelGraph], Callable[[reference.Values], np.ndarray]]] = {
     "resnet": (

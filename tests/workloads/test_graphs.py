@@ -9,7 +9,7 @@ import pytest
 from replay.sources import check_launch, signatures, source_path
 from sim.domain import Direction, Kernel, KernelGraph, Role
 from sim.errors import ScenarioError
-from sim.models.workloads import bert, cgemm, jacobi, layers, resnet50, ssd_mobilenet, superres
+from sim.models.workloads import bert, cgemm, images, jacobi, resnet50, ssd_mobilenet, superres
 from sim.models.workloads.build import GraphBuilder
 from sim.models.workloads.catalogue import load_catalogue
 from sim.models.workloads.recycle import recycle
@@ -110,8 +110,8 @@ def test_every_kernel_is_used(name: str) -> None:
 
 def test_moved_bytes_of_a_convolution_by_hand() -> None:
     g = GraphBuilder("one")
-    x = layers.input_map(g, "x", 3, 4, 5)
-    layers.conv(g, x, 2, 3, "layer")
+    x = images.input_map(g, "x", 3, 4, 5)
+    images.conv(g, x, 2, 3, "layer")
     (kernel,) = g.finish().kernels
     assert kernel.flops == 2 * (2 * 4 * 5) * (3 * 3 * 3)
     assert kernel.moved_bytes == 4 * (3 * 4 * 5 + 2 * 3 * 3 * 3 + 2 + 2 * 4 * 5)

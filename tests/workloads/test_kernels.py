@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import workload_reference as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workload_device import Rig, fill
 
-from sim.models.workloads import bert, layers
+from sim.models.workloads import bert, geometry, images, matrices
 from sim.models.workloads.build import GraphBuilder
-from sim.models.workloads.layers import Matrix, Rows
+from sim.models.workloads.images import Rows
+from sim.models.workloads.matrices import Matrix
 from sim.models.workloads.ssd_mobilenet import detect
+from tests.workloads import reference
+from tests.workloads.device import Rig, fill
 
 tiles = st.sampled_from([0, 10**9])  # minimal number of large tiles: always or never
 schedules = st.integers(0, 5)
@@ -54,11 +55,11 @@ def test_conv(
 ) -> None:
     out_h, out_w = ((n - 1) // stride + 1 for n in shape[1:])
     g = GraphBuilder("conv")
-    x = layers.input_map(g, "x", *shape)
-    added = layers.input_map(g, "added", channels, out_h, out_w) if residual else None
+    x = images.input_map(g, "x", *shape)
+    added = images.input_map(g, "added", channels, out_h, out_w) if residual else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layers, "MIN_LARGE_TILES", large)
-        y = layers.conv(g, x, channels, size, "layer", stride=stride, relu=relu, residual=added)
+        patch.setattr(geometry, "MIN_LARGE_TILES", large)
+        y = images.conv(g, x, channels, size, "layer", stride=stride, relu=relu, residual=added)
     assert (y.channels, y.height, y.width) == (channels, out_h, out_w)
     values, results = run(g, schedule)
     image = values["x"].reshape(shape)
@@ -70,11 +71,11 @@ def test_conv(
 
 @pytest.mark.parametrize("large", [0, 10**9])
 def test_conv_into_rows_leaves_the_other_rows_alone(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "MIN_LARGE_TILES", large)
+    monkeypatch.setattr(geometry, "MIN_LARGE_TILES", large)
     g = GraphBuilder("rows")
-    x = layers.input_map(g, "x", 5, 3, 4)
+    x = images.input_map(g, "x", 5, 3, 4)
     y = g.temporary("y", 100)
-    layers.conv(g, x, 6, 3, "layer", relu=False, into=Rows(y, 10))
+    images.conv(g, x, 6, 3, "layer", relu=False, into=Rows(y, 10))
     values, results = run(g)
     expected = reference.conv(values["x"].reshape(5, 3, 4), values["layer.weight"], values["layer.bias"], 3, 1, 1)
     close(results["temporary0"][10:82], expected.transpose(1, 2, 0))
@@ -107,8 +108,8 @@ def test_matmul(
     g.temporary("c", sizes["c"])
     bias = g.constant("bias", n, 1.0) if kind == "bias" else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layers, "MIN_LARGE_TILES", large)
-        layers.matmul(g, *parts.values(), shape, batch=batch, alpha=0.5, transpose_b=kind == "transposed", bias=bias)
+        patch.setattr(geometry, "MIN_LARGE_TILES", large)
+        matrices.matmul(g, *parts.values(), shape, batch=batch, alpha=0.5, transpose_b=kind == "transposed", bias=bias)
     values, results = run(g, schedule)
 
     def views(array: np.ndarray, name: str, rows: int, columns: int) -> np.ndarray:
@@ -130,15 +131,15 @@ def test_matmul(
 @pytest.mark.parametrize("stride", [1, 2])
 def test_depthwise_conv_and_max_pool(shape: tuple[int, int, int], stride: int) -> None:
     g = GraphBuilder("images")
-    x = layers.input_map(g, "x", *shape)
-    layers.depthwise_conv(g, x, 3, "depthwise", stride=stride)
+    x = images.input_map(g, "x", *shape)
+    images.depthwise_conv(g, x, 3, "depthwise", stride=stride)
     values, results = run(g)
     image = values["x"].reshape(shape)
     weight, bias = values["depthwise.weight"], values["depthwise.bias"]
     close(results["temporary0"], reference.depthwise_conv(image, weight, bias, 3, stride, 1))
 
     g = GraphBuilder("pool")
-    layers.max_pool(g, layers.input_map(g, "x", *shape), 3, "pool", stride=stride)
+    images.max_pool(g, images.input_map(g, "x", *shape), 3, "pool", stride=stride)
     values, results = run(g)
     close(results["temporary0"], reference.max_pool(values["x"].reshape(shape), 3, stride, 1))
 
@@ -147,7 +148,7 @@ def test_depthwise_conv_and_max_pool(shape: tuple[int, int, int], stride: int) -
 def test_pixel_shuffle(shape: tuple[int, int, int]) -> None:
     factor = 3 if shape[0] % 9 == 0 else 2
     g = GraphBuilder("shuffle")
-    y = layers.pixel_shuffle(g, layers.input_map(g, "x", *shape), factor, "y")
+    y = images.pixel_shuffle(g, images.input_map(g, "x", *shape), factor, "y")
     values, results = run(g)
     expected = reference.pixel_shuffle(values["x"].reshape(shape), factor)
     assert expected.shape == (y.channels, y.height, y.width)
@@ -157,7 +158,7 @@ def test_pixel_shuffle(shape: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 2), (37, 7, 7)])
 def test_global_average(shape: tuple[int, int, int]) -> None:
     g = GraphBuilder("average")
-    layers.global_average(g, layers.input_map(g, "x", *shape), "mean")
+    images.global_average(g, images.input_map(g, "x", *shape), "mean")
     values, results = run(g)
     close(results["temporary0"], values["x"].reshape(shape).mean(axis=(1, 2)))
 
@@ -167,9 +168,9 @@ def test_rows(rows: int, columns: int) -> None:
     """linear, softmax, masked_softmax, add_layer_norm and bias_gelu."""
     g = GraphBuilder("rows")
     x = g.input("x", rows * columns)
-    layers.linear(g, x, rows, columns, 3, "linear", g.output("linear", 3 * rows))
-    layers.softmax(g, x, rows, columns, g.output("softmax", rows * columns))
-    layers.add_layer_norm(
+    matrices.linear(g, x, rows, columns, 3, "linear", g.output("linear", 3 * rows))
+    matrices.softmax(g, x, rows, columns, g.output("softmax", rows * columns))
+    matrices.add_layer_norm(
         g, x, g.input("added", rows * columns), rows, columns, "norm", g.output("norm", rows * columns)
     )
     values, results = run(g)
@@ -184,10 +185,10 @@ def test_rows(rows: int, columns: int) -> None:
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (3, 31), (5, 33), (9, 100)])
 def test_rows_in_place(rows: int, columns: int) -> None:
     g = GraphBuilder("in place")
-    x = layers.input_map(g, "x", rows, 1, columns)
-    weights = layers.conv(g, x, rows, 1, "copy", relu=False)
+    x = images.input_map(g, "x", rows, 1, columns)
+    weights = images.conv(g, x, rows, 1, "copy", relu=False)
     mask = g.input("mask", columns, 2, "int64")
-    layers.masked_softmax(g, weights.buffer, mask, rows, columns)
+    matrices.masked_softmax(g, weights.buffer, mask, rows, columns)
     values, results = run(g)
     image = values["x"].reshape(rows, 1, columns)
     copy = reference.conv(image, values["copy.weight"], values["copy.bias"], 1, 1, 0).reshape(rows, columns)
@@ -196,9 +197,9 @@ def test_rows_in_place(rows: int, columns: int) -> None:
     close(results["temporary0"], softmax)
 
     g = GraphBuilder("gelu")
-    x = layers.input_map(g, "x", rows, 1, columns)
-    wide = layers.conv(g, x, rows, 1, "copy", relu=False)
-    layers.bias_gelu(g, wide.buffer, rows, columns, "gelu")
+    x = images.input_map(g, "x", rows, 1, columns)
+    wide = images.conv(g, x, rows, 1, "copy", relu=False)
+    matrices.bias_gelu(g, wide.buffer, rows, columns, "gelu")
     values, results = run(g)
     close(results["temporary0"], reference.gelu(copy + values["gelu.bias"]))
 
