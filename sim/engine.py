@@ -73,10 +73,11 @@ class _Link:
     def __init__(self) -> None:
         self.free_at_s = 0.0
 
-    def reserve(self, now_s: float, duration_s: float) -> float:
-        """Queue a copy that is ready now; returns when it ends."""
+    def reserve(self, now_s: float, duration_s: float) -> tuple[float, float]:
+        """Queue a copy that is ready now; returns how long it waits and when it ends."""
+        waited_s = max(self.free_at_s - now_s, 0.0)
         self.free_at_s = max(now_s, self.free_at_s) + duration_s
-        return self.free_at_s
+        return waited_s, self.free_at_s
 
 
 class _Device:
@@ -301,15 +302,13 @@ class Simulation:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
         device, costs = worker.device, self._costs
         yield self._at(worker.started_at_s)
-        begun_s = self._clock.now
-        waited_s = max(device.h2d.free_at_s - begun_s, 0.0)
-        loaded_at_s = device.h2d.reserve(begun_s, worker.load_s)
+        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, worker.load_s)
         worker.load_s += waited_s
         yield self._at(loaded_at_s)
         ends_s = costs.kernel_ends_s(function, worker.run_s) if self._per_kernel else [worker.run_s]
         for end_s in ends_s:
             yield self._at(loaded_at_s + end_s)
-        end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
+        _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
         worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
 
     def _at(self, at_s: float) -> simpy.Event:
@@ -348,8 +347,8 @@ class Simulation:
 
     def _climb(self, worker: _Worker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
         yield self._at(context_at_s)
-        loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
-        worker.ladder = ladder._replace(constants=loaded_at_s - context_at_s)
+        waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
+        worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
         worker.signal.fire(loaded_at_s + ladder.first_run, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
     def _get_ready(self, worker: _Worker, _: simpy.Event) -> None:

@@ -93,6 +93,7 @@ def simulate(
     per_kernel: bool = False,
     log: object = None,
     check: bool = True,
+    close: bool = True,
 ) -> Run:
     """Simulate into a directory, check every invariant, and return the run."""
     calibration = calibration or ideal()
@@ -104,8 +105,9 @@ def simulate(
         workload, policy, fleet, costs, recorder, np.random.default_rng(0), per_kernel=per_kernel, log=log
     )
     simulated_s = simulation.run()
-    simulation.close()
-    recorder.close()
+    if close:
+        simulation.close()
+        recorder.close()
     run = Run(directory, {"policy": policy.describe()}, recorder.summary(simulated_s))
     if check:
         check_run(run, workload, simulation)

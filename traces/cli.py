@@ -9,23 +9,12 @@ from typing import Any
 import click
 
 from sim import __version__
-from sim.errors import ProjectError
+from sim.console import SETTINGS, ProjectGroup
 
 _MIB = 2**20
 
 
-class _Group(click.Group):
-    """Prints the project's errors as one sentence and exits 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ProjectError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(2)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ProjectGroup, context_settings=SETTINGS)
 @click.version_option(__version__)
 def main() -> None:
     """Look into serverless traces, or write a synthetic one.

@@ -15,7 +15,7 @@ from traces.formats import TracePath
 DAY_S = 86_400.0
 MINUTES_A_DAY = 1440
 
-_MINUTE = re.compile(r"(?:minute_)?(\d+)(?:_minute)?", re.ASCII)
+_MINUTE = re.compile(r"(?:minute_)?(\d{1,4})(?:_minute)?", re.ASCII)
 _DAY = re.compile(r"(?:.*[._-])?d(\d{1,4})", re.ASCII)
 _LAST_DAY_WITH_MEMORY = 12  # the publisher has no memory table for d13 and d14
 

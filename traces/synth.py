@@ -19,6 +19,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -78,9 +79,9 @@ def write_azure2019(
     counts = _draw_counts(functions, minutes, rate_per_s, when)
     ids = [_ids(seed, number, function) for number, function in enumerate(functions)]
     tables = {
-        Role.MEMORY: [MEMORY_HEADER, *_memory_rows(functions, ids, minutes, how_big)],
-        Role.DURATIONS: [DURATIONS_HEADER, *_duration_rows(ids, counts.sum(axis=1), how_long)],
-        Role.INVOCATIONS: [INVOCATIONS_HEADER, *_invocation_rows(functions, ids, counts)],
+        Role.MEMORY: chain([MEMORY_HEADER], _memory_rows(functions, ids, minutes, how_big)),
+        Role.DURATIONS: chain([DURATIONS_HEADER], _duration_rows(ids, counts.sum(axis=1), how_long)),
+        Role.INVOCATIONS: chain([INVOCATIONS_HEADER], _invocation_rows(functions, ids, counts)),
     }
     return _write(directory, {role.published_name(1): rows for role, rows in tables.items()}, overwrite)
 
@@ -88,21 +89,25 @@ def write_azure2019(
 def _draw_functions(n_functions: int, rng: np.random.Generator) -> list[_Function]:
     """Apps with their numbers of functions and triggers, until there are enough functions."""
     functions: list[_Function] = []
-    owners = [0]
+    owners: list[int] = []
     app = 0
     while len(functions) < n_functions:
-        u = rng.random()
-        size = math.ceil(round(math.exp(np.interp(u, facts.APP_SIZE_CDF, np.log(facts.APP_SIZE))), 9))
-        size = min(size, n_functions - len(functions))
+        size = min(_draw_app_size(rng), n_functions - len(functions))
         combinations = [c for c in facts.TRIGGERS_OF_APP if len(c) <= size]
         weights = np.array([facts.TRIGGERS_OF_APP[c] for c in combinations])
         triggers = combinations[rng.choice(len(combinations), p=weights / weights.sum())]
-        new_owner = rng.random() < facts.OWNERS_PER_APP or app == 0
-        owner = len(owners) if new_owner else int(rng.choice(owners))
-        owners.append(owner)
-        functions += [_Function(owner, app, triggers[i % len(triggers)]) for i in range(size)]
+        is_new = not owners or rng.random() < facts.OWNERS_PER_APP
+        owners.append(app if is_new else int(rng.choice(owners)))
+        functions += [_Function(owners[-1], app, triggers[i % len(triggers)]) for i in range(size)]
         app += 1
     return functions
+
+
+def _draw_app_size(rng: np.random.Generator) -> int:
+    """Between the published points the share of larger apps falls as a power of the size, which is rounded up."""
+    log_survival = np.log1p(-np.array(facts.APP_SIZE_CDF))
+    log_size = np.interp(rng.standard_exponential(), -log_survival, np.log(facts.APP_SIZE))
+    return math.ceil(round(math.exp(log_size), 9))
 
 
 def _draw_counts(functions: Sequence[_Function], minutes: int, rate_per_s: float, rng: np.random.Generator) -> Ints:
@@ -118,8 +123,7 @@ def _draw_counts(functions: Sequence[_Function], minutes: int, rate_per_s: float
     if others:
         rest = rate_per_s * MINUTE_S * minutes - counts.sum()
         expected = _draw_rates(len(others), minutes, max(rest, len(others)), rng)
-        day_s = 2 * np.pi * np.arange(minutes) / MINUTES_A_DAY
-        cycle = 1 + facts.DAILY_SWING * np.sin(day_s)
+        cycle = 1 + facts.DAILY_SWING * np.sin(2 * np.pi * np.arange(minutes) / MINUTES_A_DAY)
         for i, total in zip(others, expected, strict=True):
             counts[i] = _bursty(total * cycle / cycle.sum(), facts.VARIANCE_TO_MEAN[functions[i].trigger], rng)
             if not counts[i].any():

@@ -95,10 +95,12 @@ def test_a_day_draws_the_same_alone_and_after_another(azure2019: Azure2019):
 def test_seeds_and_minutes_and_days_differ(azure2019):
     for day in (1, 2):
         azure2019.day(("a/f", {1: 5, 2: 5}), day=day)
-    at_s = collect(open_trace(azure2019.path)).at_s % 60
-    other = collect(open_trace(azure2019.path, seed=1)).at_s % 60
-    groups = {tuple(np.round(g, 6)) for g in (*np.split(at_s, 4), *np.split(other, 4))}
-    assert len(groups) == 8
+        azure2019.durations(("a/f", 5, range(1, 8)), day=day)
+    drawn = [collect(open_trace(azure2019.path, seed=seed)) for seed in (0, 1)]
+    instants = [group for a in drawn for group in np.split(np.round(a.at_s % 60, 6), 4)]
+    durations = [group for a in drawn for group in np.split(a.duration_s, 4)]
+    assert len({tuple(sorted(group)) for group in instants}) == 8
+    assert len({tuple(sorted(group)) for group in durations}) == 8
 
 
 def test_placement_leaves_durations_alone(write):

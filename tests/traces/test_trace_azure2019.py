@@ -159,6 +159,20 @@ class TestDays:
         trace = open_trace(azure2019.path, window="24:00-25:00")
         assert [f.memory_bytes for f in trace.functions] == [25 * MIB] * 2
 
+    def test_memory_never_comes_from_a_later_day(self, azure2019):
+        for day in (12, 13, 14):
+            azure2019.day(("a/f", {1: 1}), day=day)
+            azure2019.memory(("a", day), day=day)
+        azure2019.file(Role.MEMORY, 13).unlink()
+        assert open_trace(azure2019.path, window="24:00-48:00").functions[0].memory_bytes == 12 * MIB
+
+    def test_a_function_needs_durations_only_on_days_when_it_is_invoked(self, azure2019):
+        azure2019.day(("a/f", {1: 1}), day=1)
+        azure2019.day(("b/g", {1: 1}), day=2)
+        trace = open_trace(azure2019.path)
+        assert [f.mean_s for f in trace.functions] == [0.1, 0.1]
+        assert trace.source.anomalies == {}
+
     def test_the_last_telling_trigger_counts(self, azure2019):
         for day, trigger in ((1, "others"), (2, "queue"), (3, "others")):
             azure2019.day(("a/f", {1: 1}), day=day)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
 from sim import __version__
 from traces.anomalies import RULES
@@ -13,15 +12,23 @@ from traces.cli import main
 from traces.open import FORMATS
 
 
-def run(*args, code=0):
-    result = CliRunner().invoke(main, [str(arg) for arg in args])
-    assert result.exit_code == code, result.output
-    return result
+@pytest.fixture
+def run(capsys):
+    """Runs the command and gives what it printed: ``out`` and ``err``."""
+
+    def run_command(*args, code=0):
+        with pytest.raises(SystemExit) as exit:
+            main([str(arg) for arg in args])
+        printed = capsys.readouterr()
+        assert exit.value.code == code, printed.err
+        return printed
+
+    return run_command
 
 
-def test_info_prints_json(azure2019):
+def test_info_prints_json(run, azure2019):
     azure2019.day(("a/f", {1: 3, 2: 1}), ("b/g", {1: 1}), ("c/never", {}))
-    figures = json.loads(run("info", azure2019.path, "--window", "00:00-00:02", "--json").stdout)
+    figures = json.loads(run("info", azure2019.path, "--window", "00:00-00:02", "--json").out)
     assert figures["format"] == "azure2019"
     assert (figures["n_functions"], figures["n_apps"], figures["n_invocations"]) == (2, 2, 5)
     assert figures["mean_per_s"] == pytest.approx(5 / 120)
@@ -35,50 +42,50 @@ def test_info_prints_json(azure2019):
     assert figures["window_s"] == [0, 120]
 
 
-def test_info_prints_a_table_with_rules(azure2019):
+def test_info_prints_a_table_with_rules(run, azure2019):
     azure2019.day(("a/f", {1: 1}))
     azure2019.durations(("a/f", -3, [5] * 7))
-    output = run("info", azure2019.path).stdout
+    output = run("info", azure2019.path).out
     assert "00:00-24:00" in output
     assert RULES["average_not_positive"] in output
 
 
-def test_info_of_a_trace_without_memory(tmp_path):
+def test_info_of_a_trace_without_memory(run, tmp_path):
     file = tmp_path / "events.csv"
     file.write_text("app,func,end_timestamp,duration\na,f,2,0\n")
-    output = run("info", file, "--format", "azure2021").stdout
+    output = run("info", file, "--format", "azure2021").out
     assert "memory of functions" in output
     assert "unknown" in output
 
 
-def test_errors_are_one_sentence_and_exit_2(tmp_path):
+def test_errors_are_one_sentence_and_exit_2(run, tmp_path):
     result = run("info", tmp_path / "nowhere", code=2)
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
-    assert result.stdout == ""
+    assert result.err.startswith("Error: ")
+    assert result.err.count("\n") == 1
+    assert result.out == ""
 
 
-def test_synth_writes_what_info_reads(tmp_path):
-    files = run("synth", "-o", tmp_path / "demo", "--functions", 9, "--minutes", 5, "--rate", 2).stdout.split()
+def test_synth_writes_what_info_reads(run, tmp_path):
+    files = run("synth", "-o", tmp_path / "demo", "--functions", 9, "--minutes", 5, "--rate", 2).out.split()
     assert len(files) == 3
-    figures = json.loads(run("info", tmp_path / "demo", "--window", "00:00-00:05", "--json").stdout)
+    figures = json.loads(run("info", tmp_path / "demo", "--window", "00:00-00:05", "--json").out)
     assert figures["n_functions"] == 9
-    assert "--force" in run("synth", "-o", tmp_path / "demo", code=2).stderr
+    assert "--force" in run("synth", "-o", tmp_path / "demo", code=2).err
     run("synth", "-o", tmp_path / "demo", "--force")
 
 
-def test_formats_are_listed():
-    output = run("formats").stdout
+def test_formats_are_listed(run):
+    output = run("formats").out
     assert all(name in output for name in FORMATS)
 
 
 @pytest.mark.parametrize("command", [[], ["info"], ["synth"], ["formats"]])
-def test_every_help_has_an_example(command):
-    assert "Example:\n    traces" in run(*command, "-h").stdout
+def test_every_help_has_an_example(run, command):
+    assert "Example:\n    traces" in run(*command, "-h").out
 
 
-def test_version():
-    assert __version__ in run("--version").stdout
+def test_version(run):
+    assert __version__ in run("--version").out
 
 
 def test_help_imports_nothing_heavy():

@@ -89,6 +89,13 @@ def test_bad_durations_and_memory_are_named(tmp_path, durations, memory, match):
         open_trace(tmp_path)
 
 
+def test_only_the_extremes_may_be_empty(azure2019):
+    azure2019.day(("a/f", {1: 1}))
+    azure2019.durations(("a/f", 5, [1, 1, 1, "", 1, 1, 1]))
+    with pytest.raises(TraceError, match="row 2, column 'percentile_Average_50': '' must be a finite number"):
+        open_trace(azure2019.path)
+
+
 def test_paths_without_a_trace_are_named(tmp_path):
     with pytest.raises(TraceError, match=r"nowhere: can't be read \(No such file or directory\)"):
         open_trace(tmp_path / "nowhere")

@@ -41,7 +41,7 @@ def test_start_is_the_start():
 
 @pytest.mark.parametrize("placement", ["uniform", "poisson"])
 def test_random_offsets_are_uniform(placement):
-    _, offset_s = place(np.array([2000]), placement, rng())
+    _, offset_s = place(np.array([100_000]), placement, rng())
     assert stats.kstest(offset_s, "uniform", (0, 60)).pvalue > 1e-3
 
 

@@ -73,7 +73,9 @@ def test_every_function_is_invoked(tmp_path, n_functions, minutes, rate_per_s):
 
 def test_timers_have_exact_periods(counts):
     trigger, cells = counts
-    for row in cells[trigger == "timer"]:
+    timers = cells[trigger == "timer"]
+    assert len({int(np.flatnonzero(row)[0]) for row in timers}) > 10
+    for row in timers:
         fired = np.flatnonzero(row)
         assert set(row) <= {0, 1}
         assert len(set(np.diff(fired))) <= 1
@@ -92,7 +94,8 @@ def test_the_rate_is_met_and_skewed(counts):
 def test_counts_are_as_bursty_as_published(counts):
     trigger, cells = counts
     for name in ("http", "queue"):
-        rows = cells[(trigger == name) & (cells.mean(axis=1) > 1)]
+        mean = cells.mean(axis=1)
+        rows = cells[(trigger == name) & (mean > 1) & (mean < 20)]  # above, the daily cycle adds to the variance
         ratio = np.median(rows.var(axis=1) / rows.mean(axis=1))
         assert ratio == pytest.approx(facts.VARIANCE_TO_MEAN[name], rel=0.2)
 

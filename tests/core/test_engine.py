@@ -1,0 +1,225 @@
+"""The simulated world: by hand, lumping, order at equal times, determinism, cost in events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import simpy
+
+from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
+from sim.engine import Simulation
+from sim.models.calibration import load_calibration
+from sim.models.workloads.catalogue import CatalogueEntry
+from sim.policies import known, make_policy
+from sim.workload import bind
+from tests.scripted import ScriptedWorld
+from tests.support import ListTrace, ideal, own, poisson, simulate
+
+V100 = load_calibration("v100-kaas")
+
+
+def graph(name="g", n_kernels=3, constants=(1000,), n_iter=2, flops=10**9):
+    buffers = tuple(Buffer(f"c{i}", size, Role.CONSTANT) for i, size in enumerate(constants))
+    args = (*(BufferArg(b.name, Direction.IN) for b in buffers), BufferArg("out", Direction.OUT))
+    kernel = Kernel("k", "k", (1, 1, 1), (1, 1, 1), args, flops=flops)
+    io = (Buffer("in", 5000, Role.INPUT), Buffer("out", 7000, Role.OUTPUT))
+    return KernelGraph(name, (kernel,) * n_kernels, (*buffers, *io), n_iter)
+
+
+def catalogued(trace, *graphs):
+    return bind(trace, catalogue={g.name: CatalogueEntry(g, fresh_inputs=True) for g in graphs}, seed=0)
+
+
+def rows(run):
+    return run.table("invocations").sort_values("invocation").reset_index(drop=True)
+
+
+def test_one_invocation_by_hand(tmp_path):
+    workload = own(ListTrace([2.0], [0], [3.0]))
+    calibration = ideal(
+        dispatch_s=replace(V100.dispatch_s, kaas=0.5),
+        copies=replace(V100.copies, h2d_first_bytes_per_s=4000.0),
+        executor_first_use_s=0.25,
+        module_s=replace(V100.module_s, kaas=0.125),
+    )
+    row = rows(simulate(workload, make_policy("balance"), tmp_path, calibration=calibration)).iloc[0]
+    assert row.queued_at_s == 2.0
+    assert row.started_at_s == 2.5  # dispatch
+    assert row.load_s == 0.25 + 0.125 + 1000 / 4000  # first use, one module, constants
+    assert row.completed_at_s == 2.5 + row.load_s + 3.0
+    assert (row.h2d_bytes, row.constant_bytes, row.d2h_bytes) == (1000, 1000, 0)
+
+
+def test_dispatch_is_one_serial_stage_for_the_whole_fleet(tmp_path):
+    workload = own(ListTrace([0.0] * 6, range(6), [1.0] * 6))
+    calibration = ideal(dispatch_s=replace(V100.dispatch_s, kaas=0.25))
+    table = rows(simulate(workload, make_policy("balance"), tmp_path, gpus=6, calibration=calibration))
+    assert list(table.started_at_s) == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+
+
+def test_host_stages_delay_entry_but_not_the_gpu(tmp_path):
+    slow = graph("resnet50")  # the calibration knows host stages of about 16 ms for this name
+    trace = ListTrace([0.0, 0.001], [0, 1], [1.0, 1.0])
+    entries = [CatalogueEntry(slow, True), CatalogueEntry(graph("other"), True)]
+    by_seed = {s: bind(trace, catalogue=dict(enumerate(entries)), seed=s) for s in range(20)}
+    workload = next(w for w in by_seed.values() if [f.graph.name for f in w.functions] == ["resnet50", "other"])
+    table = rows(simulate(workload, make_policy("balance"), tmp_path, calibration=V100))
+    assert table.queued_at_s[0] == V100.graphs["resnet50"]["kaas"].host_s
+    assert table.started_at_s[1] < table.started_at_s[0], "the later arrival entered the pool first"
+
+
+@pytest.mark.parametrize("name", sorted(known()))
+def test_a_kernel_at_a_time_changes_nothing(tmp_path, name):
+    trace = poisson(300, 30.0, "constant", 3, 6)
+    workload = catalogued(trace, graph("a"), graph("b", 5, (10**8, 10**9), 1), graph("c", 1, (3 * 10**9,), 4))
+    tables = {}
+    for per_kernel in (False, True):
+        run = simulate(
+            workload, make_policy(name), tmp_path / str(per_kernel), gpus=2, calibration=V100, per_kernel=per_kernel
+        )
+        tables[per_kernel] = [run.table(t) for t in ("invocations", "devices", "workers")]
+    for lumped, stepped in zip(tables[False], tables[True], strict=True):
+        pd.testing.assert_frame_equal(lumped, stepped, check_exact=True)
+
+
+def test_copies_over_a_shared_link_queue(tmp_path):
+    workload = own(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0], memory_bytes=4000))
+    slow = ideal(copies=replace(V100.copies, h2d_first_bytes_per_s=1000.0, h2d_bytes_per_s=1e30, d2h_bytes_per_s=1e30))
+    for gpus_per_link, loads in ((1, [4.0, 4.0]), (2, [4.0, 8.0])):
+        run = simulate(
+            workload,
+            make_policy("balance"),
+            tmp_path / str(gpus_per_link),
+            gpus=2,
+            calibration=slow,
+            gpus_per_link=gpus_per_link,
+        )
+        assert list(rows(run).load_s) == loads
+
+
+def test_the_cold_start_ladder_of_an_exclusive_worker(tmp_path):
+    # One GPU, two functions: the second start has a victim, the third invocation finds its worker warm.
+    workload = catalogued(ListTrace([0.0, 100.0, 200.0], [0, 1, 1], [1.0] * 3), graph("a"))
+    run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=V100)
+    workers, table = run.table("workers"), rows(run)
+    start = V100.startup_s
+    assert list(table.cold) == [True, True, False]
+    assert list(workers.kill_release_s) == [0.0, start.kill_release]
+    assert (workers.process_s == start.process).all()
+    assert (workers.modules_s == V100.module_s.exclusive).all()
+    np.testing.assert_allclose(workers.constants_s, 1000 / V100.copies.h2d_bytes_per_s)
+    stages = [c for c in workers.columns if c.endswith("_s") and not c.endswith("_at_s")]
+    np.testing.assert_allclose(workers[stages].sum(axis=1), workers.ready_at_s - [0.0, 100.0])
+    assert list(table.started_at_s[:2]) == list(workers.ready_at_s)
+    assert workers.stopped_at_s[0] == 100.0
+    assert np.isnan(workers.stopped_at_s[1])
+    assert run.summary["cold_starts"] == 2
+
+
+def test_a_robbed_busy_worker_finishes_before_the_thief_starts(tmp_path):
+    workload = own(ListTrace([0.0, 0.5], [0, 1], [10.0, 1.0], 2))
+    run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=V100)
+    table, workers = rows(run), run.table("workers")
+    assert workers.stopped_at_s[0] == table.completed_at_s[0]
+    assert table.started_at_s[1] >= table.completed_at_s[0] + V100.startup_s.kill_release
+
+
+def test_of_equal_times_the_completion_goes_before_the_arrival(tmp_path):
+    # Device 0 is free again at exactly 3.0, when the second invocation arrives: it must not go to device 1.
+    log = []
+    workload = own(ListTrace([1.0, 3.0], [0, 0], [2.0, 1.0]))
+    simulate(
+        workload, make_policy("balance"), tmp_path, gpus=2, log=lambda now, event, acts: log.append((now, type(event)))
+    )
+    assert [name.__name__ for now, name in log if now == 3.0] == ["Finished", "Arrival"]
+
+
+def test_equal_times_in_order_of_arrival_and_of_cause(tmp_path):
+    log = []
+    workload = own(ListTrace([0.0] * 4, [3, 1, 2, 0], [1.0] * 4))
+    simulate(workload, make_policy("balance"), tmp_path, gpus=4, log=lambda now, event, acts: log.append((now, event)))
+    assert [e.invocation for _, e in log] == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert [now for now, _ in log] == [0.0] * 4 + [1.0] * 4
+
+
+@pytest.mark.parametrize("name", sorted(known()))
+def test_the_scripted_and_the_simulated_world_agree(tmp_path, name):
+    rng = np.random.default_rng(5)
+    at_s = np.sort(rng.integers(0, 200, 150)) / 4
+    function, run_s = rng.integers(0, 7, 150), rng.integers(1, 8, 150) / 4
+    zero = replace(V100.startup_s, kill_release=0, process=0.5, runtime=0, context=0, first_run=0)
+    log = []
+    simulate(
+        own(ListTrace(at_s, function, run_s, 7)),
+        make_policy(name),
+        tmp_path,
+        gpus=3,
+        calibration=ideal(startup_s=zero),
+        log=lambda now, event, acts: log.append((now, event, list(acts))),
+    )
+    script = [*zip(at_s.tolist(), function.tolist(), run_s.tolist(), strict=True)]
+    assert ScriptedWorld(make_policy(name), 3, script, 7).run().log == log
+
+
+@pytest.mark.parametrize(("name", "n_gpus"), [("affinity", 8), ("balance", 2), ("least-loaded", 1)])
+def test_an_invocation_costs_two_events(tmp_path, monkeypatch, name, n_gpus):
+    counted = []
+    step = simpy.Environment.step
+    monkeypatch.setattr(simpy.Environment, "step", lambda self: (counted.append(1), step(self))[1])
+    simulate(own(poisson(1000, 0.8 * n_gpus, "exponential", 1, 20)), make_policy(name), tmp_path, gpus=n_gpus)
+    assert len(counted) - 1 == 2 * 1000  # and one more step, which finds the queue of events empty
+
+
+@pytest.mark.parametrize("name", sorted(known()))
+def test_the_same_seed_gives_the_same_bytes(tmp_path, name):
+    for directory in ("a", "b"):
+        workload = catalogued(poisson(500, 40.0, "constant", 9, 30), graph("a"), graph("b", 2, (10**9, 10**9)))
+        simulate(workload, make_policy(name), tmp_path / directory, gpus=2, calibration=V100)
+    for table in ("invocations", "devices", "workers", "functions"):
+        one, other = (tmp_path / d / f"{table}.parquet" for d in ("a", "b"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_two_simulations_at_once_do_not_see_each_other(tmp_path, monkeypatch):
+    """Step two simulations alternately in one process: each ends as if it were alone."""
+    workload = own(poisson(400, 1.5, "exponential", 2, 10))
+    alone = rows(simulate(workload, make_policy("affinity"), tmp_path / "alone", gpus=2))
+    held = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Simulation, "run", lambda self: held.append(self) or 0.0)
+        runs = [
+            simulate(workload, make_policy("affinity"), tmp_path / name, gpus=2, check=False, close=False)
+            for name in ("one", "other")
+        ]
+    for simulation in held:
+        simulation._await_arrival()
+    clocks = [simulation._clock for simulation in held]
+    while any(clock.peek() < float("inf") for clock in clocks):
+        for clock in clocks:
+            if clock.peek() < float("inf"):
+                clock.step()
+    for run, simulation in zip(runs, held, strict=True):
+        simulation.close()
+        simulation._recorder.close()
+        pd.testing.assert_frame_equal(rows(run), alone)
+
+
+def test_chunks_of_a_trace_do_not_matter(tmp_path):
+    frames = []
+    for chunk in (1, 7, 10_000):
+        trace = poisson(200, 40.0, "constant", 4, 8)
+        trace.chunk = chunk
+        workload = catalogued(trace, graph("resnet50"), graph("bert", 2))
+        frames.append(rows(simulate(workload, make_policy("affinity"), tmp_path / str(chunk), calibration=V100)))
+    for one, other in pairwise(frames):
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_trace_without_arrivals_ends_at_once(tmp_path):
+    run = simulate(own(ListTrace([], [], [], n_functions=1)), make_policy("affinity"), tmp_path)
+    assert run.summary["invocations"] == 0
+    assert run.summary["latency_s"]["p50"] is None
