@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import simpy
+from simpy.core import StopSimulation
 
 from sim.dispatcher import Dispatcher, Log
 from sim.domain import FleetSpec, WorkerKind
@@ -126,7 +127,7 @@ class Simulation:
     """One workload under one policy on one simulated fleet.
 
     per_kernel: give every kernel an event of its own, instead of one for the whole graph. log: see Dispatcher.
-    ``run()`` may be interrupted; ``unfinished()`` then gives what was left.
+    ``interrupt()`` ends ``run()`` early; ``unfinished()`` then gives what was left.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Simulation:
         log: Log | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
+        self.interrupted = False
         self._clock = _Clock()
         self._costs = costs
         self._recorder = recorder
@@ -170,6 +172,14 @@ class Simulation:
         self._await_arrival()
         self._clock.run()
         return float(self._clock.now)
+
+    def interrupt(self) -> None:
+        """End ``run()`` before the next event, with nothing half done; made to be called by a signal handler."""
+        self.interrupted = True
+        _Signal(self._clock).fire(self._clock.now, FINISHED - 1, [self._halt])
+
+    def _halt(self, _: simpy.Event) -> None:
+        raise StopSimulation(None)
 
     def unfinished(self) -> list[tuple[int, int, float]]:
         """Invocations that entered the pool and have not ended: (number, function, arrival)."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,25 @@ from sim.scenario import Scenario
 from sim.workload import Workload
 
 _POLICY_STREAM = 3  # number of the policy's random stream; traces and workloads have their own
+
+
+@contextmanager
+def _first_sigint_calls(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C end a run between two events; a second one is an ordinary KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Experiment:
@@ -77,9 +100,10 @@ class Experiment:
         reasons, error = [], None
         begun_s = time.perf_counter()
         try:
-            simulation.run()
-        except KeyboardInterrupt:
-            reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]
+            with _first_sigint_calls(simulation.interrupt):
+                simulation.run()
+            if simulation.interrupted:
+                reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]
         except PolicyError as refused:
             reasons, error = ["the policy ordered something impossible"], str(refused)
         for invocation, function, arrival_at_s in simulation.unfinished():

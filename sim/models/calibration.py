@@ -141,6 +141,8 @@ def load_calibration(name_or_file: str) -> Calibration:
 def _values(node: Any, where: str) -> Any:
     """Replace each {"value", "source"} by its value; a finite, non-negative number or a truth value with a source."""
     if not isinstance(node, Mapping):
+        if isinstance(node, int | float) and not where.endswith(": schema_version"):
+            raise ScenarioError(f"{where}: is {node}, must be an object of value and source")
         return node
     if node.keys() != {"value", "source"}:
         return {key: _values(child, f"{where}: {key}") for key, child in node.items()}

@@ -1,7 +1,7 @@
 """The simulator against queueing theory: mean response within 4 standard errors of independent replications.
 
-Values: mean response in units of the mean service, Kleinrock, Queueing Systems, vol. 1 (M/M/1: 1/(1-r); M/D/1: Pollaczek
-and Khinchine; M/M/c: Erlang's C).
+Values: mean response in units of the mean service, Kleinrock, Queueing Systems, vol. 1 (M/M/1: 1/(1-r); M/D/1:
+Pollaczek and Khinchine; M/M/c: Erlang's C).
 """
 
 from __future__ import annotations

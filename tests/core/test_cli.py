@@ -1,0 +1,198 @@
+"""The ``simulate`` command as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sim.cli import main
+from sim.results import open_run
+from traces.synth import write_azure2019
+
+KEYS = {
+    "policy", "invocations", "completed", "rejected", "failed", "unfinished", "cold_starts", "throughput_per_s",
+    "latency_s", "queue_s", "gpu_busy_frac", "h2d_bytes", "evictions", "jain_fairness", "simulated_s", "wall_s",
+    "invocations_per_wall_s", "peak_rss_bytes", "valid", "reasons",
+}  # fmt: skip
+SPREAD = {"mean", "p50", "p90", "p99", "p999", "max"}
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("trace")
+    write_azure2019(directory, n_functions=20, minutes=3, rate_per_s=5.0, seed=1)
+    return str(directory)
+
+
+def simulate(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_every_policy_sees_the_same_arrivals(trace, tmp_path):
+    policies = ["balance", "least-loaded", "exclusive", "affinity", "affinity[penalty=2]"]
+    flags = [part for p in policies for part in ("--policy", p)]
+    done = simulate("run", trace, *flags, "--window", "00:00-00:02", "--out", tmp_path, "--json")
+    assert done.exit_code == 0, done.output
+    summaries = json.loads(done.stdout)
+    assert [s["policy"] for s in summaries] == [*policies[:3], "affinity[penalty=10]", "affinity[penalty=2]"]
+    for summary in summaries:
+        assert summary.keys() >= KEYS
+        assert summary["latency_s"].keys() == summary["queue_s"].keys() == SPREAD
+        assert summary["completed"] == summary["invocations"] > 100
+        assert summary["valid"] is True
+    runs = [open_run(tmp_path / n) for n in ("balance", "exclusive", "affinity-penalty=2")]
+    columns = ["invocation", "function", "arrival_at_s"]
+    first, *others = [r.table("invocations").sort_values("invocation")[columns].to_numpy() for r in runs]
+    assert all((first == other).all() for other in others)
+    assert runs[0].manifest["scenario"]["window"] == "00:00-00:02"
+    assert runs[0].manifest["source"]["anomalies"] is not None
+
+
+def test_a_table_and_the_directories_are_printed(trace, tmp_path):
+    done = simulate("run", trace, "--policy", "affinity", "--limit", 50, "--out", tmp_path)
+    assert "affinity[penalty=10]" in done.stdout
+    assert str(tmp_path / "affinity") in done.stdout
+    assert open_run(tmp_path / "affinity").summary["invocations"] == 50
+
+
+def test_a_saved_scenario_runs_again_to_the_same_bytes(trace, tmp_path):
+    simulate("run", trace, "--policy", "affinity", "--limit", 200, "--gpus", 2, "--out", tmp_path / "a")
+    manifest = json.loads((tmp_path / "a/affinity/manifest.json").read_text())
+    (tmp_path / "again.yaml").write_text(json.dumps(manifest["scenario"]))  # JSON is YAML
+    done = simulate("run", "--scenario", tmp_path / "again.yaml", "--out", tmp_path / "b")
+    assert done.exit_code == 0, done.output
+    for table in ("invocations", "devices", "workers", "functions"):
+        one, other = (tmp_path / d / "affinity" / f"{table}.parquet" for d in "ab")
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
+    done = simulate("run", trace, "--policy", "balance", "--functions", "trace", "--limit", 100, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    run = open_run(tmp_path / "balance")
+    assert set(run.table("functions").graph) == {"opaque"}
+    assert run.table("invocations").run_s.nunique() > 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--policy", "afinity"], "unknown policy 'afinity'"),
+        (["--policy", "affinity[x=1]"], "unknown parameter 'x'"),
+        (["--policy", "balance", "--policy", "balance"], "the policy balance is given twice"),
+        ([], "policies"),
+        (["--policy", "balance", "--device", "nope"], "device 'nope' is neither"),
+        (["--policy", "balance", "--catalogue", "nope"], "nope"),
+        (["--policy", "balance", "--window", "9-8"], "9-8"),
+        (["--policy", "balance", "--window", "20:00-21:00"], "20:00-21:00"),
+        (["--policy", "balance", "--gpus", "0"], "gpus is 0, must be at least 1"),
+        (["--policy", "balance", "--format", "nope"], "nope"),
+        (["--policy", "balance", "--scenario", "nope.yaml"], "nope.yaml"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(trace, tmp_path, arguments, complaint):
+    done = simulate("run", trace, *arguments, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_trace_is_named(tmp_path):
+    done = simulate("run", tmp_path / "none", "--policy", "balance", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert str(tmp_path / "none") in done.stderr
+
+
+def test_a_function_that_fits_on_no_gpu_is_named(trace, tmp_path):
+    (tmp_path / "big.json").write_text(
+        json.dumps(
+            {
+                "entries": [{
+                    "fresh_inputs": True,
+                    "graph": {
+                        "name": "huge",
+                        "kernels": [{"source": "k", "name": "k", "grid": [1, 1, 1], "block": [1, 1, 1],
+                                     "args": [["c", "in"]]}],
+                        "buffers": [{"name": "c", "size_bytes": 10**12, "role": "constant"}],
+                    },
+                }]
+            }
+        )
+    )  # fmt: skip
+    flags = ["--policy", "balance", "--catalogue", tmp_path / "big.json", "--out", tmp_path / "out"]
+    done = simulate("run", trace, *flags)
+    assert done.exit_code == 2
+    assert "runs huge, whose buffers need 1,000,000,000,000 B" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_are_not_overwritten_without_force(trace, tmp_path):
+    flags = ["run", trace, "--policy", "balance", "--limit", 10, "--out", tmp_path]
+    assert simulate(*flags).exit_code == 0
+    before = (tmp_path / "balance/manifest.json").read_bytes()
+    done = simulate(*flags)
+    assert done.exit_code == 2
+    assert "exists; choose another directory or give --force" in done.stderr
+    assert (tmp_path / "balance/manifest.json").read_bytes() == before
+    assert simulate(*flags, "--force").exit_code == 0
+
+
+def test_force_deletes_nothing_but_runs(trace, tmp_path):
+    (tmp_path / "balance").mkdir()
+    (tmp_path / "balance/thesis.tex").write_text("years of work")
+    done = simulate("run", trace, "--policy", "balance", "--limit", 10, "--out", tmp_path, "--force")
+    assert done.exit_code == 2
+    assert "is not a run directory" in done.stderr
+    assert (tmp_path / "balance/thesis.tex").read_text() == "years of work"
+
+
+def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path):
+    write_azure2019(tmp_path / "trace", n_functions=20, minutes=60, rate_per_s=500.0, seed=1)
+    arguments = ["run", tmp_path / "trace", "--policy", "affinity", "--policy", "balance", "--out", tmp_path / "out"]
+    command = [sys.executable, "-c", "from sim.cli import main; main()", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    file = tmp_path / "out/affinity/invocations.parquet"
+    give_up = time.monotonic() + 60
+    while not (file.exists() and file.stat().st_size > 100_000):
+        assert process.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    assert json.loads((file.parent / "manifest.json").read_text())["valid"] is False
+    os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert "Traceback" not in errors
+    run = open_run(file.parent)
+    assert run.manifest["valid"] is False
+    assert "interrupted at" in run.manifest["reasons"][0]
+    assert 0 < run.summary["completed"] == (run.table("invocations").status == "completed").sum()
+    assert run.summary["invocations"] == run.summary["completed"] + run.summary["unfinished"]
+    assert "affinity" in output
+    assert not Path(tmp_path / "out/balance").exists()
+
+
+def test_policies_are_listed_with_parameters_and_source():
+    listed = json.loads(simulate("policies", "--json").stdout)
+    assert [p["name"] for p in listed] == ["affinity", "balance", "exclusive", "least-loaded"]
+    assert listed[0]["parameters"] == {"penalty": 10.0}
+    text = simulate("policies").stdout
+    assert all(p["source"] in text and p["summary"] in text for p in listed)
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["policies"]])
+def test_every_help_has_an_example(command):
+    done = simulate(*command, "-h")
+    assert done.exit_code == 0
+    assert "Example:" in done.stdout

@@ -1,0 +1,171 @@
+"""Costs: by hand, and the calibration v100-kaas against the published measurements it is derived from."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role, WorkerKind
+from sim.errors import ScenarioError
+from sim.models.calibration import built_in, load_calibration
+from sim.models.costs import CostModel
+from sim.models.memory import Placement
+from sim.models.workloads.catalogue import load_catalogue
+from tests.support import opaque_functions
+
+V100 = load_calibration("v100-kaas")
+KAAS, EXCLUSIVE = WorkerKind.KAAS, WorkerKind.EXCLUSIVE
+REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
+
+
+def reference(name):
+    if not REFERENCE.is_dir():
+        pytest.skip("the published measurements (shared/reference) are not here")
+    with (REFERENCE / name).open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    return load_catalogue("kaas")
+
+
+def model(graph, kind=KAAS, fresh=True, calibration=V100):
+    return CostModel(calibration, [Function(0, "f", graph, fresh)], kind)
+
+
+def test_a_graph_without_a_measurement_takes_the_roofline():
+    args = (BufferArg("c", Direction.IN),)
+    kernels = (
+        Kernel("k", "launch", (1, 1, 1), (1, 1, 1), args),
+        Kernel("k", "compute", (1, 1, 1), (1, 1, 1), args, flops=15_700_000_000),
+        Kernel("k", "move", (1, 1, 1), (1, 1, 1), args, moved_bytes=900_000_000),
+    )
+    graph = KernelGraph("unknown", kernels, (Buffer("c", 4, Role.CONSTANT),), n_iter=2)
+    per_pass = 25.7e-6 + 1e-3 / 0.24 + 1e-3 / 0.7
+    assert model(graph).run_s[0] == pytest.approx(13.5e-6 + 2 * per_pass)
+    assert model(graph, EXCLUSIVE).run_s[0] == pytest.approx(2 * (18e-6 + 1e-3 / 0.24 + 1e-3 / 0.7))
+    ends = model(graph).kernel_ends_s(0, 3.0)
+    assert len(ends) == 6
+    assert ends == sorted(ends)
+    assert ends[-1] == 3.0
+
+
+def test_a_measured_time_includes_the_copies(catalogue):
+    bert = catalogue["bert"]
+    costs = model(bert.graph, fresh=bert.fresh_inputs)
+    assert costs.input_bytes[0] == 9216
+    assert costs.expected_s(0) == pytest.approx(V100.graphs["bert"]["kaas"].run_s)
+    assert costs.run_s[0] < V100.graphs["bert"]["kaas"].run_s
+
+
+def test_missing_buffers_take_their_time():
+    costs = model(KernelGraph("g", (), (Buffer("c", 10, Role.CONSTANT),)))
+    first, again = Placement(1, 2_180_000_000, True, ()), Placement(1, 9_850_000_000, False, ())
+    assert costs.load_s(0, first, new_modules=False) == pytest.approx(1.0 + 0.00508)
+    assert costs.load_s(0, again, new_modules=False) == pytest.approx(1.0)
+
+
+def test_cached_buffers_by_role(catalogue):
+    cgemm = catalogue["cGEMM"].graph
+    assert model(cgemm, fresh=False).buffers[0].total_bytes == sum(b.size_bytes for b in cgemm.buffers)
+    assert model(cgemm, fresh=False).buffers[0].load_upto[-1] == 8_000_000 + 2_000_200_000
+    lean = replace(V100, executor=replace(V100.executor, caches_temporaries=False))
+    costs = model(cgemm, fresh=True, calibration=lean)
+    assert costs.buffers[0].total_bytes == 2_000_200_000
+    assert costs.scratch_bytes[0] == 8_000_000 + 20_000_000 + 800
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(KAAS, "16,284,385,280"), (EXCLUSIVE, "16,598,958,080")])
+def test_a_function_that_can_not_fit_is_refused(kind, limit):
+    with pytest.raises(ScenarioError, match=rf"function f0 runs .* need 20,000,000,000 B; a worker has {limit} B"):
+        CostModel(V100, opaque_functions([20_000_000_000]), kind)
+
+
+@pytest.mark.parametrize("mode", ["kaas", "exclusive"])
+def test_run_times_are_the_published_ones(mode):
+    for row in reference("kaas_isolated.csv"):
+        if row["mode"] == mode:
+            measured = V100.graphs[row["workload"]][mode]
+            assert measured.run_s == pytest.approx(float(row["model_runtime_ms"]) / 1e3, rel=1e-5)
+            isolated = measured.run_s + measured.host_s + V100.dispatch_s.of(WorkerKind(mode))
+            assert isolated == pytest.approx(float(row["latency_ms"]) / 1e3, abs=2e-4)
+
+
+@pytest.mark.parametrize("mode", ["kaas", "exclusive"])
+def test_dispatch_taken_from_resnet50_predicts_the_other_plateaus(mode):
+    """4 GPUs saturated by 4 clients: 4 / (run + dispatch), unless the serial stage is the bottleneck."""
+    dispatch_s = V100.dispatch_s.of(WorkerKind(mode))
+    for row in reference("kaas_throughput.csv"):
+        if row["mode"] == mode and row["clients"] == "4":
+            run_s = V100.graphs[row["workload"]][mode].run_s
+            predicted = min(4 / (run_s + dispatch_s), 1 / dispatch_s)
+            assert predicted == pytest.approx(float(row["throughput_qps"]), rel=0.05), row["workload"]
+
+
+def test_cold_starts_are_those_of_the_first_contended_point(catalogue):
+    for row in reference("kaas_throughput.csv"):
+        if row["mode"] == "exclusive" and row["clients"] == "5":
+            entry = catalogue[row["workload"]]
+            costs = model(entry.graph, EXCLUSIVE, entry.fresh_inputs)
+            gpu_s = sum(costs.ladders[0]) + costs.expected_s(0)
+            assert 4 / gpu_s == pytest.approx(float(row["throughput_qps"]), rel=0.03), row["workload"]
+
+
+def spoiled(tmp_path, change):
+    text = Path("sim/models/calibrations/v100-kaas.json")
+    data = json.loads((Path(__file__).parents[2] / text).read_text())
+    change(data)
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(data))
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda d: d["copies"].pop("h2d_bytes_per_s"), r"mine.json: copies: the key 'h2d_bytes_per_s' is missing"),
+        (lambda d: d.update(speed="1"), r"mine.json: unknown key 'speed'"),
+        (lambda d: d["module_s"]["kaas"].update(source=""), r"module_s: kaas: source is '', must say where"),
+        (lambda d: d["module_s"].update(kaas=0.1), r"module_s: kaas: is 0.1, must be an object of value and source"),
+        (lambda d: d["module_s"]["kaas"].update(value=-1), r"module_s: kaas: value is -1, must be a finite number"),
+        (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: value is 'x', must be a finite number"),
+        (
+            lambda d: d["device"]["memory_bytes"].update(value=1.5),
+            r"device: memory_bytes: is 1.5, must be a whole number",
+        ),
+        (lambda d: d.update(schema_version=9), r"schema_version is 9, this version reads 1"),
+    ],
+)
+def test_a_wrong_calibration_is_refused_with_key_and_rule(tmp_path, change, complaint):
+    with pytest.raises(ScenarioError, match=complaint):
+        load_calibration(spoiled(tmp_path, change))
+
+
+def test_an_unknown_calibration_names_the_known_ones(tmp_path):
+    with pytest.raises(ScenarioError, match=r"device 'h999' is neither a calibration file nor one of .*v100-kaas"):
+        load_calibration("h999")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(ScenarioError, match=r"bad\.json: not JSON"):
+        load_calibration(str(tmp_path / "bad.json"))
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_every_number_of_a_shipped_calibration_has_a_source_kind(name):
+    def sources(node):
+        if isinstance(node, dict):
+            if node.keys() == {"value", "source"}:
+                yield node["source"]
+            else:
+                for child in node.values():
+                    yield from sources(child)
+
+    file = Path(__file__).parents[2] / "sim" / "models" / "calibrations" / f"{name}.json"
+    found = list(sources(json.loads(file.read_text())))
+    assert len(found) > 20
+    kinds = ("measured:", "derived:", "assumed", "data sheet:")
+    assert [s for s in found if not s.startswith(kinds)] == []

@@ -1,0 +1,102 @@
+"""The dispatcher refuses the impossible and tells the story; its belief follows the events."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim.dispatcher import Dispatcher
+from sim.domain import WorkerKind
+from sim.errors import PolicyError
+from sim.protocol import Arrival, Finished, Reject, Run, Start, Stop, WorkerReady, WorkerStopped
+from tests.scripted import FixedCosts, functions
+from tests.support import scripted_fleet
+
+
+class Puppet:
+    """A policy that answers with what it was told."""
+
+    def __init__(self, kind, *answers):
+        self.kind = kind
+        self.answers = list(answers)
+
+    def describe(self):
+        return "puppet"
+
+    def reset(self, fleet, functions, costs, rng):
+        pass
+
+    def on_event(self, now_s, event, view):
+        return self.answers.pop(0) if self.answers else ()
+
+
+def dispatcher(kind, *answers):
+    return Dispatcher(
+        Puppet(kind, *answers), scripted_fleet(2), functions(2), FixedCosts([1.0, 1.0]), np.random.default_rng(0)
+    )
+
+
+KAAS, EXCLUSIVE = WorkerKind.KAAS, WorkerKind.EXCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "story"),
+    [
+        (KAAS, [[Run(0, 2)]], "there is no worker 2"),
+        (KAAS, [[Run(7, 0)]], "invocation 7 is not waiting but unknown or over"),
+        (KAAS, [[Run(0, 0), Run(0, 1)]], "invocation 0 is not waiting but with worker 0"),
+        (KAAS, [[Start(2, 0, 0)]], "a policy of KaaS executors starts no workers"),
+        (KAAS, [[Reject(3, "no")]], "invocation 3 is not waiting"),
+        (EXCLUSIVE, [[Start(1, 0, 0)]], "the next worker must have the number 0"),
+        (EXCLUSIVE, [[Start(0, 2, 0)]], "the devices are 0 to 1"),
+        (EXCLUSIVE, [[Start(0, 0, 2)]], "the functions are 0 to 1"),
+        (EXCLUSIVE, [[Stop(0)]], "there is no worker 0"),
+        (EXCLUSIVE, [[Start(0, 0, 0), Stop(0), Stop(0)]], "it is being stopped already"),
+        (EXCLUSIVE, [[Start(0, 0, 0), Stop(0), Run(0, 0)]], "worker 0 is being stopped"),
+        (
+            EXCLUSIVE,
+            [[Start(0, 0, 1), Run(0, 0)]],
+            "invocation 0 is of function 0, worker 0 is a starting worker of function 1 on device 0 with 0 outstanding",
+        ),
+        (KAAS, [["nonsense"]], "it is no action"),
+    ],
+)
+def test_the_impossible_is_refused_with_its_story(kind, answers, story):
+    with pytest.raises(
+        PolicyError, match=r"^puppet answered Arrival\(function=0, invocation=0\) at 1.5 s with .*"
+    ) as e:
+        dispatcher(kind, *answers).report(1.5, Arrival(0, 0))
+    assert str(e.value).endswith(f"refused: {story}")
+
+
+def test_a_world_that_contradicts_the_belief_is_refused():
+    d = dispatcher(KAAS, [Run(0, 0)])
+    d.report(1.0, Arrival(0, 0))
+    with pytest.raises(PolicyError, match="it had arrived before"):
+        d.report(1.0, Arrival(0, 0))
+    with pytest.raises(PolicyError, match="the worker did not have it"):
+        d.report(2.0, Finished(0, 1))
+    with pytest.raises(PolicyError, match="time went back"):
+        d.report(0.5, Arrival(1, 0))
+
+
+def test_a_worker_can_not_stop_with_work():
+    d = dispatcher(EXCLUSIVE, [Start(0, 0, 0), Run(0, 0), Stop(0)])
+    d.report(0.0, Arrival(0, 0))
+    with pytest.raises(PolicyError, match="it had work"):
+        d.report(1.0, WorkerStopped(0))
+
+
+def test_the_belief_follows():
+    d = dispatcher(EXCLUSIVE, [Start(0, 1, 0), Run(0, 0)], [], [Stop(0)], [], [Reject(1, "full")])
+    d.report(0.0, Arrival(0, 0))
+    assert (d.workers[0].ready, d.workers[0].outstanding, dict(d.waiting), d.running) == (False, 1, {}, {0: 0})
+    d.report(1.0, WorkerReady(0))
+    assert d.workers[0].ready
+    d.report(2.0, Finished(0, 0))
+    assert (d.workers[0].outstanding, d.workers[0].stopping, d.running) == (0, True, {})
+    d.report(2.0, WorkerStopped(0))
+    assert d.workers == {}
+    d.report(3.0, Arrival(1, 1))
+    assert d.waiting == {}
+    d.check()

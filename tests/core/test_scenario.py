@@ -1,0 +1,93 @@
+"""Scenarios: strict keys, types and ranges; flags override single values; what is saved reads back."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.errors import ScenarioError
+from sim.scenario import Fleet, Scenario, read_scenario
+
+MINIMAL = {"traces": ["t"], "policies": ["balance"]}
+
+
+def written(tmp_path, data):
+    file = tmp_path / "s.yaml"
+    file.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    return file
+
+
+def test_flags_override_single_values(tmp_path):
+    file = written(tmp_path, {**MINIMAL, "seed": 3, "limit": 7, "fleet": {"gpus": 8, "gpus_per_link": 2}})
+    scenario = read_scenario(file, {"seed": 4, "fleet": {"gpus": 16}})
+    assert scenario == Scenario(
+        traces=(str(tmp_path / "t"),), policies=("balance",), seed=4, limit=7, fleet=Fleet(gpus=16, gpus_per_link=2)
+    )
+
+
+def test_what_is_saved_reads_back(tmp_path):
+    scenario = read_scenario(None, {**MINIMAL, "traces": ["/a", "/b"], "window": "08:00-09:00"})
+    assert read_scenario(written(tmp_path, scenario.as_dict()), {}) == scenario
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"polices": ["x"]}, "s.yaml: unknown key 'polices'; the keys are traces, policies,"),
+        ({"traces": []}, r"s.yaml: traces is \[\], must be at least one trace"),
+        ({"traces": "t"}, "s.yaml: traces: is 't', must be a list"),
+        ({"traces": [1]}, r"s.yaml: traces\[0\]: is 1, must be text"),
+        ({"limit": 0}, "s.yaml: limit is 0, must be at least 1"),
+        ({"limit": True}, "s.yaml: limit: is True, must be a whole number"),
+        ({"seed": "7"}, "s.yaml: seed: is '7', must be a whole number"),
+        ({"rate_scale": -1}, "s.yaml: rate_scale is -1.0, must be a finite number above 0"),
+        ({"rate_scale": float("nan")}, "s.yaml: rate_scale is nan, must be a finite number above 0"),
+        (
+            {"placement": "middle"},
+            "s.yaml: placement: is 'middle', must be one of uniform, equidistant, poisson, start",
+        ),
+        ({"functions": "both"}, "s.yaml: functions: is 'both', must be one of catalogue, trace"),
+        ({"fleet": {"gpus": 0}}, "s.yaml: fleet: gpus is 0, must be at least 1"),
+        ({"fleet": {"gpus_per_link": 9}}, "fleet: gpus_per_link is 9, must be at most gpus_per_node, 8"),
+        ({"fleet": {"gpu": 1}}, "s.yaml: fleet: unknown key 'gpu'; the keys are gpus, gpus_per_node"),
+        ({"fleet": 4}, "s.yaml: fleet: is 4, must be a mapping"),
+        ({"policies": None}, "s.yaml: policies: is None, must be a list"),
+    ],
+)
+def test_a_wrong_scenario_is_refused_with_key_and_rule(tmp_path, change, complaint):
+    with pytest.raises(ScenarioError, match=complaint):
+        read_scenario(written(tmp_path, {**MINIMAL, **change}), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("traces: [", "s.yaml: not YAML"),
+        ("- a", r"s.yaml: is \['a'\], must be a mapping"),
+        ("policies: [a]", "s.yaml: the key 'traces' is missing"),
+    ],
+)
+def test_a_broken_file_is_refused(tmp_path, text, complaint):
+    with pytest.raises(ScenarioError, match=complaint):
+        read_scenario(written(tmp_path, text), {})
+    with pytest.raises(ScenarioError, match="can't be read"):
+        read_scenario(tmp_path / "none.yaml", {})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*Scenario.__dataclass_fields__, "other"]), JSON, max_size=6))
+def test_any_mapping_either_reads_or_is_refused(data):
+    refused = ""
+    try:
+        read_scenario(None, {**MINIMAL, **data})
+    except ScenarioError as error:
+        refused = str(error)
+    assert refused == "" or refused.startswith("scenario: ")

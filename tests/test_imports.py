@@ -1,0 +1,98 @@
+"""Who may import whom: data flows one way (docs/design/one-brain.md)."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("sim", "replay", "traces", "analysis")
+BASE = {"sim", "sim.domain", "sim.errors"}
+MODELS = BASE | {"sim.models", "sim.schema"}
+BRAIN = MODELS | {"sim.protocol", "sim.tables"}
+SIM = BRAIN | {
+    "sim.policies",
+    "sim.dispatcher",
+    "sim.results",
+    "sim.rundir",
+    "sim.recorder",
+    "sim.workload",
+    "sim.scenario",
+}
+
+# A module or package may import itself and what stands here; the longest name counts. cli.py may import anything.
+ALLOWED = {
+    "sim.domain": set(),
+    "sim.errors": set(),
+    "sim.schema": {"sim.errors"},
+    "sim.tables": set(),
+    "sim.models": MODELS,
+    "sim.protocol": BASE,
+    "sim.policies": BRAIN,
+    "sim.dispatcher": BRAIN,
+    "sim.results": BRAIN,
+    "sim.rundir": BRAIN | {"sim.results"},
+    "sim.workload": BRAIN,
+    "sim.recorder": BRAIN | {"sim.workload"},
+    "sim.scenario": BRAIN,
+    "sim.engine": SIM,
+    "sim.experiment": SIM | {"sim.engine"},
+    "sim.console": {"sim.errors"},
+    "replay": SIM | {"sim.engine", "sim.experiment", "sim.console"},
+    "traces": BASE | {"sim.console"},
+    "analysis": BASE | {"sim.results", "sim.tables", "sim.console"},
+}
+HOMES = {"simpy": {"sim.engine"}, "cupy": {"replay"}, "matplotlib": {"analysis.figures", "analysis.figures_style"}}
+
+
+def modules():
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            yield pytest.param(name, file, id=name)
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name, packages):
+    return any(name == p or name.startswith(f"{p}.") for p in packages)
+
+
+@pytest.mark.parametrize(("name", "file"), list(modules()))
+def test_a_module_imports_only_what_lies_below_it(name, file):
+    names = [n for n in imports(file) if n.partition(".")[0] in PACKAGES]
+    if not name.endswith(".cli"):
+        rule = max((r for r in ALLOWED if within(name, [r])), key=len, default=None)
+        allowed = BASE if rule is None else ALLOWED[rule] | {rule}
+        above = [n for n in names if not within(n, allowed - {"sim"}) and n not in ("sim", "sim.__version__")]
+        assert not above, f"{name} imports {above}"
+    for library, homes in HOMES.items():
+        found = any(n.partition(".")[0] == library for n in imports(file))
+        assert not found or within(name, homes), f"{name} imports {library}, which belongs to {homes}"
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("sim.policies", ["simpy", "cupy", "pandas", "pyarrow", "matplotlib"]),
+        ("sim.dispatcher", ["simpy", "cupy", "pandas", "pyarrow", "matplotlib"]),
+        ("sim.cli", ["simpy", "numpy", "pandas", "pyarrow", "matplotlib"]),
+        ("traces.cli", ["numpy", "pandas", "pyarrow"]),
+        ("analysis.cli", ["numpy", "pandas", "pyarrow", "matplotlib"]),
+    ],
+)
+def test_importing_a_light_module_brings_in_nothing_heavy(module, absent):
+    code = f"import sys, {module}; print([m for m in {absent} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
