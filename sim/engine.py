@@ -40,6 +40,7 @@ from sim.recorder import Recorder
 from sim.workload import Workload
 
 _Callbacks = list[Callable[[simpy.Event], None]]
+_Job = tuple[int, int, float, float, float, float]  # the first columns of recorder.ROW
 
 
 class _Clock(simpy.Environment):
@@ -98,12 +99,11 @@ class _Device:
 
 
 class _Worker:
-    """Ground truth about one worker. ``invocation`` is -1 when it is idle."""
+    """Ground truth about one worker. ``job`` is None when it is idle."""
 
     __slots__ = (
-        "device", "function", "invocation", "ladder", "load_s", "number", "on_finish", "placement", "queue", "ready",
-        "ready_at_s", "requested_at_s", "run_s", "signal", "started_at_s", "stopped_at_s",
-        "stopping", "was_cold",
+        "device", "function", "job", "ladder", "number", "on_finish", "placement", "queue", "ready", "ready_at_s",
+        "requested_at_s", "signal", "stopped_at_s", "stopping", "was_cold",
     )  # fmt: skip
 
     def __init__(self, number: int, device: _Device, function: int, requested_at_s: float, clock: _Clock) -> None:
@@ -117,8 +117,7 @@ class _Worker:
         self.signal = _Signal(clock)
         self.on_finish: _Callbacks = []
         self.queue: deque[tuple[int, float, bool]] = deque()  # invocation, dispatched at, cold
-        self.invocation = -1
-        self.started_at_s = self.load_s = self.run_s = 0.0
+        self.job: _Job | None = None
         self.placement = HIT
         self.was_cold = False
 
@@ -153,7 +152,7 @@ class Simulation:
         self._lumped = not per_kernel and fleet.gpus_per_link == 1
         self._dispatch_s = costs.dispatch_s
         self._dispatcher_free_at_s = 0.0
-        self._live: dict[int, tuple[int, float, float]] = {}  # invocation -> function, arrival, size
+        self._waiting: dict[int, tuple[int, float, float]] = {}  # invocation -> function, arrival, size
         self._devices = _make_devices(fleet)
         self._workers: dict[int, _Worker] = {}
         self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
@@ -183,7 +182,8 @@ class Simulation:
 
     def unfinished(self) -> list[tuple[int, int, float]]:
         """Invocations that entered the pool and have not ended: (number, function, arrival)."""
-        return [(number, function, arrival) for number, (function, arrival, _) in self._live.items()]
+        running = [w.job[:3] for w in self._workers.values() if w.job is not None]
+        return running + [(number, function, arrival) for number, (function, arrival, _) in self._waiting.items()]
 
     @property
     def now_s(self) -> float:
@@ -219,7 +219,7 @@ class Simulation:
     def _arrive(self, _: simpy.Event) -> None:
         assert self._arriving is not None
         invocation, function, arrival_at_s, size, now_s = self._arriving
-        self._live[invocation] = (function, arrival_at_s, size)
+        self._waiting[invocation] = (function, arrival_at_s, size)
         actions = self._report(now_s, Arrival(invocation, function))
         if actions:
             self._carry_out(now_s, actions)
@@ -235,7 +235,7 @@ class Simulation:
                 if self._dispatch_s:  # one serial stage for the whole fleet, first come, first served
                     begin_at_s = max(now_s, self._dispatcher_free_at_s) + self._dispatch_s
                     self._dispatcher_free_at_s = begin_at_s
-                if worker.ready and worker.invocation < 0:
+                if worker.ready and worker.job is None:
                     self._begin(worker, action.invocation, begin_at_s, False)
                 else:
                     worker.queue.append((action.invocation, begin_at_s, not worker.ready))
@@ -246,7 +246,7 @@ class Simulation:
                 if device.owner is None:
                     self._occupy(device, now_s)
             elif isinstance(action, Reject):
-                function, arrival_at_s, _ = self._live.pop(action.invocation)
+                function, arrival_at_s, _ = self._waiting.pop(action.invocation)
                 self._recorder.ended(action.invocation, function, arrival_at_s, now_s, "rejected", action.reason)
             else:
                 self._stop(self._workers[action.worker], now_s)
@@ -255,11 +255,8 @@ class Simulation:
 
     def _begin(self, worker: _Worker, invocation: int, at_s: float, cold: bool) -> None:
         """The device turns to an invocation at ``at_s``, now or when its dispatch is done."""
-        function, _, size = self._live[invocation]
+        function, arrival_at_s, size = self._waiting.pop(invocation)
         costs = self._costs
-        worker.invocation = invocation
-        worker.was_cold = cold
-        worker.started_at_s = at_s
         load_s = costs.input_s[function]
         cache = worker.device.cache
         if cache is not None:
@@ -271,32 +268,32 @@ class Simulation:
                 worker.device.modules.add(costs.graph_of[function])
                 load_s += costs.load_s(function, placement, new_modules)
             worker.placement = placement
-        worker.load_s = load_s
-        worker.run_s = run_s = costs.run_s[function] * size
+        worker.was_cold = cold
+        run_s = costs.run_s[function] * size
+        worker.job = (invocation, function, arrival_at_s, at_s, load_s, run_s)
         if self._lumped:
-            end_at_s = at_s + load_s + run_s + costs.store_s[function]
-            worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
+            worker.signal.fire(at_s + load_s + run_s + costs.store_s[function], FINISHED, worker.on_finish)
         else:
-            self._clock.process(self._step_through(worker, function))
+            self._clock.process(self._step_through(worker, worker.job))
 
     def _finish(self, worker: _Worker, _: simpy.Event) -> None:
         now_s = self._clock._now
-        invocation = worker.invocation
-        function, arrival_at_s, _size = self._live.pop(invocation)
+        job = worker.job
+        assert job is not None
         placement = worker.placement
         if placement is not HIT or worker.was_cold:
             n_evicted = sum(last - first for _, first, last in placement.evictions)
             self._misses += (len(self._rows), worker.was_cold, placement.load_bytes, n_evicted)
-        self._rows += (
-            invocation, function, arrival_at_s, worker.started_at_s, now_s, worker.number, worker.load_s, worker.run_s,
-        )  # fmt: skip
+        self._rows += job
+        self._rows += (now_s, worker.number)
         if len(self._rows) >= self._recorder.limit:
             self._recorder.flush()
         if worker.device.cache is not None:
-            worker.device.cache.release(function, self._costs.scratch_bytes[function])
-        worker.invocation = -1
-        self._go_on(worker, now_s)
-        actions = self._report(now_s, Finished(invocation, worker.number))
+            worker.device.cache.release(job[1], self._costs.scratch_bytes[job[1]])
+        worker.job = None
+        if worker.queue or worker.stopping:
+            self._go_on(worker, now_s)
+        actions = self._report(now_s, Finished(job[0], worker.number))
         if actions:
             self._carry_out(now_s, actions)
 
@@ -308,14 +305,15 @@ class Simulation:
         elif worker.stopping:
             worker.signal.fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
 
-    def _step_through(self, worker: _Worker, function: int) -> Generator[simpy.Event, Any, None]:
+    def _step_through(self, worker: _Worker, job: _Job) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
         device, costs = worker.device, self._costs
-        yield self._at(worker.started_at_s)
-        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, worker.load_s)
-        worker.load_s += waited_s
+        invocation, function, arrival_at_s, at_s, load_s, run_s = job
+        yield self._at(at_s)
+        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, load_s)
+        worker.job = (invocation, function, arrival_at_s, at_s, waited_s + load_s, run_s)
         yield self._at(loaded_at_s)
-        ends_s = costs.kernel_ends_s(function, worker.run_s) if self._per_kernel else [worker.run_s]
+        ends_s = costs.kernel_ends_s(function, run_s) if self._per_kernel else [run_s]
         for end_s in ends_s:
             yield self._at(loaded_at_s + end_s)
         _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
@@ -370,7 +368,7 @@ class Simulation:
 
     def _stop(self, worker: _Worker, now_s: float) -> None:
         worker.stopping = True
-        if worker.ready and worker.invocation < 0:
+        if worker.ready and worker.job is None:
             self._go_on(worker, now_s)
         elif not worker.queue and worker.device.owner is not worker:
             worker.device.waiting.remove(worker)

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 # What the event loop appends for a completed invocation, in this order.
 ROW = (
-    "invocation", "function", "arrival_at_s", "started_at_s", "completed_at_s", "worker", "load_s", "run_s",
+    "invocation", "function", "arrival_at_s", "started_at_s", "load_s", "run_s", "completed_at_s", "worker",
 )  # fmt: skip
 # What it appends beside that for one which was cold or did not find its buffers resident; else these are 0.
 MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it

@@ -56,7 +56,12 @@ class ScriptedWorld:
     """
 
     def __init__(
-        self, policy: Policy, n_gpus: int, script: list[tuple[float, int, float]], n_functions: int, start_s: float = 0.5
+        self,
+        policy: Policy,
+        n_gpus: int,
+        script: list[tuple[float, int, float]],
+        n_functions: int,
+        start_s: float = 0.5,
     ) -> None:
         self.log: list[tuple[float, Event, list[Action]]] = []
         self.ended: dict[int, tuple[str, float]] = {}

@@ -135,9 +135,7 @@ def check_run(run: Run, workload: Workload, simulation: Simulation) -> None:
     assert run.summary["evictions"] == rows.n_evicted.sum() == devices.n_evicted.sum()
 
 
-def poisson(
-    n: int, rate_per_s: float, service_s: str, seed: int, n_functions: int = 1
-) -> ListTrace:
+def poisson(n: int, rate_per_s: float, service_s: str, seed: int, n_functions: int = 1) -> ListTrace:
     """Poisson arrivals; service of mean 1 s: "exponential" or "constant"."""
     rng = np.random.default_rng(seed)
     at_s = np.cumsum(rng.exponential(1 / rate_per_s, n))
@@ -161,4 +159,3 @@ def scripted_fleet(n_gpus: int) -> FleetSpec:
 def own(trace: ListTrace) -> Workload:
     """The workload of a trace with its own durations."""
     return bind(trace, catalogue=None, seed=0)
-

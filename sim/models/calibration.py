@@ -39,12 +39,13 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """How a KaaS executor uses device memory."""
+    """How a KaaS executor uses device memory; every buffer takes a multiple of ``alignment_bytes``."""
 
     margin_bytes: int
     context_bytes: int
     keeps_headroom: bool
     caches_temporaries: bool
+    alignment_bytes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

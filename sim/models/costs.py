@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from sim.domain import Function, Kernel, KernelGraph, Role, WorkerKind
+from sim.domain import Buffer, Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
 from sim.models.calibration import Calibration, GraphCosts
 from sim.models.memory import BufferSet, Placement
@@ -102,7 +102,7 @@ class CostModel:
             cached_roles |= {Role.OUTPUT, Role.TEMPORARY}
         cached = [b for b in graph.buffers if b.role in cached_roles]
         buffers = BufferSet(
-            [b.size_bytes for b in cached], [b.size_bytes if b.role in loaded_roles else 0 for b in cached]
+            [self._held_bytes(b) for b in cached], [b.size_bytes if b.role in loaded_roles else 0 for b in cached]
         )
         measured = self._calibration.graphs.get(graph.name, {}).get(self.kind.value)
         input_bytes = graph.bytes_of(Role.INPUT) if fresh_inputs else 0
@@ -116,7 +116,7 @@ class CostModel:
             run_s = max(measured.run_s - io_s, 0.0)
         return _GraphFacts(
             buffers=buffers,
-            scratch_bytes=sum(b.size_bytes for b in graph.buffers) - buffers.total_bytes,
+            scratch_bytes=sum(map(self._held_bytes, graph.buffers)) - buffers.total_bytes,
             input_bytes=input_bytes,
             output_bytes=output_bytes,
             run_s=run_s,
@@ -124,6 +124,11 @@ class CostModel:
             offsets_s=tuple(accumulate(kernels_s)),
             ladder=self._ladder(graph, measured),
         )
+
+    def _held_bytes(self, buffer: Buffer) -> int:
+        """Device memory that a buffer takes."""
+        alignment = self._calibration.executor.alignment_bytes
+        return -(-buffer.size_bytes // alignment) * alignment
 
     def _kernel_s(self, kernel: Kernel) -> float:
         """Launch-bound or roofline-bound time of a kernel (Williams et al., CACM 52(4), 2009)."""

@@ -17,7 +17,6 @@ from sim.policies.placement import assign_devices
 from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, View
 
 _Heap = list[tuple[float, int, int]]  # key, order, function
-_NOTHING = (float("inf"), 0, -1)
 
 
 @dataclass
@@ -82,14 +81,28 @@ class Affinity(BasePolicy):
 
     def _take(self, device: int) -> int:
         """Choose the next function for a device, charge it, and pop its oldest invocation."""
-        self._base = self._least(self._real)[0]
-        best = min(self._least(self._foreign), self._least(self._affine[self._bucket_of_device[device]]))
+        order, real, foreign, affine = (
+            self._order,
+            self._real,
+            self._foreign,
+            self._affine[self._bucket_of_device[device]],
+        )
+        # An entry is out of date once its function was chosen, which renewed its order. Something is queued, so the
+        # heaps of all functions have a valid entry.
+        while order[real[0][2]] != real[0][1]:
+            heappop(real)
+        while order[foreign[0][2]] != foreign[0][1]:
+            heappop(foreign)
+        while affine and order[affine[0][2]] != affine[0][1]:
+            heappop(affine)
+        self._base = real[0][0]
+        best = min(foreign[0], affine[0]) if affine else foreign[0]
         function = best[2]
         queue = self._queue[function]
         invocation = queue.popleft()
         self._n_queued -= 1
         self._vtime[function] += self._weight[function]
-        self._order[function] = self._next_order
+        order[function] = self._next_order
         self._next_order += 1
         if queue:
             self._push(function)
@@ -100,13 +113,3 @@ class Affinity(BasePolicy):
         heappush(self._real, (vtime, order, function))
         heappush(self._foreign, (vtime + self.penalty * self._weight[function], order, function))
         heappush(self._affine[self._bucket_of_function[function]], (vtime, order, function))
-
-    def _least(self, heap: _Heap) -> tuple[float, int, int]:
-        """The least valid entry. An entry is valid until its function is chosen, which renews its order."""
-        order = self._order
-        while heap:
-            entry = heap[0]
-            if order[entry[2]] == entry[1]:
-                return entry
-            heappop(heap)
-        return _NOTHING

@@ -80,6 +80,13 @@ def test_cached_buffers_by_role(catalogue):
     assert costs.scratch_bytes[0] == 8_000_000 + 20_000_000 + 800
 
 
+def test_buffers_take_whole_units_of_memory_but_copy_their_bytes():
+    aligned = replace(V100, executor=replace(V100.executor, alignment_bytes=256, caches_temporaries=False))
+    graph = KernelGraph("g", (), (Buffer("c", 257, Role.CONSTANT), Buffer("out", 1, Role.OUTPUT)))
+    costs = model(graph, calibration=aligned)
+    assert (costs.buffers[0].total_bytes, costs.buffers[0].load_upto[-1], costs.scratch_bytes[0]) == (512, 257, 256)
+
+
 @pytest.mark.parametrize(("kind", "limit"), [(KAAS, "16,284,385,280"), (EXCLUSIVE, "16,598,958,080")])
 def test_a_function_that_can_not_fit_is_refused(kind, limit):
     with pytest.raises(ScenarioError, match=rf"function f0 runs .* need 20,000,000,000 B; a worker has {limit} B"):
