@@ -6,6 +6,7 @@ and one for the arrivals are rescheduled, and an invocation costs two events (se
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
@@ -40,6 +41,7 @@ from sim.recorder import Recorder
 from sim.workload import Workload
 
 _Callbacks = list[Callable[[simpy.Event], None]]
+_Queued = tuple[int, float, bool]  # invocation, end of its dispatch, cold
 _Job = tuple[int, int, float, float, float, float]  # the first columns of recorder.ROW
 
 
@@ -85,38 +87,42 @@ class _Link:
 class _Device:
     """Ground truth about one GPU."""
 
-    __slots__ = ("cache", "d2h", "fresh", "h2d", "modules", "number", "owner", "waiting")
+    __slots__ = ("d2h", "fresh", "h2d", "number", "owner", "waiting")
 
     def __init__(self, number: int, h2d: _Link, d2h: _Link) -> None:
         self.number = number
         self.h2d = h2d
         self.d2h = d2h
-        self.cache: BufferCache | None = None
-        self.modules: set[int] = set()
         self.fresh = True
         self.owner: _Worker | None = None
         self.waiting: deque[_Worker] = deque()
 
 
 class _Worker:
-    """Ground truth about one worker. ``job`` is None when it is idle."""
+    """Ground truth about one worker. ``job`` is None when it is idle.
+
+    Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
+    made when it gets there.
+    """
 
     __slots__ = (
-        "device", "function", "job", "ladder", "number", "on_finish", "placement", "queue", "ready", "ready_at_s",
-        "requested_at_s", "signal", "stopped_at_s", "stopping", "was_cold",
+        "cache", "device", "function", "job", "ladder", "modules", "number", "on_finish", "placement", "queue",
+        "ready", "ready_at_s", "requested_at_s", "signal", "stopped_at_s", "stopping", "was_cold",
     )  # fmt: skip
 
-    def __init__(self, number: int, device: _Device, function: int, requested_at_s: float, clock: _Clock) -> None:
+    def __init__(self, number: int, device: _Device, function: int, requested_at_s: float) -> None:
         self.number = number
         self.device = device
         self.function = function
         self.requested_at_s = requested_at_s
         self.ready_at_s = self.stopped_at_s = float("nan")
+        self.cache: BufferCache | None = None  # of a KaaS executor
+        self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
         self.ladder: Ladder | None = None
         self.ready = self.stopping = False
-        self.signal = _Signal(clock)
-        self.on_finish: _Callbacks = []
-        self.queue: deque[tuple[int, float, bool]] = deque()  # invocation, dispatched at, cold
+        self.signal: _Signal
+        self.on_finish: _Callbacks
+        self.queue: deque[_Queued] | list[_Queued] = deque() if function < 0 else []  # a list is ten times smaller
         self.job: _Job | None = None
         self.placement = HIT
         self.was_cold = False
@@ -162,14 +168,20 @@ class Simulation:
                 self._stand_up(device)
         self._batches = workload.by_pool_entry(costs.host_s)
         self._arrivals: Iterator[tuple[int, int, float, float, float]] = iter(())
-        self._arriving: tuple[int, int, float, float, float] | None = None
+        self._arriving = (-1, -1, 0.0, 0.0, 0.0)  # invocation, function, arrival, size, entry into the pool
         self._arrival = _Signal(self._clock)
         self._on_arrival: _Callbacks = [self._arrive]
 
     def run(self) -> float:
         """Simulate until every invocation has ended; returns the instant of the last event in seconds."""
         self._await_arrival()
-        self._clock.run()
+        collecting = gc.isenabled()
+        gc.disable()  # the loop makes no cycles of objects; collections would look through all that waits
+        try:
+            self._clock.run()
+        finally:
+            if collecting:
+                gc.enable()
         return float(self._clock.now)
 
     def interrupt(self) -> None:
@@ -209,15 +221,14 @@ class Simulation:
         return False
 
     def _await_arrival(self) -> None:
-        self._arriving = next(self._arrivals, None)
-        while self._arriving is None:
-            if not self._read_on():
-                return
-            self._arriving = next(self._arrivals, None)
-        self._arrival.fire(self._arriving[4], ARRIVAL, self._on_arrival)
+        arriving = next(self._arrivals, None)
+        while arriving is None and self._read_on():
+            arriving = next(self._arrivals, None)
+        if arriving is not None:
+            self._arriving = arriving
+            self._arrival.fire(arriving[4], ARRIVAL, self._on_arrival)
 
     def _arrive(self, _: simpy.Event) -> None:
-        assert self._arriving is not None
         invocation, function, arrival_at_s, size, now_s = self._arriving
         self._waiting[invocation] = (function, arrival_at_s, size)
         actions = self._report(now_s, Arrival(invocation, function))
@@ -258,14 +269,14 @@ class Simulation:
         function, arrival_at_s, size = self._waiting.pop(invocation)
         costs = self._costs
         load_s = costs.input_s[function]
-        cache = worker.device.cache
+        cache = worker.cache
         if cache is not None:
             placement = cache.request(function, costs.buffers[function], costs.scratch_bytes[function])
             if placement is None:  # one request at a time, and each was checked to fit
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
-            if placement is not HIT:
-                new_modules = costs.graph_of[function] not in worker.device.modules
-                worker.device.modules.add(costs.graph_of[function])
+            if placement is not HIT and worker.modules is not None:
+                new_modules = costs.graph_of[function] not in worker.modules
+                worker.modules.add(costs.graph_of[function])
                 load_s += costs.load_s(function, placement, new_modules)
             worker.placement = placement
         worker.was_cold = cold
@@ -280,16 +291,17 @@ class Simulation:
         now_s = self._clock._now
         job = worker.job
         assert job is not None
+        rows = self._rows
         placement = worker.placement
         if placement is not HIT or worker.was_cold:
             n_evicted = sum(last - first for _, first, last in placement.evictions)
-            self._misses += (len(self._rows), worker.was_cold, placement.load_bytes, n_evicted)
-        self._rows += job
-        self._rows += (now_s, worker.number)
-        if len(self._rows) >= self._recorder.limit:
+            self._misses += (len(rows), worker.was_cold, placement.load_bytes, n_evicted)
+        rows += job
+        rows += (now_s, worker.number)
+        if len(rows) >= self._recorder.limit:
             self._recorder.flush()
-        if worker.device.cache is not None:
-            worker.device.cache.release(job[1], self._costs.scratch_bytes[job[1]])
+        if worker.cache is not None:
+            worker.cache.release(job[1], self._costs.scratch_bytes[job[1]])
         worker.job = None
         if worker.queue or worker.stopping:
             self._go_on(worker, now_s)
@@ -300,7 +312,8 @@ class Simulation:
     def _go_on(self, worker: _Worker, now_s: float) -> None:
         """An idle worker turns to its queue, or leaves when it is empty and it was told to stop."""
         if worker.queue:
-            invocation, dispatched_at_s, cold = worker.queue.popleft()
+            queue = worker.queue
+            invocation, dispatched_at_s, cold = queue.popleft() if isinstance(queue, deque) else queue.pop(0)
             self._begin(worker, invocation, max(now_s, dispatched_at_s), cold)
         elif worker.stopping:
             worker.signal.fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
@@ -327,23 +340,30 @@ class Simulation:
     # Workers
 
     def _add_worker(self, number: int, device: _Device, function: int, now_s: float) -> _Worker:
-        worker = self._workers[number] = _Worker(number, device, function, now_s, self._clock)
-        worker.on_finish = [partial(self._finish, worker)]
+        worker = self._workers[number] = _Worker(number, device, function, now_s)
         self._recorder.worker_device.append(device.number)
         return worker
 
     def _stand_up(self, device: _Device) -> None:
         """A KaaS executor that is ready before the run."""
-        device.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
-        worker = device.owner = self._add_worker(device.number, device, -1, 0.0)
+        worker = self._add_worker(device.number, device, -1, 0.0)
+        self._put_on_device(worker)
+        worker.modules = set()
+        worker.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
         worker.ready = True
         worker.ready_at_s = 0.0
+
+    def _put_on_device(self, worker: _Worker) -> None:
+        worker.device.owner = worker
+        worker.signal = _Signal(self._clock)
+        worker.on_finish = [partial(self._finish, worker)]
 
     def _occupy(self, device: _Device, now_s: float) -> None:
         """The next waiting worker takes the device and climbs its ladder."""
         if not device.waiting:
             return
-        worker = device.owner = device.waiting.popleft()
+        worker = device.waiting.popleft()
+        self._put_on_device(worker)
         worker.ladder = ladder = self._costs.ladders[worker.function].on(device.fresh)
         device.fresh = False
         context_at_s = now_s + ladder.before_constants_s
@@ -372,7 +392,7 @@ class Simulation:
             self._go_on(worker, now_s)
         elif not worker.queue and worker.device.owner is not worker:
             worker.device.waiting.remove(worker)
-            worker.signal.fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
+            _Signal(self._clock).fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
 
     def _leave(self, worker: _Worker, _: simpy.Event) -> None:
         now_s = self._clock._now

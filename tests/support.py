@@ -28,6 +28,9 @@ from sim.results import Run
 from sim.workload import Workload, bind
 
 
+V100 = load_calibration("v100-kaas")
+
+
 @dataclass
 class ListTrace:
     """A trace from columns; ``chunk`` arrivals at a time."""
@@ -65,14 +68,13 @@ class ListTrace:
 
 def ideal(**changes: object) -> Calibration:
     """A GPU on which nothing costs time but the trace's own durations, with 16 GB for buffers."""
-    v100 = load_calibration("v100-kaas")
-    zero = replace(v100.dispatch_s, kaas=0.0, exclusive=0.0)
+    zero = replace(V100.dispatch_s, kaas=0.0, exclusive=0.0)
     base = replace(
-        v100,
+        V100,
         name="ideal",
-        device=replace(v100.device, memory_bytes=16_000_000_000),
-        executor=replace(v100.executor, margin_bytes=0, context_bytes=0, keeps_headroom=False),
-        copies=replace(v100.copies, h2d_bytes_per_s=1e30, h2d_first_bytes_per_s=1e30, d2h_bytes_per_s=1e30),
+        device=replace(V100.device, memory_bytes=16_000_000_000),
+        executor=replace(V100.executor, margin_bytes=0, context_bytes=0, keeps_headroom=False),
+        copies=replace(V100.copies, h2d_bytes_per_s=1e30, h2d_first_bytes_per_s=1e30, d2h_bytes_per_s=1e30),
         executor_first_use_s=0.0,
         dispatch_s=zero,
         launch_s=zero,
@@ -117,9 +119,9 @@ def simulate(
 def check_run(run: Run, workload: Workload, simulation: Simulation) -> None:
     """What must hold after every run."""
     simulation.dispatcher.check()
-    for device in simulation._devices:
-        if device.cache is not None:
-            device.cache.check()
+    for worker in simulation._workers.values():
+        if worker.cache is not None:
+            worker.cache.check()
     rows = run.table("invocations")
     n = sum(len(b.invocation) for b in workload.batches())
     assert sorted(rows.invocation) == list(range(n)), "an invocation was lost or doubled"

@@ -45,6 +45,7 @@ def test_files_have_the_schema_of_the_tables(tmp_path):
 
 
 def test_rows_stream_in_groups_and_are_all_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "ROWS_IN_PACK", 16)
     monkeypatch.setattr(recorder, "ROWS_IN_GROUP", 64)
     simulate(own(poisson(1000, 1.5, "exponential", 1, 7)), make_policy("affinity"), tmp_path, gpus=2)
     assert pq.ParquetFile(tmp_path / "invocations.parquet").num_row_groups == 16  # 15 of 64 rows and one of 40

@@ -1,0 +1,134 @@
+"""What the pages say of names and numbers is what the code says."""
+
+import dataclasses
+import json
+import re
+from functools import reduce
+from importlib import resources
+from typing import get_type_hints
+
+import pytest
+from click.testing import CliRunner
+
+from sim.domain import Role, WorkerKind
+from sim.models.calibration import Calibration, GraphCosts
+from sim.policies import known
+from sim.results import open_run
+from sim.tables import STAGES, STATUSES, TABLES
+from tests.docs.commands import MAIN, options
+from tests.docs.pages import PAGES, README, ROOT, blocks, name, prose
+from tests.support import own, poisson, simulate
+from traces.open import FORMATS
+from traces.options import PLACEMENTS
+
+GLOSSARY, CALIBRATION, RUNS, TRACE = (
+    ROOT / "docs" / file for file in ("glossary.md", "calibration.md", "run-directory.md", "howto/your-own-trace.md")
+)
+
+
+def code_words(page):
+    """Identifiers in `code type` in the prose of a page."""
+    return set(re.findall(r"[A-Za-z_]\w*", " ".join(re.findall(r"`([^`\n]+)`", prose(page)))))
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    """All words of the sources, and of the blocks that readers copy."""
+    files = [
+        f for top in ("sim", "traces", "analysis", "replay", "benchmarks", "tests") for f in (ROOT / top).rglob("*.*")
+    ]
+    texts = [f.read_text("utf-8") for f in files if f.suffix in (".py", ".json", ".cu", ".h")]
+    texts += [block.text for page in PAGES for block in blocks(page)]
+    texts += [name for table in TABLES for name in table.names]
+    return set(re.findall(r"[A-Za-z_]\w*", " ".join(texts)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_names_with_an_underscore_are_names_of_the_code(page, vocabulary):
+    named = {word for word in code_words(page) if "_" in word.strip("_")}
+    assert named <= vocabulary, sorted(named - vocabulary)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_options_exist(page):
+    named = set(re.findall(r"`(?:[^`\n]* )?(--[a-z][a-z-]*)", prose(page)))
+    allowed = {*options(), "--largest", "--help", "--version"}
+    assert named <= allowed, sorted(named - allowed)
+
+
+def test_the_glossary_has_every_value_of_the_code():
+    words = code_words(GLOSSARY)
+    for values in (STATUSES, STAGES, PLACEMENTS, [r.value for r in Role]):
+        assert set(values) <= words, sorted(set(values) - words)
+    assert {k.value for k in WorkerKind} <= set(re.findall(r"\w+", prose(GLOSSARY).lower()))
+
+
+def test_pages_list_all_policies_formats_and_placements():
+    built_in = {name for name, policy in known().items() if policy.__module__.startswith("sim.")}
+    assert built_in <= set(re.findall(r"`([\w-]+)`", prose(ROOT / "CHANGELOG.md")))
+    assert set(FORMATS) <= set(re.findall(r"^\| `([\w-]+)`", prose(TRACE), re.MULTILINE))
+    assert set(PLACEMENTS) <= set(re.findall(r"^\| `(\w+)`", prose(TRACE), re.MULTILINE))
+
+
+def keys(cls, path=""):
+    """Keys of all numbers and truth values of a calibration, graphs aside."""
+    hints = get_type_hints(cls)
+    for f in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[f.name]):
+            yield from keys(hints[f.name], f"{path}{f.name}.")
+        elif hints[f.name] in (int, float, bool) and f.name != "schema_version":
+            yield path + f.name
+
+
+def rows(page):
+    """First cell in code type -> the other cells, of all tables of a page."""
+    lines = re.findall(r"^\| `([^`]+)` \| (.*) \|$", prose(page), re.MULTILINE)
+    return {first: [cell.strip() for cell in rest.split("|")] for first, rest in lines}
+
+
+def test_every_number_of_the_calibration_is_explained():
+    file = json.loads(resources.files("sim.models").joinpath("calibrations/v100-kaas.json").read_text("utf-8"))
+    told = rows(CALIBRATION)
+    for key in keys(Calibration):
+        entry = reduce(lambda node, name: node.get(name, {}), key.split("."), file)
+        assert told[key][-1] == (json.dumps(entry["value"]) if entry else "not given"), key
+    for field in dataclasses.fields(GraphCosts):
+        assert f"graphs.GRAPH.KIND.{field.name}" in told
+    cells = [[c.strip() for c in row.split("|")] for row in re.findall(r"^\|(.+)\|$", prose(CALIBRATION), re.MULTILINE)]
+    for graph, kinds in file["graphs"].items():
+        for kind, numbers in kinds.items():
+            run_ms, host_ms = (numbers[key]["value"] * 1e3 for key in ("run_s", "host_s"))
+            (shown,) = (c for c in cells if c[:2] == [graph, kind])
+            assert [float(c) for c in shown[3:]] == [round(run_ms, 3), round(host_ms, 2)]
+
+
+def test_every_column_is_explained_in_its_words():
+    sections = re.split(r"^## ", prose(RUNS), flags=re.MULTILINE)
+    for table in TABLES:
+        section = next(s for s in sections if s.startswith(f"{table.name}.parquet"))
+        told = re.findall(r"^\| `(\w+)` \| \w+ \| (\w*) *\| (.*) \|$", section, re.MULTILINE)
+        assert told == [(c.name, c.unit, c.meaning) for c in table.columns]
+
+
+def test_every_key_of_the_summary_is_explained(tmp_path):
+    run = simulate(own(poisson(10, 1.0, "constant", seed=0)), known()["balance"](), tmp_path)
+    assert run.summary.keys() <= code_words(RUNS)
+
+
+def test_the_numbers_under_the_figure_are_those_of_the_demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make = (ROOT / "Makefile").read_text("utf-8").replace("\\\n", " ").replace("$(DEMO)", "demo")
+    for command in ("traces", "simulate"):
+        (words,) = re.findall(rf"^\t\$\(BIN\)/{command} (.*)$", make, re.MULTILINE)
+        result = CliRunner().invoke(MAIN[command], words.split())
+        assert result.exit_code == 0, result.output
+    exclusive, affinity = (open_run(tmp_path / "demo/runs" / p).summary for p in ("exclusive", "affinity"))
+    told = " ".join(prose(README).split())
+    assert f"{100 * exclusive['cold_starts'] / exclusive['completed']:.0f} % of the invocations wait" in told
+    assert f"in kernels for {100 * affinity['gpu_busy_frac']:.0f} % of the time" in told
+
+
+def test_the_figure_is_small_and_the_readme_short():
+    (figure,) = (ROOT / "docs/figures").iterdir()
+    assert figure.stat().st_size < 100_000
+    assert len(README.read_text("utf-8").splitlines()) < 120
