@@ -65,7 +65,7 @@ def test_a_measured_time_includes_the_copies(catalogue):
 
 def test_missing_buffers_take_their_time():
     costs = model(KernelGraph("g", (), (Buffer("c", 10, Role.CONSTANT),)))
-    first, again = Placement(1, 2_180_000_000, True, ()), Placement(1, 9_850_000_000, False, ())
+    first, again = Placement(1, 2_180_000_000, True, ()), Placement(1, 4_930_000_000, False, ())
     assert costs.load_s(0, first, new_modules=False) == pytest.approx(1.0 + 0.00508)
     assert costs.load_s(0, again, new_modules=False) == pytest.approx(1.0)
 
@@ -120,7 +120,9 @@ def test_cold_starts_are_those_of_the_first_contended_point(catalogue):
             entry = catalogue[row["workload"]]
             costs = model(entry.graph, EXCLUSIVE, entry.fresh_inputs)
             gpu_s = sum(costs.ladders[0]) + costs.expected_s(0)
-            assert 4 / gpu_s == pytest.approx(float(row["throughput_qps"]), rel=0.03), row["workload"]
+            # The numbers of BERT, jacobi and resnet50 are derived from this point, cGEMM's is predicted.
+            tolerance = 0.1 if row["workload"] == "cGEMM" else 0.001
+            assert 4 / gpu_s == pytest.approx(float(row["throughput_qps"]), rel=tolerance), row["workload"]
 
 
 def spoiled(tmp_path, change):

@@ -73,6 +73,14 @@ def test_modules_that_the_device_refuses(host):
         executor.run(0)
 
 
+def test_host_memory_that_can_not_be_pinned(host):
+    executor = Executor(host.device(), memory_limit_bytes=MB)
+    pin = host.runtime.hostAlloc
+    host.runtime.hostAlloc = lambda size, flags: pin(1 << 50, flags)
+    with pytest.raises(DeviceError, match="graph 'one': 27,648 B of host memory can't be pinned: cudaErrorMemory"):
+        executor.register(0, one_kernel(), fresh_inputs=True)
+
+
 def test_more_shared_memory_than_usual_is_asked_for(host):
     executor = Executor(host.device(), memory_limit_bytes=MB)
     executor.register(0, one_kernel(shared_bytes=100 << 10), fresh_inputs=True)
