@@ -18,10 +18,10 @@ import numpy as np
 from replay.check import check_graph
 from replay.device import Device
 from replay.executor import Executor
-from replay.layout import layout
 from replay.plan import Plan
 from replay.residency import Residency
 from sim.domain import KernelGraph
+from sim.models.layout import layout
 from sim.models.workloads import bert, jacobi, resnet50
 from sim.models.workloads.catalogue import load_catalogue
 

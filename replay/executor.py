@@ -20,13 +20,13 @@ from replay.check import check_graph
 from replay.constants import Array
 from replay.device import Device
 from replay.errors import DeviceError, ReplayError
-from replay.layout import ALIGNMENT_BYTES, Layout, layout
 from replay.modules import Modules
 from replay.plan import Launch, Plan
 from replay.residency import Admission, Residency
 from replay.staging import Staging
 from replay.stream import Stream
 from sim.domain import KernelGraph
+from sim.models.layout import ALIGNMENT_BYTES, Layout, layout
 
 Addresses = npt.NDArray[np.int64]
 DEFAULT_MEMORY_FRAC = 0.9  # of the free memory: leaves room for modules, and for the driver's own

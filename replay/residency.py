@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.layout import ALIGNMENT_BYTES, Layout
 from replay.slab import Block, Move, Slab
+from sim.models.layout import ALIGNMENT_BYTES, Layout
 from sim.models.memory import BufferCache, BufferSet, Eviction, Placement
 
 SPARE_FRAC = 1 / 32  # see Residency
@@ -67,7 +67,7 @@ class Residency:
         """Begin an invocation of a function, whose layout is always the same and fits into the cache's capacity."""
         scratch = layout.scratch_set
         placement = self.cache.request(key, layout.cached_set, scratch.total_bytes)
-        assert placement is not None, "another invocation has not left"
+        assert placement is not None, "Executor has not checked that it fits"
         for eviction in placement.evictions:
             self._evict(eviction)
         tenant = self._tenants.get(key)
@@ -87,7 +87,6 @@ class Residency:
         for extent in tenant.scratch:
             self.slab.trim(extent.block, extent.block.n_bytes)
         tenant.scratch = []
-        self.cache.release(key, tenant.layout.scratch_set.total_bytes)
 
     def _evict(self, eviction: Eviction) -> None:
         tenant = self._tenants[eviction.key]

@@ -11,8 +11,8 @@ import numpy as np
 from replay.constants import Array, fill
 from replay.device import Device
 from replay.errors import DeviceError, ReplayError
-from replay.layout import Layout, aligned
 from sim.domain import Buffer, Role
+from sim.models.layout import Layout, aligned
 
 
 class Slot(NamedTuple):

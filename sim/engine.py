@@ -272,7 +272,7 @@ class Simulation:
         cache = worker.cache
         if cache is not None:
             placement = cache.request(function, costs.buffers[function], costs.scratch_bytes[function])
-            if placement is None:  # one request at a time, and each was checked to fit
+            if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
             if placement is not HIT and worker.modules is not None:
                 new_modules = costs.graph_of[function] not in worker.modules
@@ -300,8 +300,6 @@ class Simulation:
         rows += (now_s, worker.number)
         if len(rows) >= self._recorder.limit:
             self._recorder.flush()
-        if worker.cache is not None:
-            worker.cache.release(job[1], self._costs.scratch_bytes[job[1]])
         worker.job = None
         if worker.queue or worker.stopping:
             self._go_on(worker, now_s)

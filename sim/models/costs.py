@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from sim.domain import Buffer, Function, Kernel, KernelGraph, Role, WorkerKind
+from sim.domain import Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
 from sim.models.calibration import Calibration, GraphCosts
+from sim.models.layout import layout
 from sim.models.memory import BufferSet, Placement
 from sim.models.startup import Ladder
 
@@ -94,15 +95,12 @@ class CostModel:
         return self._first_use_s + modules_s + placement.load_bytes / self._h2d_first
 
     def _facts(self, graph: KernelGraph, fresh_inputs: bool) -> _GraphFacts:
-        cached_roles = {Role.CONSTANT}
-        if not fresh_inputs:
-            cached_roles.add(Role.INPUT)
-        loaded_roles = frozenset(cached_roles)
-        if self._calibration.executor.caches_temporaries:
-            cached_roles |= {Role.OUTPUT, Role.TEMPORARY}
-        cached = [b for b in graph.buffers if b.role in cached_roles]
-        buffers = BufferSet(
-            [self._held_bytes(b) for b in cached], [b.size_bytes if b.role in loaded_roles else 0 for b in cached]
+        executor = self._calibration.executor
+        its = layout(
+            graph,
+            fresh_inputs,
+            alignment_bytes=executor.alignment_bytes,
+            caches_temporaries=executor.caches_temporaries,
         )
         measured = self._calibration.graphs.get(graph.name, {}).get(self.kind.value)
         input_bytes = graph.bytes_of(Role.INPUT) if fresh_inputs else 0
@@ -115,8 +113,8 @@ class CostModel:
             io_s = input_bytes / copies.h2d_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
             run_s = max(measured.run_s - io_s, 0.0)
         return _GraphFacts(
-            buffers=buffers,
-            scratch_bytes=sum(map(self._held_bytes, graph.buffers)) - buffers.total_bytes,
+            buffers=its.cached_set,
+            scratch_bytes=its.scratch_set.total_bytes,
             input_bytes=input_bytes,
             output_bytes=output_bytes,
             run_s=run_s,
@@ -124,11 +122,6 @@ class CostModel:
             offsets_s=tuple(accumulate(kernels_s)),
             ladder=self._ladder(graph, measured),
         )
-
-    def _held_bytes(self, buffer: Buffer) -> int:
-        """Device memory that a buffer takes."""
-        alignment = self._calibration.executor.alignment_bytes
-        return -(-buffer.size_bytes // alignment) * alignment
 
     def _kernel_s(self, kernel: Kernel) -> float:
         """Launch-bound or roofline-bound time of a kernel (Williams et al., CACM 52(4), 2009)."""

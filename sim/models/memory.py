@@ -2,22 +2,22 @@
 
 Simulator and replay use this very class to decide what is loaded and what is evicted; it moves no bytes itself.
 
-The rule is that of the KaaS executor (Pemberton et al., arXiv 2212.08146): buffers that no running request uses
-lie in two LRU lists, "const" for buffers used more than twice and "other" for the rest; room is made from the
-oldest of "other" and, when that is empty, from the oldest of "const". A request needs all its buffers at once.
+The rule is that of the KaaS executor (Pemberton et al., arXiv 2212.08146): buffers lie in two LRU lists, "const" for
+those used more than twice and "other" for the rest; room is made from the oldest of "other" and, when that is empty,
+from the oldest of "const". A request needs all its buffers at once.
 
 All buffers of a function are used together by every request, so an LRU list of buffers is always a sequence of
 whole functions, oldest first, of which only the first may have lost some of its leading buffers. That is what is
 stored: per function, how many leading buffers are missing. A hit costs O(1), an eviction O(log buffers), however
-many buffers a function has. The difference to evicting buffer by buffer: a request's own resident buffers are
-pinned before room is made, never evicted for it.
+many buffers a function has. The difference to the KaaS executor: a request's own resident buffers are never evicted
+to make room for the rest of them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -70,18 +70,17 @@ HIT = Placement(0, 0, False, ())  # the placement of a request that finds everyt
 
 
 class _Entry:
-    __slots__ = ("buffers", "first", "lru", "pins", "uses")
+    __slots__ = ("buffers", "first", "lru", "uses")
 
     def __init__(self, buffers: BufferSet) -> None:
         self.buffers = buffers
         self.first = buffers.n  # buffers[first:] are resident
         self.uses = 0
-        self.pins = 0
         self.lru: OrderedDict[int, _Entry] | None = None
 
 
 class BufferCache:
-    """Resident buffers of one device, by function.
+    """Resident buffers of one device, by function. One request at a time, as an executor runs them.
 
     capacity_bytes: memory for buffers (device memory less contexts and margins).
     keep_headroom: make room for the largest buffer of a request even when it is resident already, as the KaaS
@@ -90,49 +89,35 @@ class BufferCache:
 
     def __init__(self, capacity_bytes: int, *, keep_headroom: bool = False) -> None:
         self.capacity_bytes = capacity_bytes
-        self.used_bytes = 0
-        self._pinned_bytes = 0
+        self.resident_bytes = 0
         self._keep_headroom = keep_headroom
         self._entries: dict[int, _Entry] = {}
         self._other: OrderedDict[int, _Entry] = OrderedDict()
         self._const: OrderedDict[int, _Entry] = OrderedDict()
 
     def request(self, key: int, buffers: BufferSet, scratch_bytes: int = 0) -> Placement | None:
-        """Pin the buffers of a function for a request, with ``scratch_bytes`` of memory beside them.
+        """Make the buffers of a function resident for a request that needs ``scratch_bytes`` of memory beside them.
 
-        Returns None, and changes nothing, when they can't fit beside what is pinned. Otherwise the caller carries
-        out the placement, runs, and calls ``release`` with the same key and scratch_bytes.
+        Returns what has to be done before it can run. They stay, most recently used, until a later request evicts
+        them. Returns None, and changes nothing, when they don't fit into the capacity.
         """
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(buffers)
         first = entry.first
-        needed = buffers.size_upto[first] + scratch_bytes
-        wanted = needed + buffers.largest_from[first] if self._keep_headroom else needed
-        held = scratch_bytes if entry.pins else scratch_bytes + buffers.total_bytes
-        shortfall = self.used_bytes + wanted - self.capacity_bytes
+        missing = buffers.size_upto[first]
+        shortfall = self.resident_bytes + missing + scratch_bytes - self.capacity_bytes
+        if self._keep_headroom:
+            shortfall += buffers.largest_from[first]
         evictions: tuple[Eviction, ...] = ()
         if shortfall > 0:
-            if self._pinned_bytes + held > self.capacity_bytes:
+            if buffers.total_bytes + scratch_bytes > self.capacity_bytes:
                 return None
-            entry.pins += 1  # its own buffers are not to be evicted
+            if entry.lru is not None:  # its own buffers are not to be evicted
+                del entry.lru[key]
+                entry.lru = None
             evictions = self._evict(shortfall)
-            entry.pins -= 1
-        entry.pins += 1
-        self.used_bytes += needed
-        self._pinned_bytes += held
-        if first == 0:
-            return Placement(0, 0, False, evictions) if evictions else HIT
-        entry.first = 0
-        return Placement(first, buffers.load_upto[first], entry.uses == 0, evictions)
-
-    def release(self, key: int, scratch_bytes: int = 0) -> None:
-        """End a request: its scratch is free, its buffers stay, most recently used."""
-        entry = self._entries[key]
         entry.uses += 1
-        entry.pins -= 1
-        self.used_bytes -= scratch_bytes
-        self._pinned_bytes -= scratch_bytes if entry.pins else scratch_bytes + entry.buffers.total_bytes
         lru = self._const if entry.uses > USES_OF_OTHER else self._other
         if entry.lru is lru:
             lru.move_to_end(key)
@@ -141,8 +126,13 @@ class BufferCache:
                 del entry.lru[key]
             lru[key] = entry
             entry.lru = lru
+        if first == 0:
+            return Placement(0, 0, False, evictions) if evictions else HIT
+        entry.first = 0
+        self.resident_bytes += missing
+        return Placement(first, buffers.load_upto[first], entry.uses == 1, evictions)
 
-    def resident_bytes(self, key: int) -> int:
+    def resident_bytes_of(self, key: int) -> int:
         """Bytes of a function's buffers that are resident."""
         entry = self._entries.get(key)
         return 0 if entry is None else entry.buffers.total_bytes - entry.buffers.size_upto[entry.first]
@@ -151,33 +141,27 @@ class BufferCache:
         """Evict oldest first until ``shortfall`` bytes are freed, or nothing is left."""
         evictions = []
         while shortfall > 0:
-            key, entry = next(self._unpinned(), (-1, None))
-            if entry is None:
+            lru = self._other or self._const
+            if not lru:
                 break
+            key, entry = next(iter(lru.items()))
             size_upto, first = entry.buffers.size_upto, entry.first
             last = min(bisect_left(size_upto, size_upto[first] + shortfall), entry.buffers.n)
             freed = size_upto[last] - size_upto[first]
             shortfall -= freed
-            self.used_bytes -= freed
+            self.resident_bytes -= freed
             entry.first = last
-            if last == entry.buffers.n and entry.lru is not None:
-                del entry.lru[key]
+            if last == entry.buffers.n:
+                del lru[key]
                 entry.lru = None
             evictions.append(Eviction(key, first, last))
         return tuple(evictions)
 
-    def _unpinned(self) -> Iterator[tuple[int, _Entry]]:
-        """What may be evicted, in order."""
-        return ((k, e) for lru in (self._other, self._const) for k, e in lru.items() if not e.pins)
-
     def check(self) -> None:
         """Invariants; raises AssertionError. Linear in the number of functions: for tests."""
-        resident = {k: e.buffers.total_bytes - e.buffers.size_upto[e.first] for k, e in self._entries.items()}
-        pinned = sum(b for k, b in resident.items() if self._entries[k].pins)
-        scratch = self._pinned_bytes - pinned
-        assert scratch >= 0, "pinned bytes are wrong"
-        assert self.used_bytes == sum(resident.values()) + scratch, "used bytes are wrong"
-        assert self.used_bytes <= self.capacity_bytes, "memory exceeded"
+        resident = {key: self.resident_bytes_of(key) for key in self._entries}
         listed = [*self._other, *self._const]
-        assert all(resident[k] or self._entries[k].buffers.n == 0 for k in listed), "an empty function is listed"
-        assert {k for k, b in resident.items() if b and not self._entries[k].pins} <= set(listed)
+        assert self.resident_bytes == sum(resident.values()), "resident bytes are wrong"
+        assert self.resident_bytes <= self.capacity_bytes, "memory exceeded"
+        assert len(listed) == len(set(listed)), "a function is listed twice"
+        assert {key for key, n_bytes in resident.items() if n_bytes} <= set(listed), "a function can't be evicted"

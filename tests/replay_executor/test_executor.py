@@ -5,8 +5,8 @@ import pytest
 
 from replay.errors import DeviceError, ReplayError
 from replay.executor import Executor
-from replay.layout import layout
 from sim.domain import Role
+from sim.models.layout import layout
 from sim.models.memory import BufferCache
 from sim.models.workloads.catalogue import load_catalogue
 from tests.replay_executor.rig import (
@@ -67,7 +67,6 @@ def test_scarce_memory_never_spoils_outputs_and_evicts_as_the_cache_says(device,
         assert_outputs(result.outputs, expected(functions[i][0]))
         scratch_bytes = layouts[i].scratch_set.total_bytes
         placement = alone.request(i, layouts[i].cached_set, scratch_bytes)
-        alone.release(i, scratch_bytes)
         assert (result.first_use, result.n_loaded, result.constant_bytes, result.n_evicted) == (
             placement.first_use,
             placement.n_loaded,

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from replay.layout import ALIGNMENT_BYTES, layout
 from replay.residency import Residency
 from sim.domain import Buffer, KernelGraph, Role
+from sim.models.layout import ALIGNMENT_BYTES, layout
 from sim.models.memory import BufferCache, BufferSet
 
 
@@ -103,7 +103,6 @@ def test_all_that_the_cache_lets_in_is_placed_and_keeps_its_content(history):
         entered = memory.invoke(key, its)
         event(f"moves: {bool(entered.moves)}")
         assert entered.placement == alone.request(key, its.cached_set, its.scratch_set.total_bytes)
-        alone.release(key, its.scratch_set.total_bytes)
 
 
 def test_full_memory_is_fragmented_and_yet_serves_the_largest_buffer():

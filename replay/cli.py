@@ -1,0 +1,237 @@
+"""The ``replay`` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sim import __version__
+from sim.console import INVALID, SETTINGS, ProjectGroup
+
+if TYPE_CHECKING:
+    from sim.results import Run
+    from sim.scenario import Scenario
+    from sim.workload import Workload
+
+
+@click.group(cls=ProjectGroup, context_settings=SETTINGS)
+@click.version_option(__version__)
+def main() -> None:
+    """Replay traces on a real GPU, under the policies of the simulator, and calibrate the simulator by it.
+
+    \b
+    Example:
+      replay probe --json > probe.json
+      replay run azure2019/ --policy affinity --catalogue small --window 08:00-08:01 --out runs/affinity
+      replay calibrate runs/affinity --probe probe.json -o here.json
+      replay validate --calibration here.json runs/affinity
+    """
+
+
+@main.command()
+@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(path_type=Path))
+@click.option("--policy", required=True, metavar="NAME[k=v,...]", help="See 'simulate policies'.")
+@click.option("--mode", metavar="MODE", help="kaas or exclusive; must fit the policy.  [default: the policy's]")
+@click.option("--device", default="cpu", show_default=True, help="cuda:N, the first GPU of the fleet, or cpu.")
+@click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
+@click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
+@click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop arrivals after so long.")
+@click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
+@click.option("--time-scale", default=1.0, show_default=True, help="Factor on all times between arrivals.")
+@click.option("--memory-limit", "memory_limit_bytes", type=int, metavar="BYTES",
+              help="Device memory for the buffers of each worker.  [default: 90 % of what is free]")  # fmt: skip
+@click.option("--calibration", default="v100-kaas", show_default=True, metavar="NAME|FILE",
+              help="What the policy is told about durations.")  # fmt: skip
+@click.option("--placement", default="uniform", show_default=True, help="uniform, equidistant, poisson or start.")
+@click.option("--format", "format_", help="Format of the trace, see 'traces formats'.  [default: told from the files]")
+@click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
+              help="Run directory.  [default: runs/<time>-<policy>]")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an older run in DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any) -> None:
+    """Serve the invocations of TRACE in real time under a policy, by kernels on a device.
+
+    Writes a run directory like 'simulate run', and the log of all decisions. Exits 1 when the run is not valid.
+
+    \b
+    Example:
+      replay run azure2019/ --policy exclusive --catalogue small --window 08:00-08:01 --rate-scale 0.05
+    """
+    from replay.run import RealExperiment, Setup
+    from sim.models.calibration import load_calibration
+
+    pace = {name: flags.pop(name) for name in ("time_scale", "duration_s")}
+    setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
+    scenario = _scenario(policy, **flags)
+    calibration = load_calibration(scenario.fleet.device)
+    experiment = RealExperiment(scenario, policy, open_workload(scenario, **pace), calibration, setup)
+    started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
+    summary = experiment.run(directory, force=force)
+    _show_runs([directory], [summary], as_json)
+    if not summary["valid"]:
+        sys.exit(INVALID)
+
+
+@main.command()
+@click.option("--device", default="cpu", show_default=True, help="cuda:N or cpu.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, which 'replay calibrate' reads.")
+def probe(device: str, as_json: bool) -> None:
+    """Measure a machine: copies, launches, modules, memory and the start of a process; takes a few seconds.
+
+    \b
+    Example:
+      replay probe --device cuda:0 --json > probe.json
+    """
+    from replay.probe import as_text
+    from replay.probe import probe as measure
+
+    found = measure(device)
+    click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
+              help="What 'replay probe --json' printed on this machine.")  # fmt: skip
+@click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
+              help="Calibration file; replaced if it is there.")  # fmt: skip
+def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
+    """Write a calibration file for 'simulate --device' from replays on one device, with one memory limit.
+
+    \b
+    Example:
+      replay calibrate runs/affinity runs/exclusive --probe probe.json -o here.json
+    """
+    from replay.calibrate import calibrate as fit
+    from replay.probe import read_probe
+    from sim.results import open_run
+    from sim.rundir import write_json
+
+    write_json(output, fit([open_run(run) for run in runs], read_probe(probe_file), output.stem))
+    click.echo(output)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option("--calibration", required=True, metavar="NAME|FILE", help="What the simulation takes to be true.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
+              help="Keep the simulations here, with figures of both.  [default: keep nothing]")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace older simulations in DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: bool, as_json: bool) -> None:
+    """Simulate what RUN replayed, and show measured beside simulated.
+
+    The trace must still be where it was. Policies are told the same expected durations as in the replay.
+
+    \b
+    Example:
+      replay validate --calibration here.json runs/affinity runs/exclusive --out runs/simulated
+    """
+    from tempfile import TemporaryDirectory
+
+    from replay.validate import as_text, compare
+    from sim.results import open_run
+
+    compared = {}
+    with TemporaryDirectory() as scratch:
+        for path in runs:
+            run = open_run(path)
+            twin = (out or Path(scratch)) / path.resolve().name
+            simulated = simulate_twin(run, calibration, twin, force=force)
+            compared[path] = compare(run.summary, simulated)
+            if out is not None:
+                draw_pair(run.path, twin, twin / "figures")
+            if not as_json:
+                click.echo(as_text(run.label, compared[path]) + "\n")
+    if as_json:
+        plain = {
+            str(path): {
+                r.name: {"measured": r.measured, "simulated": r.simulated, "error_frac": r.error_frac} for r in rows
+            }
+            for path, rows in compared.items()
+        }
+        click.echo(json.dumps(plain, indent=1))
+
+
+def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -> dict[str, Any]:
+    """Simulate what a run replayed; returns the summary."""
+    from replay.validate import ToldPolicy
+    from sim.experiment import Experiment
+    from sim.models.calibration import load_calibration
+    from sim.scenario import Scenario
+    from sim.schema import build
+
+    plain = run.manifest["scenario"]
+    plain = {**plain, "fleet": {**plain["fleet"], "device": calibration}}
+    scenario = build(Scenario, plain, str(run.path / "manifest.json"))
+    pace = run.manifest["source"]["options"]
+    workload = open_workload(scenario, pace["time_scale"], pace["duration_s"])
+    experiment = Experiment(scenario, run.label, workload, load_calibration(calibration))
+    experiment.policy = ToldPolicy(run)
+    return experiment.run(directory, force=force)
+
+
+def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
+    """Figures with a replay and its simulation as two lines."""
+    from analysis import figures
+    from analysis.curves import horizon_s, measure
+    from analysis.runs import open_runs
+
+    runs = open_runs([measured, simulated])
+    figures.prepare(len(runs), folder)
+    horizon = horizon_s(runs)
+    figures.draw([measure(run, f"{run.label}, {run.manifest['world']}", horizon) for run in runs], folder)
+
+
+def open_workload(scenario: Scenario, time_scale: float, duration_s: float | None) -> Workload:
+    """The workload of a scenario at the pace of a replay."""
+    from replay.paced import PacedTrace
+    from sim.models.workloads.catalogue import load_catalogue
+    from sim.workload import bind
+    from traces.open import open_trace
+
+    trace = open_trace(
+        [Path(t) for t in scenario.traces],
+        format=scenario.format,
+        placement=scenario.placement,
+        window=scenario.window,
+        rate_scale=scenario.rate_scale,
+        seed=scenario.seed,
+    )
+    return bind(
+        PacedTrace(trace, time_scale, duration_s), catalogue=load_catalogue(scenario.catalogue), seed=scenario.seed
+    )
+
+
+def _scenario(
+    policy: str, calibration: str, gpus: int, format_: str | None, traces: tuple[Path, ...], **flags: Any
+) -> Scenario:
+    from sim.scenario import read_scenario
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    fleet = {"gpus": gpus, "device": calibration}
+    named = {"traces": [str(t) for t in traces], "policies": [policy], "format": format_, "fleet": fleet}
+    return read_scenario(None, given | named)
+
+
+def _show_runs(directories: list[Path], summaries: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(summaries if len(summaries) > 1 else summaries[0], indent=1))
+        return
+    from analysis.compare import as_text, compare
+    from sim.results import open_run
+
+    click.echo(as_text(compare([open_run(path) for path in directories])))
+    click.echo("\n" + "\n".join(f"{path}/" for path in directories))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""The real world in real time: issues arrivals at their instants and carries out the dispatcher's actions on processes.
+
+An open loop: arrivals come when the trace says, however late the fleet is. One thread waits for arrivals and messages
+alike, and never for a process.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from replay.fleet import Change, Fleet, Worker
+from replay.messages import Done, Failed, Job, Ready
+from sim.dispatcher import Dispatcher, Log
+from sim.domain import FleetSpec, WorkerKind
+from sim.models.costs import CostModel
+from sim.protocol import (
+    Action,
+    Arrival,
+    Finished,
+    Policy,
+    Reject,
+    Run,
+    Start,
+    WorkerReady,
+    WorkerStopped,
+)
+from sim.recorder import ROW, Recorder
+from sim.workload import Workload
+
+
+class _Live(NamedTuple):
+    """An invocation that has not ended."""
+
+    function: int
+    arrival_at_s: float
+    issued_at_s: float
+
+
+class Driver:
+    """One workload under one policy on one real fleet.
+
+    ``start_executors()`` comes before ``run()``, which may be interrupted; ``unfinished()`` then gives what was left.
+    late_s: of each arrival, how long after its scheduled instant it was issued. end_s: when the run ended.
+    is_realtime: whether the system gave the driver precedence over its workers, see ``_hurry``.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        policy: Policy,
+        spec: FleetSpec,
+        costs: CostModel,
+        recorder: Recorder,
+        rng: np.random.Generator,
+        fleet: Fleet,
+        log: Log,
+    ) -> None:
+        self.dispatcher = Dispatcher(policy, spec, workload.functions, costs, rng, log)
+        self.late_s: list[float] = []
+        self.end_s = 0.0
+        self.is_realtime = False
+        self._workload = workload
+        self._kind = policy.kind
+        self._n_gpus = spec.n_gpus
+        self._recorder = recorder
+        self._costs = costs
+        self._fleet = fleet
+        self._arrivals = _arrivals(workload)
+        self._next = next(self._arrivals, None)
+        self._live: dict[int, _Live] = {}
+        self._cold: set[int] = set()
+        self._workers: list[Worker] = []
+        self._first_runs: dict[int, tuple[str, float]] = {}  # worker -> graph, time in kernels
+        self._warm_runs: defaultdict[str, list[float]] = defaultdict(list)  # graph -> times in kernels
+        self._start_ns = time.monotonic_ns()
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the start of the run."""
+        return self._at_s(time.monotonic_ns())
+
+    def start_executors(self) -> None:
+        """Start a KaaS executor on each device and wait until they are ready; nothing for exclusive workers."""
+        if self._kind is WorkerKind.KAAS:
+            for device in range(self._n_gpus):
+                self._add_worker(device, device, -1)
+            while any(w.ready_ns is None for w in self._workers):
+                self._fleet.wait(None)
+
+    def run(self) -> None:
+        """Replay until every invocation has ended and every order is carried out."""
+        with _hurry() as self.is_realtime:
+            self._start_ns = time.monotonic_ns()
+            while self._next is not None or self._live or self._fleet.unsettled:
+                timeout_s = None if self._next is None else max(self._next[0] - self.now_s, 0.0)
+                for change in self._fleet.wait(timeout_s):
+                    self._take_in(change)
+                while self._next is not None and self._next[0] <= self.now_s:
+                    self._arrive(*self._next)
+                    self._next = next(self._arrivals, None)
+
+    def unfinished(self) -> list[tuple[int, int, float]]:
+        """Invocations that were issued and have not ended: (number, function, arrival)."""
+        return [(number, live.function, live.arrival_at_s) for number, live in self._live.items()]
+
+    def close(self) -> None:
+        """Record the workers."""
+        for worker in self._workers:
+            self._record_worker(worker)
+
+    def _at_s(self, instant_ns: int | None) -> float:
+        return float("nan") if instant_ns is None else (instant_ns - self._start_ns) / 1e9
+
+    # Events
+
+    def _arrive(self, at_s: float, invocation: int, function: int) -> None:
+        now_s = self.now_s
+        self.late_s.append(now_s - at_s)
+        self._live[invocation] = _Live(function, at_s, now_s)
+        self._carry_out(self.dispatcher.report(now_s, Arrival(invocation, function)))
+
+    def _take_in(self, change: Change) -> None:
+        number, what = change.worker.number, change.what
+        if isinstance(what, Done):
+            self._record(change.worker, what)
+            event: Finished | WorkerReady | WorkerStopped = Finished(what.invocation, number)
+        elif isinstance(what, Failed):
+            live = self._live.pop(what.invocation)
+            self._cold.discard(what.invocation)
+            self._recorder.ended(what.invocation, live.function, live.arrival_at_s, self.now_s, "failed", what.reason)
+            event = Finished(what.invocation, number, ok=False)
+        else:
+            event = WorkerReady(number) if isinstance(what, Ready) else WorkerStopped(number)
+        self._carry_out(self.dispatcher.report(self.now_s, event))
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Run):
+                if self._fleet.workers[action.worker].ready_ns is None:
+                    self._cold.add(action.invocation)
+                self._fleet.run(action.worker, Job(action.invocation, self._live[action.invocation].function))
+            elif isinstance(action, Start):
+                self._add_worker(action.worker, action.device, action.function)
+            elif isinstance(action, Reject):
+                live = self._live.pop(action.invocation)
+                self._recorder.ended(
+                    action.invocation, live.function, live.arrival_at_s, self.now_s, "rejected", action.reason
+                )
+            else:
+                self._fleet.stop(action.worker)
+
+    # Records
+
+    def _add_worker(self, number: int, device: int, function: int) -> None:
+        self._workers.append(self._fleet.start(number, device, function))
+        self._recorder.worker_device.append(device)
+
+    def _record(self, worker: Worker, done: Done) -> None:
+        live = self._live.pop(done.invocation)
+        cold = done.invocation in self._cold
+        self._cold.discard(done.invocation)
+        recorder = self._recorder
+        if cold or done.constant_bytes or done.n_evicted:
+            recorder.misses += (len(recorder.rows), cold, done.constant_bytes, done.n_evicted)
+        row = {
+            "invocation": done.invocation,
+            "function": live.function,
+            "arrival_at_s": live.arrival_at_s,
+            "started_at_s": self._at_s(done.started_ns),
+            "load_s": done.load_s,
+            "run_s": done.run_s,
+            "completed_at_s": self._at_s(done.ended_ns),
+            "worker": worker.number,
+        }
+        recorder.rows += [row[name] for name in ROW]
+        recorder.issued_at_s.append(live.issued_at_s)
+        if len(recorder.rows) >= recorder.limit:
+            recorder.flush()
+        if worker.function >= 0:
+            graph = self._workload.functions[live.function].graph.name
+            if worker.number in self._first_runs:
+                self._warm_runs[graph].append(done.run_s)
+            else:
+                self._first_runs[worker.number] = (graph, done.run_s)
+
+    def _record_worker(self, worker: Worker) -> None:
+        """Executors were ready before the run. The stage first_run: how much longer than warm the first run took."""
+        instants_s = (0.0, 0.0, self._at_s(worker.stopped_ns))
+        loaded_bytes = 0
+        ladder = worker.ladder
+        if worker.function >= 0:
+            instants_s = (self._at_s(worker.requested_ns), self._at_s(worker.ready_ns), self._at_s(worker.stopped_ns))
+            loaded_bytes = self._costs.constants_bytes[worker.function] if worker.ready_ns is not None else 0
+            graph, first_s = self._first_runs.get(worker.number, ("", 0.0))
+            warm = self._warm_runs.get(graph)
+            if ladder is not None and warm:
+                ladder = ladder._replace(first_run=max(first_s - median(warm), 0.0))
+        kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
+        self._recorder.worker(worker.number, kind, worker.function, instants_s, ladder, loaded_bytes)
+
+
+@contextmanager
+def _hurry() -> Iterator[bool]:
+    """Keep arrivals punctual: no collections of old garbage, and the processor at once where the system allows it.
+
+    The latter matters where workers keep all cores busy, and needs CAP_SYS_NICE; workers don't inherit it.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    gc.freeze()
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        is_realtime = True
+    except PermissionError:
+        is_realtime = False
+    try:
+        yield is_realtime
+    finally:
+        gc.unfreeze()
+        if is_realtime:
+            os.sched_setscheduler(0, *before)
+
+
+def _arrivals(workload: Workload) -> Iterator[tuple[float, int, int]]:
+    """(instant, invocation, function) of each arrival, all drawn before the clock starts."""
+    batches = list(workload.batches())
+    return iter(
+        [
+            arrival
+            for batch in batches
+            for arrival in zip(
+                batch.arrival_at_s.tolist(), batch.invocation.tolist(), batch.function.tolist(), strict=True
+            )
+        ]
+    )

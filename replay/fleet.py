@@ -1,0 +1,232 @@
+"""The real fleet: devices, the workers on them, and who waits for whom; in the order of ``sim.engine``.
+
+A worker takes jobs first in, first out. Told to stop, it finishes what it was given and is killed then. A worker that
+is started on an occupied device waits until those before it are gone. A worker that dies by itself fails the job that
+it was at, is restarted in its place, and goes on with its queue.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import IO, NamedTuple
+
+from replay.errors import ReplayError
+from replay.messages import Broken, Done, Failed, Job, Ready
+from replay.workers import Death, Release, Undertaker, WorkerProcess
+from sim.models.startup import Ladder
+from sim.protocol import FINISHED, WORKER_CHANGED
+
+SENT_AHEAD = 2  # jobs in a pipe: one at work and the next, so that a worker does not wait for the driver
+MAX_STARTS = 3  # of a worker in a row, without getting ready
+
+Assign = Callable[[int, int], bytes]  # device and function (-1: all) -> pickled replay.messages.Assignment
+
+
+class Device:
+    """One device: its worker, and those that wait for it. freed: the end of the process that had it last."""
+
+    def __init__(self, number: int, release: Release) -> None:
+        self.number = number
+        self.release = release
+        self.owner: Worker | None = None
+        self.waiting: deque[Worker] = deque()
+        self.freed: Death | None = None
+
+
+class Worker:
+    """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come."""
+
+    def __init__(self, number: int, device: Device, function: int) -> None:
+        self.number = number
+        self.device = device
+        self.function = function
+        self.requested_ns = time.monotonic_ns()
+        self.ready_ns: int | None = None
+        self.stopped_ns: int | None = None
+        self.ladder: Ladder | None = None
+        self.stopping = False
+        self.queue: deque[Job] = deque()
+        self.sent: deque[Job] = deque()
+        self.process: WorkerProcess | None = None
+        self.accepts = False  # its process is ready for jobs
+        self.leaves = False  # its process has told that it ends
+        self.n_starts = 0  # since it accepted jobs
+
+
+class Change(NamedTuple):
+    """What happened to a worker: a job is Done or Failed, it is Ready for the first time, or stopped (None)."""
+
+    priority: int
+    worker: Worker
+    what: Done | Failed | Ready | None
+
+
+class Fleet:
+    """Workers by number, as the dispatcher knows them. Processes write what they have to say to ``log``."""
+
+    def __init__(self, releases: Sequence[Release], assign: Assign, data_fd: int, log: IO[bytes]) -> None:
+        self.workers: dict[int, Worker] = {}
+        self._devices = [Device(number, release) for number, release in enumerate(releases)]
+        self._assign = assign
+        self._data_fd = data_fd
+        self._log = log
+        self._undertaker = Undertaker(len(releases))
+        self._by_fd: dict[int, Worker] = {}
+        self._changes: list[Change] = []
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether an order to start or stop is still to be carried out."""
+        return any(w.stopping or w.ready_ns is None for w in self.workers.values()) or bool(self._changes)
+
+    # Orders
+
+    def start(self, number: int, device: int, function: int) -> Worker:
+        """Start a worker, once those started on the device before it are gone."""
+        worker = self.workers[number] = Worker(number, self._devices[device], function)
+        worker.device.waiting.append(worker)
+        if worker.device.owner is None:
+            self._occupy(worker.device)
+        return worker
+
+    def run(self, number: int, job: Job) -> None:
+        """Give a worker a job."""
+        worker = self.workers[number]
+        worker.queue.append(job)
+        self._feed(worker)
+
+    def stop(self, number: int) -> None:
+        """Stop a worker once it has done what it was given."""
+        worker = self.workers[number]
+        worker.stopping = True
+        if worker.device.owner is worker:
+            self._feed(worker)
+        elif not worker.queue:
+            worker.device.waiting.remove(worker)
+            self._leave(worker)
+
+    # Reports
+
+    def wait(self, timeout_s: float | None) -> list[Change]:
+        """Wait for changes, at most so long; those that come together are in the order of ``sim.protocol``.
+
+        Raises ReplayError when a worker can't be started.
+        """
+        sources = [self._undertaker.fileno(), *self._by_fd]
+        readable, _, _ = select.select(sources, [], [], 0.0 if self._changes else timeout_s)
+        for fd in readable:
+            if fd == self._undertaker.fileno():
+                for death in self._undertaker.deaths():
+                    self._mourn(death)
+            else:
+                self._listen(self._by_fd[fd])
+        changes, self._changes = sorted(self._changes, key=lambda change: change.priority), []
+        return changes
+
+    def close(self) -> None:
+        """Kill every process that is left and wait for its end."""
+        for worker in self._by_fd.values():
+            if worker.process is not None:
+                worker.process.kill()
+        self._by_fd.clear()
+        self._undertaker.close()
+
+    # Jobs
+
+    def _feed(self, worker: Worker) -> None:
+        """Send what may be sent; kill a worker that has nothing left to do and was told to stop."""
+        if worker.process is None or not worker.accepts or worker.leaves:
+            return
+        while worker.queue and len(worker.sent) < SENT_AHEAD:
+            worker.sent.append(worker.queue.popleft())
+            worker.process.send(worker.sent[-1])
+        if worker.stopping and not worker.sent:
+            self._bury(worker)
+
+    def _listen(self, worker: Worker) -> None:
+        """Take in what a process has to say."""
+        while worker.process is not None and worker.process.has_message():
+            message = worker.process.receive()
+            if isinstance(message, Done | Failed):
+                worker.sent.popleft()
+                worker.leaves = isinstance(message, Failed) and message.fatal
+                self._changes.append(Change(FINISHED, worker, message))
+                self._feed(worker)
+            elif isinstance(message, Ready):
+                self._accept(worker, message)
+            elif isinstance(message, Broken):
+                raise ReplayError(f"device {worker.device.number}: {message.message}")
+            else:
+                self._bury(worker)
+
+    # Processes
+
+    def _occupy(self, device: Device) -> None:
+        """The next waiting worker takes a free device."""
+        if device.waiting:
+            device.owner = device.waiting.popleft()
+            self._spawn(device.owner)
+
+    def _spawn(self, worker: Worker) -> None:
+        if worker.n_starts == MAX_STARTS:
+            raise ReplayError(f"worker {worker.number} ended {MAX_STARTS} times before it was ready; see workers.log")
+        worker.n_starts += 1
+        worker.leaves = False
+        assignment = self._assign(worker.device.number, worker.function)
+        worker.process = WorkerProcess(assignment, self._data_fd, self._log)
+        self._by_fd[worker.process.fileno()] = worker
+
+    def _accept(self, worker: Worker, ready: Ready) -> None:
+        """A process is ready; the ladder of a worker is that of its first."""
+        worker.accepts = True
+        worker.n_starts = 0
+        if worker.ladder is None:
+            worker.ready_ns = ready.ready_ns
+            worker.ladder = _ladder(worker, ready)
+            self._changes.append(Change(WORKER_CHANGED, worker, ready))
+        self._feed(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        """The process of a worker is killed, or has ended by itself."""
+        assert worker.process is not None
+        del self._by_fd[worker.process.fileno()]
+        self._undertaker.bury(worker.process, worker.device.release, worker.number)
+        worker.process = None
+        worker.accepts = False
+
+    def _mourn(self, death: Death) -> None:
+        """A process is gone: fail the job it was at; its worker leaves or is restarted."""
+        worker = self.workers[death.worker]
+        worker.device.freed = death
+        if worker.sent and not worker.leaves:
+            job = worker.sent.popleft()
+            self._changes.append(Change(FINISHED, worker, Failed(job.invocation, death.cause, fatal=True)))
+        worker.queue.extendleft(reversed(worker.sent))
+        worker.sent.clear()
+        if worker.stopping and not worker.queue:
+            worker.stopped_ns = death.released_ns
+            self._leave(worker)
+            worker.device.owner = None
+            self._occupy(worker.device)
+        else:
+            self._spawn(worker)
+
+    def _leave(self, worker: Worker) -> None:
+        worker.stopped_ns = worker.stopped_ns or time.monotonic_ns()
+        del self.workers[worker.number]
+        self._changes.append(Change(WORKER_CHANGED, worker, None))
+
+
+def _ladder(worker: Worker, ready: Ready) -> Ladder:
+    """The stages of a start. ``first_run`` is told by the first job, see ``replay.driver``."""
+    begun_ns, kill_release_ns = worker.requested_ns, 0
+    freed = worker.device.freed
+    if freed is not None and freed.released_ns > begun_ns:
+        kill_release_ns = freed.released_ns - max(begun_ns, freed.dying_ns)
+        begun_ns = freed.released_ns
+    ends_ns = (ready.entered_ns, ready.imported_ns, ready.opened_ns, ready.modules_ns, ready.ready_ns)
+    stages = [end - start for start, end in zip((begun_ns, *ends_ns), ends_ns, strict=False)]
+    return Ladder(*(ns / 1e9 for ns in (kill_release_ns, *stages, 0)))

@@ -1,0 +1,50 @@
+"""A trace at the pace of a replay: stretched in time, and cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
+
+
+@dataclass(frozen=True)
+class PacedTrace:
+    """``trace`` with all instants times ``time_scale``, of which the first ``limit_s`` seconds; None for all."""
+
+    trace: Trace
+    time_scale: float = 1.0
+    limit_s: float | None = None
+
+    @property
+    def source(self) -> TraceSource:
+        """The source of the trace, with the pace among its options."""
+        source = self.trace.source
+        pace = {"time_scale": self.time_scale, "duration_s": self.limit_s}
+        return replace(source, options={**source.options, **pace})
+
+    @property
+    def functions(self) -> Sequence[TraceFunction]:
+        """All functions of the trace, whether they are still invoked or not."""
+        return self.trace.functions
+
+    @property
+    def duration_s(self) -> float:
+        """Length at this pace."""
+        duration_s = self.trace.duration_s * self.time_scale
+        return duration_s if self.limit_s is None else min(duration_s, self.limit_s)
+
+    @property
+    def n_arrivals(self) -> int:
+        """An estimate when the trace is cut, as if arrivals were even."""
+        return round(self.trace.n_arrivals * self.duration_s / (self.trace.duration_s * self.time_scale))
+
+    def chunks(self) -> Iterator[ArrivalChunk]:
+        """The arrivals; durations stay those of the trace."""
+        for chunk in self.trace.chunks():
+            at_s = chunk.at_s * self.time_scale
+            n = len(at_s) if self.limit_s is None else int(at_s.searchsorted(self.limit_s))
+            if n:
+                yield ArrivalChunk(at_s[:n], chunk.function[:n], chunk.duration_s[:n])
+            if n < len(at_s):
+                return

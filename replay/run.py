@@ -1,0 +1,210 @@
+"""One scenario, one policy, one real fleet, one run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from replay.assign import Assigner, device_name
+from replay.decisions import FILE_NAME, DecisionLog
+from replay.driver import Driver
+from replay.errors import ReplayError
+from replay.fleet import Fleet
+from replay.machine import describe, release_of
+from replay.messages import EXECUTOR, Assignment
+from replay.modes import check_mode
+from replay.shm import SharedData
+from replay.workers import WorkerProcess, answer_of
+from sim.domain import FleetSpec
+from sim.errors import PolicyError
+from sim.models.calibration import Calibration, Device, Executor
+from sim.models.costs import CostModel
+from sim.policies import make_policy
+from sim.recorder import Recorder, choose_interval_s
+from sim.rundir import RunDirectory, peak_rss_bytes
+from sim.scenario import Scenario
+from sim.workload import Workload
+
+POLICY_STREAM = 3  # of the policy's random numbers, as in sim.experiment: the same policy draws the same
+LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
+LATE_FRAC = 0.01  # with more late arrivals than this, a run is no replay of the trace
+WORKER_LOG = "workers.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a scenario is replayed.
+
+    device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.modes``, None for the
+    policy's own. memory_limit_bytes: of the device memory that each worker takes; None for 90 % of what is free.
+    executor: import path of the class that runs graphs.
+    """
+
+    device: str = "cpu"
+    mode: str | None = None
+    memory_limit_bytes: int | None = None
+    executor: str = EXECUTOR
+
+
+class RealExperiment:
+    """A policy on the workload of a scenario, on real devices. What can be refused is refused when it is made.
+
+    calibration: what the policy believes that things cost. What it says of memory and of host stages is replaced by
+    what the replay has. workload: that of the scenario, at the pace of the replay.
+    """
+
+    def __init__(
+        self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration, setup: Setup
+    ) -> None:
+        self.policy = make_policy(policy)
+        self.mode = check_mode(setup.mode, self.policy)
+        if workload.own_durations:
+            raise ReplayError("functions is 'trace', must be 'catalogue': a device runs kernels, not durations")
+        self._scenario = scenario
+        self._workload = workload
+        self._calibration = calibration
+        self._setup = setup
+        self._devices = [device_name(setup.device, number) for number in range(scenario.fleet.gpus)]
+
+    def run(self, directory: Path, *, force: bool) -> dict[str, Any]:
+        """Replay and write the run directory; returns the summary, as ``sim.experiment.Experiment.run`` does.
+
+        An interruption, a policy's mistake, and workers that can't be kept alive end the run: the directory then
+        holds what was completed, is marked invalid, and the summary says why. Raises ReplayError and ScenarioError
+        for what shows before the run: a device that can't be opened, functions that don't fit on it.
+        """
+        with ExitStack() as stack:
+            log = stack.enter_context(tempfile.TemporaryFile())
+            functions, seed = self._workload.functions, self._scenario.seed
+            data = SharedData({f.graph.name: f.graph for f in functions}.values(), seed)
+            stack.callback(data.close)
+            setup = self._setup
+            pattern = Assignment(setup.device, functions, data.places, seed, setup.executor, setup.memory_limit_bytes)
+            facts = {d: _prepare(replace(pattern, device=d), log) for d in dict.fromkeys(self._devices)}
+            first = facts[self._devices[0]]
+            beliefs = adapt(self._calibration, first["name"], first["capacity_bytes"])
+            costs = CostModel(beliefs, functions, self.policy.kind)
+            spec = FleetSpec(beliefs.spec, self._scenario.fleet.gpus)
+            interval_s = choose_interval_s(self._workload.trace.duration_s)
+            out = RunDirectory(directory, self._manifest(interval_s, first, costs), force=force)
+            recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
+            decisions = stack.enter_context((out.path / FILE_NAME).open("w", encoding="utf-8"))
+            assign = Assigner(replace(pattern, memory_limit_bytes=first["limit_bytes"]), functions)
+            fleet = Fleet([release_of(facts[d]) for d in self._devices], assign, data.fd, log)
+            rng = np.random.default_rng([seed, POLICY_STREAM])
+            driver = Driver(self._workload, self.policy, spec, costs, recorder, rng, fleet, DecisionLog(decisions))
+            reasons, error = _drive(driver, fleet)
+            _keep(log, out.path / WORKER_LOG)
+            return _finish(out, recorder, driver, self.policy.describe(), reasons, error)
+
+    def _manifest(self, interval_s: float, device: dict[str, Any], costs: CostModel) -> dict[str, Any]:
+        """``expected_s``: by graph, what the policy was told; a simulation of this run tells it the same."""
+        graphs = {f.graph.name: f.id for f in self._workload.functions}
+        return {
+            "world": "replay",
+            "policy": self.policy.describe(),
+            "scenario": self._scenario.as_dict(),
+            "source": dataclasses.asdict(self._workload.trace.source),
+            "calibration": {"name": self._calibration.name, "sha256": self._calibration.sha256},
+            "interval_s": interval_s,
+            "replay": {
+                **dataclasses.asdict(self._setup),
+                "mode": self.mode,
+                "device": describe(device),
+                "expected_s": {graph: costs.expected_s(function) for graph, function in graphs.items()},
+            },
+        }
+
+
+def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibration:
+    """Beliefs about a fleet whose workers have ``capacity_bytes`` for buffers, and which has no host stages."""
+    graphs = {
+        name: {kind: replace(costs, host_s=0.0) for kind, costs in kinds.items()}
+        for name, kinds in calibration.graphs.items()
+    }
+    executor = Executor(margin_bytes=0, context_bytes=0, keeps_headroom=False, caches_temporaries=False)
+    return replace(calibration, device=Device(device, capacity_bytes), executor=executor, graphs=graphs)
+
+
+def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
+    """Compile the kernels, in a process of its own, so that no start waits for a compiler; facts of the device."""
+    process = WorkerProcess(pickle.dumps(replace(assignment, places={})), None, log)
+    try:
+        return answer_of(process, log).facts
+    finally:
+        process.kill()
+
+
+def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
+    """Run to the end, whatever that is; returns reasons against the run, and the error that ended it."""
+    try:
+        driver.start_executors()
+        driver.run()
+    except KeyboardInterrupt:
+        return [f"interrupted after {driver.now_s:.6g} s"], None
+    except PolicyError as refused:
+        return ["the policy ordered something impossible"], str(refused)
+    except ReplayError as broken:
+        return ["a worker could not be kept alive"], str(broken)
+    finally:
+        driver.end_s = driver.now_s
+        fleet.close()
+    n_late = sum(late_s > LATE_S for late_s in driver.late_s)
+    if n_late > LATE_FRAC * len(driver.late_s):
+        n = len(driver.late_s)
+        return [
+            f"{n_late:,} of {n:,} arrivals were issued more than {LATE_S * 1e3:g} ms late, at most 1 % may be"
+        ], None
+    return [], None
+
+
+def _finish(
+    out: RunDirectory, recorder: Recorder, driver: Driver, policy: str, reasons: list[str], error: str | None
+) -> dict[str, Any]:
+    for invocation, function, arrival_at_s in driver.unfinished():
+        recorder.ended(invocation, function, arrival_at_s, float("nan"), "unfinished", "")
+    driver.close()
+    recorder.close()
+    end_s = driver.end_s
+    summary = recorder.summary(end_s)
+    late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
+    facts = {"simulated_s": end_s, "wall_s": end_s, "lateness_s": late}
+    summary = {
+        "policy": policy,
+        **summary,
+        **facts,
+        "invocations_per_wall_s": summary["invocations"] / end_s if end_s else None,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "valid": not reasons,
+        "reasons": [*reasons, *([error] if error else [])],
+    }
+    out.finish(summary, facts, summary["reasons"], error)
+    return summary
+
+
+def lateness(late_s: list[float]) -> dict[str, float | None]:
+    """Quantiles of how late arrivals were issued, and the share that was later than LATE_S."""
+    if not late_s:
+        return dict.fromkeys(("p50", "p90", "p99", "max", "late_frac"))
+    values = np.array(late_s)
+    quantiles = dict(
+        zip(("p50", "p90", "p99", "max"), np.quantile(values, [0.5, 0.9, 0.99, 1.0]).tolist(), strict=True)
+    )
+    return {**quantiles, "late_frac": float(np.mean(values > LATE_S))}
+
+
+def _keep(log: IO[bytes], file: Path) -> None:
+    """Keep what workers wrote, if they wrote anything."""
+    log.seek(0)
+    with file.open("wb") as kept:
+        shutil.copyfileobj(log, kept)
+    if not file.stat().st_size:
+        file.unlink()

@@ -1,0 +1,100 @@
+"""Measured beside simulated: the same trace under the same policy, in a replay and in a simulation of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from replay.errors import ReplayError
+from sim.domain import FleetSpec, Function
+from sim.policies import make_policy
+from sim.policies.base import BasePolicy
+from sim.protocol import Costs, Event, View
+from sim.results import Run
+
+QUANTITIES: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
+    "throughput_per_s": lambda s: s["throughput_per_s"],
+    "latency_p50_s": lambda s: s["latency_s"]["p50"],
+    "latency_p90_s": lambda s: s["latency_s"]["p90"],
+    "latency_p99_s": lambda s: s["latency_s"]["p99"],
+    "cold_starts": lambda s: s["cold_starts"],
+    "cache_hit_frac": lambda s: s["cache_hit_frac"],
+    "h2d_bytes": lambda s: s["h2d_bytes"],
+    "evictions": lambda s: s["evictions"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One quantity. error_frac: simulated / measured - 1; None where that is not defined."""
+
+    name: str
+    measured: float | None
+    simulated: float | None
+
+    @property
+    def error_frac(self) -> float | None:
+        """How far the simulation is off."""
+        if self.measured is None or self.simulated is None:
+            return None
+        if self.measured == 0:
+            return 0.0 if self.simulated == 0 else None
+        return self.simulated / self.measured - 1
+
+
+def compare(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[Row]:
+    """Two summaries, quantity by quantity."""
+    return [Row(name, of(measured), of(simulated)) for name, of in QUANTITIES.items()]
+
+
+def as_text(label: str, rows: list[Row]) -> str:
+    """Aligned columns for a terminal."""
+    lines = [(label, "measured", "simulated", "error %")]
+    for row in rows:
+        error = row.error_frac
+        lines.append(
+            (row.name, _number(row.measured), _number(row.simulated), "-" if error is None else f"{100 * error:+.1f}")
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([line[0].ljust(widths[0]), *(map(str.rjust, line[1:], widths[1:]))]) for line in lines)
+
+
+class ToldPolicy(BasePolicy):
+    """The policy of a replay, which believes of costs what it believed there, whatever the simulation is told."""
+
+    def __init__(self, run: Run) -> None:
+        self._policy = make_policy(run.label)
+        self.name = self._policy.name  # type: ignore[misc]
+        self.kind = self._policy.kind  # type: ignore[misc]
+        self._expected_s: Mapping[str, float] = run.manifest["replay"]["expected_s"]
+
+    def describe(self) -> str:
+        """As the policy itself."""
+        return self._policy.describe()
+
+    def reset(self, fleet: FleetSpec, functions: Any, costs: Costs, rng: Any) -> None:
+        """Told the costs of the replay instead of those given."""
+        self._policy.reset(fleet, functions, _Told(functions, self._expected_s), rng)
+
+    def on_event(self, now_s: float, event: Event, view: View) -> Any:
+        """As the policy itself."""
+        return self._policy.on_event(now_s, event, view)
+
+
+class _Told:
+    """Expected durations by function, from those by graph."""
+
+    def __init__(self, functions: tuple[Function, ...], expected_s: Mapping[str, float]) -> None:
+        try:
+            self._expected_s = [expected_s[f.graph.name] for f in functions]
+        except KeyError as unknown:
+            raise ReplayError(f"the replay knew nothing of the graph {unknown}; its catalogue has changed") from None
+
+    def expected_s(self, function: int) -> float:
+        """Seconds of a warm invocation."""
+        return self._expected_s[function]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
