@@ -41,8 +41,11 @@ from sim.recorder import Recorder
 from sim.workload import Workload
 
 _Callbacks = list[Callable[[simpy.Event], None]]
+_Arriving = tuple[int, int, float, float, float]  # invocation, function, arrival, size, entry into the pool
 _Queued = tuple[int, float, bool]  # invocation, end of its dispatch, cold
 _Job = tuple[int, int, float, float, float, float]  # the first columns of recorder.ROW
+
+ARRIVALS_IN_SLICE = 2_048
 
 
 class _Clock(simpy.Environment):
@@ -166,9 +169,9 @@ class Simulation:
         if policy.kind is WorkerKind.KAAS:
             for device in self._devices:
                 self._stand_up(device)
-        self._batches = workload.by_pool_entry(costs.host_s)
-        self._arrivals: Iterator[tuple[int, int, float, float, float]] = iter(())
-        self._arriving = (-1, -1, 0.0, 0.0, 0.0)  # invocation, function, arrival, size, entry into the pool
+        self._later_arrivals = self._slices(workload)
+        self._arrivals: Iterator[_Arriving] = iter(())
+        self._arriving: _Arriving
         self._arrival = _Signal(self._clock)
         self._on_arrival: _Callbacks = [self._arrive]
 
@@ -209,20 +212,20 @@ class Simulation:
 
     # Arrivals
 
-    def _read_on(self) -> bool:
-        """Fetch the next batch of arrivals."""
-        for batch, entry_at_s in self._batches:
+    def _slices(self, workload: Workload) -> Iterator[Iterator[_Arriving]]:
+        """The arrivals a few at a time, so that Python's numbers stay in the processor's cache."""
+        for batch, entry_at_s in workload.by_pool_entry(self._costs.host_s):
             columns = (batch.invocation, batch.function, batch.arrival_at_s, batch.size, entry_at_s)
-            self._arrivals = zip(*(c.tolist() for c in columns), strict=True)
+            for first in range(0, len(entry_at_s), ARRIVALS_IN_SLICE):
+                rows = slice(first, first + ARRIVALS_IN_SLICE)
+                yield zip(*(c[rows].tolist() for c in columns), strict=True)
             if self._progress is not None:
                 self._progress(len(entry_at_s))
-            if len(entry_at_s):
-                return True
-        return False
 
     def _await_arrival(self) -> None:
         arriving = next(self._arrivals, None)
-        while arriving is None and self._read_on():
+        if arriving is None:
+            self._arrivals = next(self._later_arrivals, self._arrivals)
             arriving = next(self._arrivals, None)
         if arriving is not None:
             self._arriving = arriving

@@ -127,7 +127,7 @@ class Recorder:
         if self._odd:
             self._write_odd()
         self._writer.close()
-        self._write(WORKERS, dict(zip(WORKERS.names, zip(*sorted(self._workers), strict=True), strict=True)))
+        self._write(WORKERS, self._worker_columns())
         self._write(DEVICES, self._device_columns())
         facts, functions = self._workload.trace.functions, self._workload.functions
         columns = {
@@ -244,6 +244,10 @@ class Recorder:
             ("d2h_bytes", d2h_bytes),
         ):
             sums[name] += np.bincount(flat, values, shape[0] * shape[1]).reshape(shape)
+
+    def _worker_columns(self) -> dict[str, Any]:
+        workers = sorted(self._workers)
+        return {name: [worker[i] for worker in workers] for i, name in enumerate(WORKERS.names)}
 
     def _device_columns(self) -> dict[str, Any]:
         device, interval = np.nonzero(self._device_sums.any(axis=0))

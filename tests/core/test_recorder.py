@@ -95,3 +95,15 @@ def test_evictions_and_loads_are_counted_in_order(tmp_path):
 def test_run_is_an_action_of_the_policy_not_of_the_world():
     assert Run(1, 2) == Run(1, 2) != Run(1, 3)
     assert repr(Run(1, 2)) == "Run(invocation=1, worker=2)"
+
+
+def test_a_run_without_a_worker_can_be_recorded(tmp_path):
+    class NoOne(known()["exclusive"]):
+        """Rejects everything."""
+
+        def on_event(self, now_s, event, view):
+            return (Reject(event.invocation, "closed"),)
+
+    run = simulate(own(ListTrace([0.0], [0], [1.0])), NoOne(), tmp_path)
+    assert len(run.table("workers")) == 0
+    assert run.summary["rejected"] == 1
