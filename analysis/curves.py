@@ -23,8 +23,8 @@ SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
 class Curves:
     """The lines of one run.
 
-    Arrays by interval are one shorter than their edges, which end with the run or at the horizon. A pair is a distribution as ``metrics.cdf`` gives
-    it, empty when nothing completed.
+    Arrays by interval are one shorter than their edges, which end with the run or at the horizon. A pair is a
+    distribution as ``metrics.cdf`` gives it, empty when nothing completed.
     """
 
     label: str
@@ -58,7 +58,8 @@ def plot_labels(runs: Sequence[Run]) -> list[str]:
 def measure(run: Run, label: str, horizon_s: float) -> Curves:
     """Read the tables of a run, only the columns needed, and reduce them to curves over time up to ``horizon_s``.
 
-    The intervals of all runs with one horizon are equal, so that their curves compare. Raises RunError when a table or a manifest key is missing or contradicts another.
+    The intervals of all runs with one horizon are equal, so that their curves compare. Raises RunError when a table
+    or a manifest key is missing or contradicts another.
     """
     duration_s, interval_s = positive(run, "simulated_s"), positive(run, "interval_s")
     n_gpus = positive(run, "scenario", "fleet", "gpus")

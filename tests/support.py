@@ -27,7 +27,6 @@ from sim.recorder import Recorder, choose_interval_s
 from sim.results import Run
 from sim.workload import Workload, bind
 
-
 V100 = load_calibration("v100-kaas")
 
 
