@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from heapq import heappush
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
-import simpy
 
+from sim import engine
 from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
 from sim.engine import Simulation
 from sim.models.calibration import load_calibration
@@ -167,11 +168,39 @@ def test_the_scripted_and_the_simulated_world_agree(tmp_path, name):
 
 @pytest.mark.parametrize(("name", "n_gpus"), [("affinity", 8), ("balance", 2), ("least-loaded", 1)])
 def test_an_invocation_costs_two_events(tmp_path, monkeypatch, name, n_gpus):
-    counted = []
-    step = simpy.Environment.step
-    monkeypatch.setattr(simpy.Environment, "step", lambda self: (counted.append(1), step(self))[1])
+    pushed = []
+    monkeypatch.setattr(engine, "heappush", lambda queue, item: (pushed.append(item), heappush(queue, item)))
     simulate(own(poisson(1000, 0.8 * n_gpus, "exponential", 1, 20)), make_policy(name), tmp_path, gpus=n_gpus)
-    assert len(counted) - 1 == 2 * 1000  # and one more step, which finds the queue of events empty
+    assert len(pushed) == 2 * 1000
+
+
+def test_a_failing_event_of_simpy_is_not_swallowed():
+    clock = engine._Clock()
+
+    def fails():
+        yield clock.timeout(1.0)
+        raise ValueError("broken model")
+
+    clock.process(fails())
+    with pytest.raises(ValueError, match="broken model"):
+        clock.run_out()
+
+
+def test_running_out_is_simpys_run():
+    orders = []
+    for run in ("run", "run_out"):
+        clock, order = engine._Clock(), []
+
+        def process(name, clock=clock, order=order):
+            for _ in range(5):
+                yield clock.timeout(name % 3)
+                order.append((clock.now, name))
+
+        for name in range(7):
+            clock.process(process(name))
+        getattr(clock, run)()
+        orders.append(order)
+    assert orders[0] == orders[1]
 
 
 @pytest.mark.parametrize("name", sorted(known()))
