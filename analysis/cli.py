@@ -42,14 +42,14 @@ _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=
 def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
     """Print a table of the runs, one row each.
 
-    Latency runs from scheduled arrival to completion, over completed invocations. Cache hits are the share of
-    started invocations that loaded no constants, GPU busy the share of GPU time in kernels, copied in the bytes
+    Latency runs from scheduled arrival to completion, over completed invocations. Cache hits are the share of those
+    that neither loaded constants nor waited for the start of their worker, GPU busy the share of GPU time in kernels, copied in the bytes
     from host to device, and fairness is Jain's index. Invalid runs have a star, and their reasons stand below.
 
     \b
     Example:
       analyze table runs/demo
-      analyze table runs/fifo runs/affinity --format latex
+      analyze table runs/demo/runs/balance runs/demo/runs/affinity --format latex
     """
     from analysis import compare
     from analysis.runs import open_runs

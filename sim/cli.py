@@ -61,6 +61,8 @@ def main() -> None:
 @click.option("--force", is_flag=True, help="Replace older runs in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 def run(
+    traces: tuple[Path, ...],
+    policies: tuple[str, ...],
     scenario: Path | None,
     out: Path | None,
     force: bool,
@@ -80,12 +82,18 @@ def run(
     """
     from sim.scenario import read_scenario
 
-    flags["traces"] = [str(t) for t in flags["traces"]]
+    if scenario is None and not traces:
+        raise ScenarioError("no trace: name files or directories, or give a --scenario that does")
+    if scenario is None and not policies:
+        raise ScenarioError("no policy: give --policy NAME, or a --scenario with policies")
+    if flags["functions"] == "trace" and flags["catalogue"]:
+        raise ScenarioError(f"--catalogue {flags['catalogue']} has no effect with --functions trace")
+    flags |= {"traces": [str(t) for t in traces], "policies": list(policies)}
     fleet = {k: v for k, v in (("gpus", gpus), ("device", device)) if v is not None}
-    given = {k: v for k, v in flags.items() if v is not None and v != () and v != []}
+    given = {k: v for k, v in flags.items() if v is not None and v != []}
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     directory = out or Path("runs") / datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    summaries = _run_all(resolved, directory, force)
+    summaries = run_scenario(resolved, directory, force=force)
     if as_json:
         click.echo(json.dumps(list(summaries.values()), indent=1))
     else:
@@ -128,8 +136,11 @@ def policies(as_json: bool) -> None:
         click.echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
 
 
-def _run_all(scenario: Scenario, directory: Path, force: bool) -> dict[Path, dict[str, Any]]:
-    """Run every policy of a scenario into a directory of its own; all are checked before the first starts."""
+def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) -> dict[Path, dict[str, Any]]:
+    """Run every policy of a scenario into a directory of its own; all are checked before the first starts.
+
+    Returns the summaries by run directory. The body of ``simulate run``, for use from Python.
+    """
     from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
 

@@ -104,6 +104,8 @@ class Experiment:
                 simulation.run()
             if simulation.interrupted:
                 reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]
+            elif left := len(simulation.unfinished()):
+                reasons = [f"the policy left {left} invocations waiting for ever"]
         except PolicyError as refused:
             reasons, error = ["the policy ordered something impossible"], str(refused)
         for invocation, function, arrival_at_s in simulation.unfinished():
@@ -123,5 +125,5 @@ class Experiment:
             "reasons": [*reasons, *([error] if error else [])],
         }
         facts = {"simulated_s": simulation.now_s, "wall_s": wall_s}
-        out.finish(summary, facts, summary["reasons"], error)
+        out.finish(summary, facts, reasons, error)
         return summary

@@ -32,7 +32,10 @@ class RunDirectory:
             if not (path / "manifest.json").is_file():
                 raise RunError(f"{path}: is not a run directory, so --force does not replace it")
             shutil.rmtree(path)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path}: can't be made ({error.strerror})") from None
         self.path = path
         self._manifest = {
             "schema_version": SCHEMA_VERSION,

@@ -14,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from sim.cli import main
+from sim.policies import known
+from sim.protocol import Run
 from sim.results import open_run
 from traces.synth import write_azure2019
 
@@ -88,7 +90,11 @@ def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
         (["--policy", "afinity"], "unknown policy 'afinity'"),
         (["--policy", "affinity[x=1]"], "unknown parameter 'x'"),
         (["--policy", "balance", "--policy", "balance"], "the policy balance is given twice"),
-        ([], "policies"),
+        ([], "no policy: give --policy NAME"),
+        (
+            ["--policy", "balance", "--functions", "trace", "--catalogue", "small"],
+            "has no effect with --functions trace",
+        ),
         (["--policy", "balance", "--device", "nope"], "device 'nope' is neither"),
         (["--policy", "balance", "--catalogue", "nope"], "nope"),
         (["--policy", "balance", "--window", "9-8"], "9-8"),
@@ -107,6 +113,36 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(trace, tmp_path, arguments
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_no_trace_at_all_is_told(tmp_path):
+    done = simulate("run", "--policy", "balance", "--out", tmp_path / "out")
+    assert (done.exit_code, done.stderr.partition(":")[0]) == (2, "Error")
+    assert "no trace: name files or directories" in done.stderr
+
+
+def test_a_directory_that_can_not_be_made_is_named(trace, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = simulate("run", trace, "--policy", "balance", "--limit", 5, "--out", tmp_path / "file")
+    assert done.exit_code == 2
+    assert "can't be made" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((), "the policy left 5 invocations waiting for ever"),
+        ((Run(99, 0),), "the policy ordered something impossible"),
+    ],
+)
+def test_a_policy_that_fails_makes_the_run_invalid(trace, tmp_path, monkeypatch, answer, reason):
+    monkeypatch.setattr(known()["balance"], "on_event", lambda self, now_s, event, view: answer)
+    done = simulate("run", trace, "--policy", "balance", "--limit", 5, "--out", tmp_path)
+    assert done.exit_code == 1
+    assert done.stdout.count(reason) == 1
+    manifest = json.loads((tmp_path / "balance/manifest.json").read_text())
+    assert (manifest["valid"], manifest["reasons"]) == (False, [reason])
+    assert (manifest["error"] is None) is (answer == ())
 
 
 def test_a_missing_trace_is_named(tmp_path):

@@ -28,8 +28,9 @@ class Block:
 
     @property
     def commands(self) -> list[list[str]]:
-        """The commands of a shell block as lists of words."""
-        return [words for line in self.text.splitlines() if (words := shlex.split(line, comments=True))]
+        """The commands of a shell block as lists of words, without redirections."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [words for line in lines if (words := shlex.split(line.partition(" > ")[0], comments=True))]
 
 
 def name(page: Path) -> str:

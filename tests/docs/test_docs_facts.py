@@ -26,9 +26,14 @@ GLOSSARY, CALIBRATION, RUNS, TRACE = (
 )
 
 
+def code(page):
+    """What stands in `code type` in the prose of a page."""
+    return " ".join(re.findall(r"`([^`\n]+)`", prose(page)))
+
+
 def code_words(page):
-    """Identifiers in `code type` in the prose of a page."""
-    return set(re.findall(r"[A-Za-z_]\w*", " ".join(re.findall(r"`([^`\n]+)`", prose(page)))))
+    """The identifiers in it."""
+    return set(re.findall(r"[A-Za-z_]\w*", code(page)))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def test_names_with_an_underscore_are_names_of_the_code(page, vocabulary):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_options_exist(page):
-    named = set(re.findall(r"`(?:[^`\n]* )?(--[a-z][a-z-]*)", prose(page)))
+    named = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", code(page)))
     allowed = {*options(), "--largest", "--help", "--version"}
     assert named <= allowed, sorted(named - allowed)
 
