@@ -1,11 +1,12 @@
 # make demo   the main job on a synthetic trace        make test   all tests
 # make check  format, lint, types                      make bench  speed and memory
+# make gpu    tests, calibration and validation on a GPU, with the interpreter given as PYTHON; installs nothing
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench gpu clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +34,9 @@ check: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.launch
+
+gpu:
+	$(PYTHON) -m replay.cli session --out runs/gpu
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from sim import __version__
 from sim.console import INVALID, SETTINGS, ProjectGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from sim.results import Run
     from sim.scenario import Scenario
     from sim.workload import Workload
@@ -26,7 +29,7 @@ def main() -> None:
 
     \b
     Example:
-      replay probe --json > probe.json
+      replay probe -o probe.json
       replay run azure2019/ --policy affinity --catalogue small --window 08:00-08:01 --out runs/affinity
       replay calibrate runs/affinity --probe probe.json -o here.json
       replay validate --calibration here.json runs/affinity
@@ -71,36 +74,49 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
     scenario = _scenario(policy, **flags)
     calibration = load_calibration(scenario.fleet.device)
-    experiment = RealExperiment(scenario, policy, open_workload(scenario, **pace), calibration, setup)
+    workload = open_workload(scenario, **pace)
+    experiment = RealExperiment(scenario, policy, workload, calibration, setup)
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
-    summary = experiment.run(directory, force=force)
-    _show_runs([directory], [summary], as_json)
+    with _progress(experiment.policy.describe(), workload) as tell:
+        summary = experiment.run(directory, force=force, progress=tell)
+    if as_json:
+        click.echo(json.dumps(summary, indent=1))
+    else:
+        from analysis.compare import as_text, compare
+        from sim.results import open_run
+
+        click.echo(f"{as_text(compare([open_run(directory)]))}\n\n{directory}/")
     if not summary["valid"]:
         sys.exit(INVALID)
 
 
 @main.command()
 @click.option("--device", default="cpu", show_default=True, help="cuda:N or cpu.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, which 'replay calibrate' reads.")
-def probe(device: str, as_json: bool) -> None:
+@click.option("--output", "-o", metavar="FILE", type=click.Path(path_type=Path),
+              help="Keep the JSON here, for 'replay calibrate'.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def probe(device: str, output: Path | None, as_json: bool) -> None:
     """Measure a machine: copies, launches, modules, memory and the start of a process; takes a few seconds.
 
     \b
     Example:
-      replay probe --device cuda:0 --json > probe.json
+      replay probe --device cuda:0 -o probe.json
     """
     from replay.probe import as_text
     from replay.probe import probe as measure
+    from sim.rundir import write_json
 
     found = measure(device)
+    if output is not None:
+        write_json(output, found)
     click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
-              help="What 'replay probe --json' printed on this machine.")  # fmt: skip
+              help="What 'replay probe -o' wrote on this machine.")  # fmt: skip
 @click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="Calibration file; replaced if it is there.")  # fmt: skip
 def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
@@ -142,9 +158,9 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
 
     compared = {}
     with TemporaryDirectory() as scratch:
-        for path in runs:
+        for number, path in enumerate(runs):
             run = open_run(path)
-            twin = (out or Path(scratch)) / path.resolve().name
+            twin = Path(scratch) / str(number) if out is None else out / path.resolve().name
             simulated = simulate_twin(run, calibration, twin, force=force)
             compared[path] = compare(run.summary, simulated)
             if out is not None:
@@ -161,20 +177,43 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
         click.echo(json.dumps(plain, indent=1))
 
 
+@main.command()
+@click.option("--device", default="cuda:0", show_default=True, help="cuda:N; cpu for a rehearsal with small graphs.")
+@click.option("--out", "-o", default="runs/gpu", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="Folder for all results; those in it are replaced.")  # fmt: skip
+def session(device: str, out: Path) -> None:
+    """Do all that needs a GPU, in nine minutes: tests, probe, replays, calibration, validation.
+
+    A step that fails leaves the others theirs; exits 1 when one did.
+
+    \b
+    Example:
+      replay session --out runs/gpu
+    """
+    from replay.session import ON_CPU, ON_GPU, plan, run_session
+
+    steps = plan(device, out, ON_CPU if device == "cpu" else ON_GPU)
+    if any(outcome.status != 0 for outcome in run_session(steps, out, click.echo)):
+        sys.exit(INVALID)
+
+
 def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -> dict[str, Any]:
-    """Simulate what a run replayed; returns the summary."""
-    from replay.validate import ToldPolicy
+    """Simulate what a run replayed; returns the summary. Also checks that its policy would decide the same again."""
+    from replay.validate import ToldPolicy, check_log, check_pair
     from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
     from sim.scenario import Scenario
     from sim.schema import build
 
+    numbers = load_calibration(calibration)
+    check_pair(run, numbers)
     plain = run.manifest["scenario"]
     plain = {**plain, "fleet": {**plain["fleet"], "device": calibration}}
     scenario = build(Scenario, plain, str(run.path / "manifest.json"))
     pace = run.manifest["source"]["options"]
     workload = open_workload(scenario, pace["time_scale"], pace["duration_s"])
-    experiment = Experiment(scenario, run.label, workload, load_calibration(calibration))
+    check_log(run, workload.functions)
+    experiment = Experiment(scenario, run.label, workload, numbers)
     experiment.policy = ToldPolicy(run)
     return experiment.run(directory, force=force)
 
@@ -222,16 +261,11 @@ def _scenario(
     return read_scenario(None, given | named)
 
 
-def _show_runs(directories: list[Path], summaries: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(summaries if len(summaries) > 1 else summaries[0], indent=1))
+@contextmanager
+def _progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar over arrivals on stderr, when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
         return
-    from analysis.compare import as_text, compare
-    from sim.results import open_run
-
-    click.echo(as_text(compare([open_run(path) for path in directories])))
-    click.echo("\n" + "\n".join(f"{path}/" for path in directories))
-
-
-if __name__ == "__main__":
-    main()
+    with click.progressbar(length=workload.trace.n_arrivals, label=label, file=sys.stderr) as bar:
+        yield bar.update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import ceil, sqrt
 from typing import Any
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from sim.domain import Buffer
 
 Array = npt.NDArray[Any]
+Fill = Callable[[Array, str, Buffer], None]  # puts the content of a graph's buffer into an array
 POOL = 1_000_003  # normal numbers; a prime, so that rows of large matrices don't repeat
 
 

@@ -10,7 +10,7 @@ import gc
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import NamedTuple
@@ -49,6 +49,7 @@ class Driver:
     """One workload under one policy on one real fleet.
 
     ``start_executors()`` comes before ``run()``, which may be interrupted; ``unfinished()`` then gives what was left.
+    log: see Dispatcher. progress: called with the number of arrivals since its last call.
     late_s: of each arrival, how long after its scheduled instant it was issued. end_s: when the run ended.
     is_realtime: whether the system gave the driver precedence over its workers, see ``_hurry``.
     """
@@ -63,6 +64,7 @@ class Driver:
         rng: np.random.Generator,
         fleet: Fleet,
         log: Log,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         self.dispatcher = Dispatcher(policy, spec, workload.functions, costs, rng, log)
         self.late_s: list[float] = []
@@ -74,6 +76,7 @@ class Driver:
         self._recorder = recorder
         self._costs = costs
         self._fleet = fleet
+        self._progress = progress
         self._arrivals = _arrivals(workload)
         self._next = next(self._arrivals, None)
         self._live: dict[int, _Live] = {}
@@ -104,7 +107,7 @@ class Driver:
                 timeout_s = None if self._next is None else max(self._next[0] - self.now_s, 0.0)
                 for change in self._fleet.wait(timeout_s):
                     self._take_in(change)
-                while self._next is not None and self._next[0] <= self.now_s:
+                if self._next is not None and self._next[0] <= self.now_s:
                     self._arrive(*self._next)
                     self._next = next(self._arrivals, None)
 
@@ -127,6 +130,8 @@ class Driver:
         self.late_s.append(now_s - at_s)
         self._live[invocation] = _Live(function, at_s, now_s)
         self._carry_out(self.dispatcher.report(now_s, Arrival(invocation, function)))
+        if self._progress is not None:
+            self._progress(1)
 
     def _take_in(self, change: Change) -> None:
         number, what = change.worker.number, change.what

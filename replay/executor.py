@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from replay.captures import Captures
 from replay.check import check_graph
-from replay.constants import Array
+from replay.constants import Array, Fill
+from replay.constants import fill as draw
 from replay.device import Device
 from replay.errors import DeviceError, ReplayError
 from replay.modules import Modules
@@ -25,7 +26,7 @@ from replay.plan import Launch, Plan
 from replay.residency import Admission, Residency
 from replay.staging import Staging
 from replay.stream import Stream
-from sim.domain import KernelGraph
+from sim.domain import Buffer, KernelGraph
 from sim.models.layout import ALIGNMENT_BYTES, Layout, layout
 
 Addresses = npt.NDArray[np.int64]
@@ -91,7 +92,8 @@ class Executor:
 
     memory_limit_bytes: device memory for buffers, all of it taken at once; by default 90 % of what is free. Of it,
         ``capacity_bytes`` are for BufferCache; the rest serves to move buffers (see Residency and Stream).
-    keep_headroom: see BufferCache. seed: of constants and example inputs.
+    keep_headroom: see BufferCache.
+    seed, fill: the content of constants and example inputs is drawn from the seed, or is what ``fill`` puts there.
     profile: launches are timed and waited for one by one, for ``Result.kernels_s``; KernelFault names the kernel then.
     cuda_graphs: launches are captured in a CUDA graph when their addresses come for the second time.
     Raises DeviceError when the device doesn't have the memory.
@@ -104,13 +106,14 @@ class Executor:
         memory_limit_bytes: int | None = None,
         keep_headroom: bool = False,
         seed: int = 0,
+        fill: Fill | None = None,
         profile: bool = False,
         cuda_graphs: bool = False,
     ) -> None:
         if profile and cuda_graphs:
             raise ReplayError("profile times every launch by itself, which cuda_graphs rules out: choose one of them")
         self._device = device
-        self._seed = seed
+        self._fill = fill or partial(_draw, seed)
         self._profile = profile
         n_bytes = memory_limit_bytes
         if n_bytes is None:
@@ -237,7 +240,7 @@ class Executor:
             )
         plan = Plan(graph, [b.name for b in its.cached + its.scratch])
         self._modules.compile(graph)
-        staging = Staging(self._device, graph.name, its, self._seed)
+        staging = Staging(self._device, graph.name, its, self._fill)
         input_bytes = sum(s.buffer.size_bytes for s in staging.inputs)
         output_bytes = sum(s.buffer.size_bytes for s in staging.outputs)
         return _Program(graph, its, plan, staging, input_bytes, output_bytes)
@@ -309,6 +312,10 @@ class Executor:
             fault.kernel = kernel
             self._fault = fault
             raise fault from error
+
+
+def _draw(seed: int, out: Array, graph: str, buffer: Buffer) -> None:
+    draw(out, graph, buffer, seed)
 
 
 def _malloc(device: Device, n_bytes: int) -> int:

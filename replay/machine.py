@@ -10,6 +10,7 @@ from replay.nvml import Gpu, find_gpu
 from replay.workers import Release
 
 POLL_S = 0.001
+SETTLED_S = 0.5
 SLACK_BYTES = 32 << 20  # how much more than before a worker had the device may be in use once it is gone
 PATIENCE_S = 10.0  # then memory that is still in use belongs to somebody else
 
@@ -35,7 +36,7 @@ def release_of(facts: Mapping[str, Any]) -> Release:
     gpu = _gpu(facts)
     if gpu is None:
         return lambda: None
-    before_bytes = gpu.used_bytes()
+    before_bytes = _settled_bytes(gpu)
 
     def release() -> None:
         until_s = time.monotonic() + PATIENCE_S
@@ -43,6 +44,16 @@ def release_of(facts: Mapping[str, Any]) -> Release:
             time.sleep(POLL_S)
 
     return release
+
+
+def _settled_bytes(gpu: Gpu) -> int:
+    """Memory in use once it does not fall any more: a process that ended just now may still have some."""
+    least_bytes, until_s = gpu.used_bytes(), time.monotonic() + SETTLED_S
+    while time.monotonic() < until_s:
+        time.sleep(POLL_S)
+        if gpu.used_bytes() < least_bytes:
+            least_bytes, until_s = gpu.used_bytes(), time.monotonic() + SETTLED_S
+    return least_bytes
 
 
 def _gpu(facts: Mapping[str, Any]) -> Gpu | None:

@@ -28,7 +28,6 @@ class Assignment:
     device: str
     functions: tuple[Function, ...]
     places: dict[str, dict[str, Place]]
-    seed: int
     executor: str
     memory_limit_bytes: int | None = None
     preload: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 
 _GRAPHICS, _SM, _MEMORY = 0, 1, 2  # nvmlClockType_t
 _TEXT_BYTES = 96
+_NOT_AVAILABLE = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
 
 
 class _Memory(ctypes.Structure):
@@ -54,14 +55,15 @@ class Gpu:
             "processes": self._processes(),
         }
 
-    def _processes(self) -> list[dict[str, int]] | None:
+    def _processes(self) -> list[dict[str, int | None]] | None:
         count = c_uint(64)
         found = (_Process * count.value)()
         try:
             self._check("nvmlDeviceGetComputeRunningProcesses_v3", self._handle, byref(count), found)
         except (OSError, AttributeError):
             return None
-        return [{"pid": p.pid, "used_bytes": p.usedGpuMemory} for p in found[: count.value]]
+        told = ((p.pid, p.usedGpuMemory) for p in found[: count.value])
+        return [{"pid": pid, "used_bytes": None if used == _NOT_AVAILABLE else used} for pid, used in told]
 
     def _number(self, name: str, *arguments: Any) -> int | None:
         value = c_uint()

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from replay.errors import ReplayError
 from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
 
 
 @dataclass(frozen=True)
 class PacedTrace:
-    """``trace`` with all instants times ``time_scale``, of which the first ``limit_s`` seconds; None for all."""
+    """``trace`` with all instants times ``time_scale``, of which the first ``limit_s`` seconds; None for all.
+
+    Raises ReplayError unless both are above 0.
+    """
 
     trace: Trace
     time_scale: float = 1.0
     limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.time_scale < float("inf"):
+            raise ReplayError(f"time_scale is {self.time_scale:g}, must be a finite number above 0")
+        if self.limit_s is not None and not self.limit_s > 0:
+            raise ReplayError(f"duration is {self.limit_s:g} s, must be above 0")
 
     @property
     def source(self) -> TraceSource:

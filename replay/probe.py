@@ -79,14 +79,14 @@ def probe(device: str, *, repeats: int = 7) -> dict[str, Any]:
 
 
 def read_probe(file: Path) -> dict[str, Any]:
-    """What was printed as JSON. Raises ReplayError when the file is not that."""
+    """What ``replay probe -o`` wrote. Raises ReplayError when the file is not that."""
     try:
         found: dict[str, Any] = json.loads(file.read_text("utf-8"))
         version = found["schema_version"]
     except OSError as error:
         raise ReplayError(f"{file}: can't be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError):
-        raise ReplayError(f"{file}: must be what 'replay probe --json' printed") from None
+        raise ReplayError(f"{file}: must be what 'replay probe -o' wrote") from None
     if version != SCHEMA_VERSION:
         raise ReplayError(f"{file}: schema_version is {version!r}; this version reads {SCHEMA_VERSION}")
     return found
@@ -102,7 +102,7 @@ def as_text(found: dict[str, Any]) -> str:
     ]
     if nvml := device["nvml"]:
         head.append(", ".join(f"{name} {value}" for name, value in nvml.items() if name != "processes"))
-        head += [f"also on it: process {p['pid']}, {p['used_bytes'] / 2**20:.0f} MiB" for p in nvml["processes"] or []]
+        head += [f"also on it: process {p['pid']}, {p['used_bytes'] or 0:,} B" for p in nvml["processes"] or []]
     rows = [
         (
             name,
@@ -133,7 +133,7 @@ class _Start(NamedTuple):
 
 
 def _start(device: str, release: Release) -> _Start:
-    assignment = Assignment(device, (), {}, 0, EXECUTOR, SMALLEST_BYTES)
+    assignment = Assignment(device, (), {}, EXECUTOR, SMALLEST_BYTES)
     with tempfile.TemporaryFile() as log:
         begun_ns = time.monotonic_ns()
         process = WorkerProcess(pickle.dumps(assignment), None, log)

@@ -6,6 +6,7 @@ import dataclasses
 import pickle
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from sim.domain import FleetSpec
 from sim.errors import PolicyError
 from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
+from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
 from sim.recorder import Recorder, choose_interval_s
 from sim.rundir import RunDirectory, peak_rss_bytes
@@ -37,6 +39,7 @@ POLICY_STREAM = 3  # of the policy's random numbers, as in sim.experiment: the s
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
 LATE_FRAC = 0.01  # with more late arrivals than this, a run is no replay of the trace
 WORKER_LOG = "workers.log"
+LOG_BUFFER_BYTES = 1 << 20  # of decisions: writing them is not to make arrivals late
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,13 @@ class RealExperiment:
         self._setup = setup
         self._devices = [device_name(setup.device, number) for number in range(scenario.fleet.gpus)]
 
-    def run(self, directory: Path, *, force: bool) -> dict[str, Any]:
+    def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Replay and write the run directory; returns the summary, as ``sim.experiment.Experiment.run`` does.
 
         An interruption, a policy's mistake, and workers that can't be kept alive end the run: the directory then
         holds what was completed, is marked invalid, and the summary says why. Raises ReplayError and ScenarioError
-        for what shows before the run: a device that can't be opened, functions that don't fit on it.
+        for what shows before the run: a device that can't be opened, functions that don't fit on it. ``progress`` is
+        called with the number of arrivals since its last call.
         """
         with ExitStack() as stack:
             log = stack.enter_context(tempfile.TemporaryFile())
@@ -87,7 +91,7 @@ class RealExperiment:
             data = SharedData({f.graph.name: f.graph for f in functions}.values(), seed)
             stack.callback(data.close)
             setup = self._setup
-            pattern = Assignment(setup.device, functions, data.places, seed, setup.executor, setup.memory_limit_bytes)
+            pattern = Assignment(setup.device, functions, data.places, setup.executor, setup.memory_limit_bytes)
             facts = {d: _prepare(replace(pattern, device=d), log) for d in dict.fromkeys(self._devices)}
             first = facts[self._devices[0]]
             beliefs = adapt(self._calibration, first["name"], first["capacity_bytes"])
@@ -96,11 +100,12 @@ class RealExperiment:
             interval_s = choose_interval_s(self._workload.trace.duration_s)
             out = RunDirectory(directory, self._manifest(interval_s, first, costs), force=force)
             recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
-            decisions = stack.enter_context((out.path / FILE_NAME).open("w", encoding="utf-8"))
+            decisions = stack.enter_context((out.path / FILE_NAME).open("w", LOG_BUFFER_BYTES, encoding="utf-8"))
             assign = Assigner(replace(pattern, memory_limit_bytes=first["limit_bytes"]), functions)
             fleet = Fleet([release_of(facts[d]) for d in self._devices], assign, data.fd, log)
             rng = np.random.default_rng([seed, POLICY_STREAM])
-            driver = Driver(self._workload, self.policy, spec, costs, recorder, rng, fleet, DecisionLog(decisions))
+            record = DecisionLog(decisions)
+            driver = Driver(self._workload, self.policy, spec, costs, recorder, rng, fleet, record, progress)
             reasons, error = _drive(driver, fleet)
             _keep(log, out.path / WORKER_LOG)
             return _finish(out, recorder, driver, self.policy.describe(), reasons, error)
@@ -130,7 +135,13 @@ def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibra
         name: {kind: replace(costs, host_s=0.0) for kind, costs in kinds.items()}
         for name, kinds in calibration.graphs.items()
     }
-    executor = Executor(margin_bytes=0, context_bytes=0, keeps_headroom=False, caches_temporaries=False)
+    executor = Executor(
+        margin_bytes=0,
+        context_bytes=0,
+        keeps_headroom=False,
+        caches_temporaries=False,
+        alignment_bytes=ALIGNMENT_BYTES,
+    )
     return replace(calibration, device=Device(device, capacity_bytes), executor=executor, graphs=graphs)
 
 

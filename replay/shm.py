@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from replay.constants import Array, fill
+from replay.constants import Array, Fill, fill
 from sim.domain import Buffer, KernelGraph, Role
 
 ALIGNMENT = 4096  # a page, so that a worker can pin single buffers
@@ -72,6 +72,16 @@ def map_data(fd: int, places: Places, *, writable: bool = False) -> dict[str, di
         graph: {name: np.frombuffer(memory, p.dtype, p.n, p.offset) for name, p in buffers.items()}
         for graph, buffers in places.items()
     }
+
+
+def reader(fd: int, places: Places) -> Fill:
+    """What gives an executor its constants and inputs from shared memory."""
+    arrays = map_data(fd, places)
+
+    def fill(out: Array, graph: str, buffer: Buffer) -> None:
+        out[:] = arrays[graph][buffer.name]
+
+    return fill
 
 
 def _filled(graph: KernelGraph) -> Iterator[Buffer]:

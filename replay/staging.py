@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from replay.constants import Array, fill
+from replay.constants import Array, Fill
 from replay.device import Device
 from replay.errors import DeviceError, ReplayError
 from sim.domain import Buffer, Role
@@ -28,11 +28,11 @@ class Staging:
     """Pinned memory of one graph: its cached buffers as they lie in a block of device memory, then ``inputs`` (those
     that every invocation brings) and ``outputs``.
 
-    Raises DeviceError where so much can't be pinned.
+    fill: makes the content of constants and inputs. Raises DeviceError where so much can't be pinned.
     cached_address: of the cached buffers; buffer i is ``layout.cached_set.size_upto[i]`` bytes behind it.
     """
 
-    def __init__(self, device: Device, graph: str, layout: Layout, seed: int) -> None:
+    def __init__(self, device: Device, graph: str, layout: Layout, fill: Fill) -> None:
         self._device = device
         self._graph = graph
         places, n_bytes = [], layout.cached_set.total_bytes
@@ -42,13 +42,13 @@ class Staging:
                 n_bytes += aligned(buffer.size_bytes)
         self.cached_address = base = self._pin(max(n_bytes, 1))
         for buffer, at in zip(layout.cached, layout.cached_set.size_upto[:-1], strict=True):
-            fill(_view(base + at, buffer), graph, buffer, seed)
+            fill(_view(base + at, buffer), graph, buffer)
         slots = [Slot(number, b, base + at, _view(base + at, b)) for number, b, at in places]
         self.inputs = [s for s in slots if s.buffer.role is Role.INPUT]
         self.outputs = [s for s in slots if s.buffer.role is Role.OUTPUT]
         self._example = {s.buffer.name: np.empty_like(s.view) for s in self.inputs}
         for slot in self.inputs:
-            fill(self._example[slot.buffer.name], graph, slot.buffer, seed)
+            fill(self._example[slot.buffer.name], graph, slot.buffer)
 
     def write_inputs(self, inputs: Mapping[str, Array] | None) -> None:
         """Take over the inputs of an invocation, by default the example; ReplayError unless they are the graph's."""

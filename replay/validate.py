@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from replay.decisions import FILE_NAME, check_decisions, read_decisions
 from replay.errors import ReplayError
-from sim.domain import FleetSpec, Function
+from replay.run import POLICY_STREAM
+from sim.dispatcher import Dispatcher
+from sim.domain import DeviceSpec, FleetSpec, Function
+from sim.models.calibration import Calibration
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
 from sim.protocol import Costs, Event, View
@@ -60,6 +66,30 @@ def as_text(label: str, rows: list[Row]) -> str:
     return "\n".join("  ".join([line[0].ljust(widths[0]), *(map(str.rjust, line[1:], widths[1:]))]) for line in lines)
 
 
+def check_pair(run: Run, calibration: Calibration) -> None:
+    """Raise ReplayError unless a run is a replay on as much memory as a calibration says."""
+    if run.manifest.get("world") != "replay":
+        raise ReplayError(f"{run.path}: is a run of {run.manifest.get('world')!r}, must be one of 'replay run'")
+    capacity_bytes = run.manifest["replay"]["device"]["capacity_bytes"]
+    executor = calibration.executor
+    simulated_bytes = calibration.device.memory_bytes - executor.margin_bytes - executor.context_bytes
+    if simulated_bytes != capacity_bytes:
+        raise ReplayError(
+            f"{run.path}: had {capacity_bytes:,} B for buffers, but {calibration.name} has {simulated_bytes:,} B; "
+            "replay and calibrate with the same --memory-limit"
+        )
+
+
+def check_log(run: Run, functions: Sequence[Function]) -> int:
+    """Tell a fresh policy the events of a replay again; returns how many. Raises ReplayError for another answer."""
+    fleet, device = run.manifest["scenario"]["fleet"], run.manifest["replay"]["device"]
+    spec = FleetSpec(DeviceSpec(device["name"], device["capacity_bytes"]), fleet["gpus"])
+    told = _Told(functions, run.manifest["replay"]["expected_s"])
+    rng = np.random.default_rng([run.manifest["scenario"]["seed"], POLICY_STREAM])
+    dispatcher = Dispatcher(make_policy(run.label), spec, functions, told, rng)
+    return check_decisions(read_decisions(run.path / FILE_NAME), dispatcher)
+
+
 class ToldPolicy(BasePolicy):
     """The policy of a replay, which believes of costs what it believed there, whatever the simulation is told."""
 
@@ -85,7 +115,7 @@ class ToldPolicy(BasePolicy):
 class _Told:
     """Expected durations by function, from those by graph."""
 
-    def __init__(self, functions: tuple[Function, ...], expected_s: Mapping[str, float]) -> None:
+    def __init__(self, functions: Sequence[Function], expected_s: Mapping[str, float]) -> None:
         try:
             self._expected_s = [expected_s[f.graph.name] for f in functions]
         except KeyError as unknown:

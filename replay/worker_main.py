@@ -15,14 +15,9 @@ from multiprocessing.connection import Connection  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from replay.constants import Array
     from replay.device import Device
     from replay.executor import Executor
     from replay.messages import Assignment, Done, Failed, Job, Ready
-
-    Inputs = dict[int, dict[str, Array]]
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 MEMORY_FRAC = 0.9  # of the free device memory, when no limit is given
@@ -57,14 +52,13 @@ def _serve(connection: Connection[Any, Any], data_fd: int | None) -> int:
         if data_fd is None:
             connection.send(_prepare(assignment))
             return 0
-        executor, inputs, ready = _start(assignment, data_fd)
+        executor, ready = _start(assignment, data_fd)
     except ReplayError as error:
         connection.send(Broken(str(error)))
         return 0
     connection.send(ready)
     while True:
-        job = connection.recv()
-        answer = _run(executor, job, inputs.get(job.function))
+        answer = _run(executor, connection.recv())
         connection.send(answer)
         if isinstance(answer, Failed) and answer.fatal:
             return FAULT_EXIT
@@ -95,24 +89,19 @@ def _executor_type(assignment: Assignment) -> type[Executor]:
     return found
 
 
-def _start(assignment: Assignment, data_fd: int) -> tuple[Executor, Inputs, Ready]:
-    """Climb the stages of a cold start; returns the inputs of functions to which each invocation brings its own."""
+def _start(assignment: Assignment, data_fd: int) -> tuple[Executor, Ready]:
+    """Climb the stages of a cold start."""
     from replay.cuda import open_device
     from replay.messages import Ready
-    from replay.shm import map_data
-    from sim.domain import Role
+    from replay.shm import reader
 
     executor_type = _executor_type(assignment)
-    data = map_data(data_fd, assignment.places)
+    fill = reader(data_fd, assignment.places)
     imported_ns = time.monotonic_ns()
     device = open_device(assignment.device)
-    executor = executor_type(device, memory_limit_bytes=assignment.memory_limit_bytes, seed=assignment.seed)
-    inputs: Inputs = {}
+    executor = executor_type(device, memory_limit_bytes=assignment.memory_limit_bytes, fill=fill)
     for function in assignment.functions:
         executor.register(function.id, function.graph, function.fresh_inputs)
-        if function.fresh_inputs:
-            names = [b.name for b in function.graph.buffers if b.role is Role.INPUT]
-            inputs[function.id] = {name: data[function.graph.name][name] for name in names}
     opened_ns = modules_ns = ready_ns = time.monotonic_ns()
     if assignment.preload:
         for function in assignment.functions:
@@ -121,7 +110,7 @@ def _start(assignment: Assignment, data_fd: int) -> tuple[Executor, Inputs, Read
         for function in assignment.functions:
             executor.load(function.id)
         ready_ns = time.monotonic_ns()
-    return executor, inputs, Ready(ENTERED_NS, imported_ns, opened_ns, modules_ns, ready_ns)
+    return executor, Ready(ENTERED_NS, imported_ns, opened_ns, modules_ns, ready_ns)
 
 
 def _facts(device: Device) -> dict[str, Any]:
@@ -138,14 +127,14 @@ def _facts(device: Device) -> dict[str, Any]:
     }
 
 
-def _run(executor: Executor, job: Job, inputs: Mapping[str, Array] | None) -> Done | Failed:
+def _run(executor: Executor, job: Job) -> Done | Failed:
     from replay.errors import ReplayError
     from replay.executor import KernelFault
     from replay.messages import Done, Failed
 
     started_ns = time.monotonic_ns()
     try:
-        result = executor.run(job.function, inputs)
+        result = executor.run(job.function)
     except KernelFault as fault:
         return Failed(job.invocation, str(fault), fatal=True)
     except ReplayError as error:

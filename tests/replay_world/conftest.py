@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _at_root(monkeypatch):
+    """Workers find modules of tests from here."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """A busy machine makes single arrivals late, and these runs have few: only the test of lateness minds."""
+    monkeypatch.setattr("replay.run.LATE_S", 5.0)

@@ -1,0 +1,133 @@
+"""The ``replay`` command, on the CPU device."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from replay.cli import main
+from replay.session import Load, Step, plan, run_session
+from sim.models.calibration import load_calibration
+from sim.models.workloads import jacobi, sgemm
+from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
+from sim.results import open_run
+from traces.synth import write_azure2019
+
+
+def run(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """(trace, catalogue): two tiny graphs, some 40 invocations a minute."""
+    directory = tmp_path_factory.mktemp("small")
+    write_azure2019(directory / "trace", n_functions=4, minutes=2, rate_per_s=10.0, seed=2)
+    entries = [
+        CatalogueEntry(sgemm.build(n=64, name="sgemm-64"), fresh_inputs=True),
+        CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
+    ]
+    save_catalogue(entries, directory / "tiny.json")
+    return directory / "trace", directory / "tiny.json"
+
+
+def test_calibrate_and_validate_a_short_run(small, tmp_path):
+    trace, catalogue = small
+    words = ("--catalogue", catalogue, "--duration", 3, "--memory-limit", 1 << 20, "--policy", "affinity")
+    printed = run("run", trace, *words, "--window", "00:00-00:01", "--out", tmp_path / "run", "--json")
+    summary = json.loads(printed)
+    assert summary["completed"] > 15
+    assert 0 <= summary["lateness_s"]["late_frac"] <= 1
+    table = run("probe", "-o", tmp_path / "probe.json")
+    assert "h2d_pinned_bytes_per_s" in table
+    run("calibrate", tmp_path / "run", "--probe", tmp_path / "probe.json", "-o", tmp_path / "here.json")
+    found = load_calibration(str(tmp_path / "here.json"))
+    assert found.device.memory_bytes == open_run(tmp_path / "run").manifest["replay"]["device"]["capacity_bytes"]
+    assert all(1e-6 < costs.run_s < 0.1 for kinds in found.graphs.values() for costs in kinds.values())
+    out = tmp_path / "simulated"
+    options = ("--calibration", tmp_path / "here.json", "--out", out, "--json")
+    compared = json.loads(run("validate", tmp_path / "run", *options))[str(tmp_path / "run")]
+    assert compared["evictions"]["error_frac"] == 0
+    assert compared["h2d_bytes"]["error_frac"] == 0
+    assert abs(compared["throughput_per_s"]["error_frac"]) < 0.2
+    assert (out / "run" / "figures" / "latency_cdf.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--policy", "affinity", "--mode", "exclusive"), "mode 'exclusive' does not fit affinity[penalty=10]"),
+        (("--policy", "affinity", "--mode", "green"), "mode 'green' is not supported"),
+        (("--policy", "fifo"), "unknown policy 'fifo'"),
+        (("--policy", "balance", "--device", "cuda:0"), "the device 'cpu' needs no GPU"),
+        (("--policy", "balance", "--device", "tpu"), "device 'tpu' is neither 'cpu' nor 'cuda:N'"),
+        (("--policy", "balance", "--memory-limit", 4096), "buffers need"),
+        (("--policy", "balance", "--rate-scale", 0), "rate_scale is 0"),
+        (("--policy", "balance", "--time-scale", 0), "time_scale is 0"),
+        (("--policy", "balance", "--duration", -1), "duration is -1"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_sentence(small, tmp_path, words, message):
+    trace, catalogue = small
+    printed = run("run", trace, "--catalogue", catalogue, "--out", tmp_path / "run", *words, code=2)
+    assert printed.startswith("Error: ")
+    assert message in printed
+    assert len(printed.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_no_probe_is_refused(tmp_path):
+    for content, message in (("{}", "must be what"), ('{"schema_version": 9}', "schema_version is 9")):
+        (tmp_path / "probe.json").write_text(content)
+        printed = run("calibrate", tmp_path, "--probe", tmp_path / "probe.json", "-o", tmp_path / "x", code=2)
+        assert "Error: " in printed
+        assert message in printed or "manifest.json" in printed
+
+
+@pytest.mark.parametrize("command", ["", *main.commands])
+def test_every_help_has_an_example(command):
+    assert "Example:" in run(*command.split(), "-h")
+
+
+def test_a_rehearsal_of_the_session(small, tmp_path):
+    _, catalogue = small
+    load = Load(str(catalogue), 4, 60.0, 0.1, 1.0, 1 << 20, seed=2)
+    patient = "import replay.run; replay.run.LATE_S = 5.0; "  # as in conftest.py
+    steps = [
+        replace(step, command=[patient + word if word.startswith("from replay") else word for word in step.command])
+        for step in plan("cpu", tmp_path, load)
+    ]
+    told = []
+    outcomes = run_session(steps, tmp_path, told.append)
+    assert [o.name for o in outcomes if o.status != 0] == [], told
+    assert len(told) == len(steps)
+    for name in ("probe.json", "calibration.json", "validation.json", "runs.csv", "session.json"):
+        assert (tmp_path / name).stat().st_size > 100, name
+    assert list(tmp_path.glob("simulated/*/figures/latency_cdf.png"))
+    assert sum(f.stat().st_size for f in tmp_path.rglob("*")) < 16 << 20
+
+
+def test_steps_of_a_session_fail_alone(tmp_path):
+    python = [sys.executable, "-c"]
+    steps = [
+        Step("wrong", [*python, "raise SystemExit('no such thing')"], 10),
+        Step("slow", [*python, "import time; time.sleep(60)"], 0.5),
+        Step("right", [*python, "print('{}')"], 10, "right.json"),
+    ]
+    told = []
+    outcomes = run_session(steps, tmp_path, told.append)
+    assert [(o.name, o.status) for o in outcomes] == [("wrong", 1), ("slow", None), ("right", 0)]
+    assert "no such thing" in told[0]
+    assert "out of time" in told[1]
+    assert (tmp_path / "right.json").read_text() == "{}\n"
+    assert len(json.loads((tmp_path / "session.json").read_text())["steps"]) == 3
+
+
+def test_a_gpu_session_begins_with_the_tests_that_need_one(tmp_path):
+    assert plan("cuda:0", tmp_path, Load("kaas", 1, 1.0, 1.0, 1.0, 1, seed=0))[0].name == "tests"

@@ -1,0 +1,156 @@
+"""What happens when something dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from replay.errors import ReplayError
+from sim.policies.balance import Balance
+from sim.results import open_run
+from tests.replay_world.worlds import experiment, functions, replay, wait_until, workers_of
+
+
+@pytest.mark.parametrize("policy", ["balance", "exclusive"])
+def test_a_killed_worker_fails_its_invocation_and_serves_the_others(tmp_path, policy):
+    served = functions(["die", "sleep-5"])
+    run = replay(tmp_path / "run", served, [(0.0, 0), (0.001, 1), (0.002, 1)], policy)
+    rows = run.table("invocations").set_index("invocation").sort_index()
+    assert rows.status.tolist() == ["failed", "completed", "completed"]
+    assert rows.reason[0] == "its worker was killed by SIGKILL"
+    assert run.manifest["valid"]
+
+
+def test_a_worker_with_a_queue_is_restarted_and_goes_on_with_it(tmp_path):
+    served = functions(["die", "sleep-5"])
+    run = replay(tmp_path / "run", served, [(0.0, 0), (0.0, 1), (0.0, 1), (0.0, 0), (0.0, 1)], "least-loaded")
+    rows = run.table("invocations").set_index("invocation").sort_index()
+    assert rows.status.tolist() == ["failed", "completed", "completed", "failed", "completed"]
+    assert len(run.table("workers")) == 1
+
+
+def test_a_fault_of_a_kernel_is_named(tmp_path):
+    served = functions(["fault", "sleep-5"])
+    run = replay(tmp_path / "run", served, [(0.0, 0), (0.0, 1)], "least-loaded")
+    rows = run.table("invocations").set_index("invocation").sort_index()
+    assert rows.status.tolist() == ["failed", "completed"]
+    assert rows.reason[0] == "kernel nn.broken failed"
+
+
+def test_an_invocation_can_fail_alone(tmp_path):
+    run = replay(tmp_path / "run", functions(["refuse", "sleep-5"]), [(0.0, 1), (0.0, 0), (0.0, 1)])
+    rows = run.table("invocations").set_index("invocation").sort_index()
+    assert rows.reason.tolist() == ["", "not today", ""]
+    assert rows.constant_bytes.tolist() == [4096, 0, 0], "the worker was restarted"
+
+
+def test_a_worker_that_never_gets_ready_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("STARTS_ONCE", str(tmp_path / "started"))
+    made = experiment(functions(["sleep-5"]), [(0.0, 0)], executor=f"{__name__}:StartsOnce")
+    summary = made.run(tmp_path / "run", force=False)
+    assert not summary["valid"]
+    assert "ended 3 times before it was ready" in summary["reasons"][-1]
+    assert (tmp_path / "run" / "workers.log").read_text() == "no second start\n" * 3
+    assert not workers_of(os.getpid())
+
+
+class StartsOnce:
+    """An executor that only the preparing process can make."""
+
+    def __init__(self, device, *, memory_limit_bytes, fill=None):
+        try:
+            Path(os.environ["STARTS_ONCE"]).touch(exist_ok=False)
+        except FileExistsError:
+            print("no second start", file=sys.stderr, flush=True)
+            os._exit(3)
+        self.capacity_bytes = memory_limit_bytes
+
+
+SCRIPT = """
+from pathlib import Path
+from tests.replay_world.worlds import experiment, functions
+made = experiment(functions(["sleep-50", "sleep-51"]), [(0.02 * i, i % 2) for i in range(500)], {policy!r})
+print("begun", flush=True)
+print(made.run(Path({directory!r}), force=False)["reasons"], flush=True)
+"""
+
+
+def _begin(directory, policy):
+    """A driver in a process of its own, in the middle of its run."""
+    before = set(os.listdir("/dev/shm"))
+    driver = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(policy=policy, directory=str(directory))],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: (directory / "decisions.jsonl").exists() and workers_of(driver.pid))
+    time.sleep(0.3)
+    return driver, before
+
+
+@pytest.mark.parametrize("policy", ["balance", "exclusive"])
+def test_an_interrupted_run_leaves_a_whole_directory_and_nothing_else(tmp_path, policy):
+    driver, before = _begin(tmp_path / "run", policy)
+    os.killpg(driver.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
+    said, _ = driver.communicate(timeout=20)
+    assert "interrupted after" in said
+    run = open_run(tmp_path / "run")
+    assert not run.manifest["valid"]
+    rows = run.table("invocations")
+    assert set(rows.status) <= {"completed", "unfinished"}
+    assert run.summary["unfinished"] > 0
+    assert not workers_of(driver.pid)
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+@pytest.mark.parametrize("policy", ["balance", "exclusive"])
+def test_no_worker_outlives_a_killed_driver(tmp_path, policy):
+    driver, before = _begin(tmp_path / "run", policy)
+    driver.kill()
+    driver.communicate()
+    wait_until(lambda: not workers_of(driver.pid))
+    assert set(os.listdir("/dev/shm")) <= before
+    assert open_run_is_invalid(tmp_path / "run")
+
+
+def open_run_is_invalid(directory):
+    import json
+
+    manifest = json.loads((directory / "manifest.json").read_text())
+    return not manifest["valid"] and manifest["reasons"] == ["the run was not finished"]
+
+
+class SlowBalance(Balance):
+    """A policy that thinks for too long."""
+
+    def on_event(self, now_s, event, view):
+        time.sleep(0.02)
+        return super().on_event(now_s, event, view)
+
+
+def test_a_run_with_late_arrivals_is_invalid(tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.run.LATE_S", 0.005)
+    made = experiment(functions(["sleep-1"]), [(0.001 * i, 0) for i in range(20)])
+    made.policy = SlowBalance()
+    summary = made.run(tmp_path / "run", force=False)
+    assert not summary["valid"]
+    assert "arrivals were issued more than 5 ms late" in summary["reasons"][0]
+    assert summary["completed"] == 20
+    assert summary["lateness_s"]["max"] > 0.1
+    assert open_run(tmp_path / "run").table("invocations").queued_at_s.max() > 0.1
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    made = experiment(functions(["sleep-1"]), [(0.0, 0)])
+    made._setup = made._setup.__class__("cuda:7", None, 1 << 20, made._setup.executor)
+    made._devices = ["cuda:7"]
+    with pytest.raises(ReplayError, match="cpu"):
+        made.run(tmp_path / "run", force=False)
+    assert not (tmp_path / "run").exists()
