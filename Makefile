@@ -36,7 +36,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.launch
 
 gpu:
-	$(PYTHON) -m replay.cli session --out runs/gpu
+	$(PYTHON) -c 'from replay.cli import main; main()' session --out runs/gpu
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -43,8 +43,9 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
     """Print a table of the runs, one row each.
 
     Latency runs from scheduled arrival to completion, over completed invocations. Cache hits are the share of those
-    that neither loaded constants nor waited for the start of their worker, GPU busy the share of GPU time in kernels, copied in the bytes
-    from host to device, and fairness is Jain's index. Invalid runs have a star, and their reasons stand below.
+    that neither loaded constants nor waited for the start of their worker, GPU busy the share of GPU time in
+    kernels, copied in the bytes from host to device, and fairness is Jain's index. Invalid runs have a star, and
+    their reasons stand below.
 
     \b
     Example:
