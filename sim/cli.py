@@ -143,6 +143,7 @@ def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) ->
     """
     from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
+    from sim.rundir import check_free
 
     calibration = load_calibration(scenario.fleet.device)
     workload = _open_workload(scenario)
@@ -152,6 +153,7 @@ def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) ->
         path = directory / experiment.name
         if path in experiments:
             raise ScenarioError(f"the policy {experiment.policy.describe()} is given twice")
+        check_free(path, force=force)
         experiments[path] = experiment
     summaries = {}
     for path, experiment in experiments.items():

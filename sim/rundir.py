@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -14,25 +13,24 @@ from typing import Any
 
 from sim.errors import RunError
 from sim.results import SCHEMA_VERSION
+from sim.tables import TABLES
 
 _LIBRARIES = ("numpy", "pyarrow", "simpy")
+_FILES = {"manifest.json", "summary.json", "decisions.jsonl", *(f"{table.name}.parquet" for table in TABLES)}
 
 
 class RunDirectory:
     """A directory for one run. Its manifest says invalid until ``finish`` has said otherwise.
 
-    Refuses to reuse an existing path, unless ``force``: then an older run directory is replaced; anything else is
-    never deleted.
+    Refuses what ``check_free`` refuses; with ``force`` an older run directory is replaced.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], *, force: bool) -> None:
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            if not force:
-                raise RunError(f"{path}: exists; choose another directory or give --force to replace the run in it")
-            if not (path / "manifest.json").is_file():
-                raise RunError(f"{path}: is not a run directory, so --force does not replace it")
-            shutil.rmtree(path)
+        check_free(path, force=force)
         try:
+            if path.exists():
+                for file in path.iterdir():
+                    file.unlink()
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{path}: can't be made ({error.strerror})") from None
@@ -54,6 +52,29 @@ class RunDirectory:
         write_json(self.path / "summary.json", summary)
         verdict = {"valid": not reasons, "reasons": reasons, "error": error}
         write_json(self.path / "manifest.json", {**self._manifest, **facts, **verdict})
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """Raise RunError unless a run may be written to ``path``: a new or empty directory, or a run with ``force``.
+
+    A run is a directory with a manifest of ours and nothing else than the files of a run: only those are deleted.
+    """
+    if not os.path.lexists(path) or (path.is_dir() and not path.is_symlink() and not any(path.iterdir())):
+        return
+    if not force:
+        raise RunError(f"{path}: exists; choose another directory or give --force to replace the run in it")
+    if path.is_symlink() or not path.is_dir() or not _has_manifest(path):
+        raise RunError(f"{path}: is not a run directory, so --force does not replace it")
+    if foreign := sorted(f.name for f in path.iterdir() if f.is_dir() or f.name.removesuffix(".part") not in _FILES):
+        raise RunError(f"{path}: holds {foreign[0]}, which is no file of a run, so --force does not replace it")
+
+
+def _has_manifest(path: Path) -> bool:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.keys() >= {"schema_version", "world", "policy"}
 
 
 def write_json(file: Path, value: dict[str, Any]) -> None:

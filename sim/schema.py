@@ -59,7 +59,10 @@ def convert(hint: Any, value: object, where: str) -> Any:
             return {str(k): convert(args[1], v, f"{where}: {k}") for k, v in value.items()}
         raise ScenarioError(f"{where}: is {value!r}, must be a mapping")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ScenarioError(f"{where}: is a number beyond 1.8e308, must be smaller") from None
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise ScenarioError(f"{where}: is {value!r}, must be {_NAMES.get(hint, hint)}")

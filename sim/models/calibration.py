@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,13 @@ from sim.errors import ScenarioError
 from sim.schema import build
 
 SCHEMA_VERSION = 1
+
+
+def _require_positive(numbers: Copies | Roofline) -> None:
+    """Rates and fractions are divided by."""
+    for field_ in fields(numbers):
+        if not getattr(numbers, field_.name) > 0:
+            raise ScenarioError(f"{field_.name} is {getattr(numbers, field_.name)}, must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,10 @@ class Executor:
     caches_temporaries: bool
     alignment_bytes: int = 1
 
+    def __post_init__(self) -> None:
+        if self.alignment_bytes < 1:
+            raise ScenarioError(f"alignment_bytes is {self.alignment_bytes}, must be at least 1")
+
 
 @dataclass(frozen=True, slots=True)
 class Copies:
@@ -55,6 +66,9 @@ class Copies:
     h2d_bytes_per_s: float
     h2d_first_bytes_per_s: float
     d2h_bytes_per_s: float
+
+    def __post_init__(self) -> None:
+        _require_positive(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,9 @@ class Roofline:
     bytes_per_s: float
     compute_frac: float
     bandwidth_frac: float
+
+    def __post_init__(self) -> None:
+        _require_positive(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +145,10 @@ def load_calibration(name_or_file: str) -> Calibration:
     if name_or_file in built_in():
         text = resources.files("sim.models").joinpath("calibrations", f"{name_or_file}.json").read_text("utf-8")
     elif Path(name_or_file).is_file():
-        text = Path(name_or_file).read_text("utf-8")
+        try:
+            text = Path(name_or_file).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScenarioError(f"{name_or_file}: can't be read ({error})") from None
     else:
         raise ScenarioError(f"device {name_or_file!r} is neither a calibration file nor one of {', '.join(built_in())}")
     try:
