@@ -16,10 +16,11 @@ import numpy as np
 
 from sim.domain import FleetSpec
 from sim.engine import Simulation
-from sim.errors import PolicyError
+from sim.errors import PolicyError, RunError
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
+from sim.policies.base import exact
 from sim.recorder import Recorder, choose_interval_s
 from sim.rundir import RunDirectory, peak_rss_bytes
 from sim.scenario import Scenario
@@ -63,7 +64,7 @@ class Experiment:
     def name(self) -> str:
         """A name for the run's directory: the policy and those parameters that are not at their defaults."""
         changed = [
-            f"-{f.name}={getattr(self.policy, f.name):g}"
+            f"-{f.name}={exact(getattr(self.policy, f.name))}"
             for f in dataclasses.fields(self.policy)  # type: ignore[arg-type]
             if getattr(self.policy, f.name) != f.default
         ]
@@ -108,6 +109,8 @@ class Experiment:
                 reasons = [f"the policy left {left} invocations waiting for ever"]
         except PolicyError as refused:
             reasons, error = ["the policy ordered something impossible"], str(refused)
+        except OSError as failed:
+            raise RunError(f"{directory}: can't be written ({failed.strerror})") from None
         for invocation, function, arrival_at_s in simulation.unfinished():
             recorder.ended(invocation, function, arrival_at_s, float("nan"), "unfinished", "")
         simulation.close()

@@ -12,6 +12,11 @@ from sim.domain import FleetSpec, Function, WorkerKind
 from sim.protocol import Action, Costs, Event, View
 
 
+def exact(value: float) -> str:
+    """A parameter in the fewest digits that read back to it: 10, 0.1234567891."""
+    return repr(value).removesuffix(".0")
+
+
 class BasePolicy:
     """Base of the policies: subclasses are dataclasses whose fields are the parameters.
 
@@ -25,7 +30,7 @@ class BasePolicy:
     def describe(self) -> str:
         """``name[k=v,...]`` with every parameter; just the name when there are none."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        values = ",".join(f"{f.name}={getattr(self, f.name):g}" for f in fields)
+        values = ",".join(f"{f.name}={exact(getattr(self, f.name))}" for f in fields)
         return f"{self.name}[{values}]" if values else self.name
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:

@@ -194,6 +194,25 @@ def test_force_deletes_nothing_but_runs(trace, tmp_path):
     assert (tmp_path / "balance/thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("manifest", ['{"name": "my web app"}', '{"schema_version": 1, "world": "sim", "policy": "x"}'])
+def test_force_deletes_no_other_file_beside_a_manifest(trace, tmp_path, manifest):
+    (tmp_path / "balance/precious").mkdir(parents=True)
+    (tmp_path / "balance/manifest.json").write_text(manifest)
+    done = simulate("run", trace, "--policy", "balance", "--limit", 10, "--out", tmp_path, "--force")
+    assert done.exit_code == 2
+    assert "so --force does not replace it" in done.stderr
+    assert (tmp_path / "balance/precious").is_dir()
+
+
+def test_directories_are_checked_before_the_first_run(trace, tmp_path):
+    assert simulate("run", trace, "--policy", "affinity", "--limit", 10, "--out", tmp_path).exit_code == 0
+    flags = ["--policy", "balance", "--policy", "affinity", "--limit", 10, "--out", tmp_path]
+    done = simulate("run", trace, *flags)
+    assert done.exit_code == 2
+    assert "affinity: exists" in done.stderr
+    assert not (tmp_path / "balance").exists()
+
+
 def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path):
     write_azure2019(tmp_path / "trace", n_functions=20, minutes=60, rate_per_s=500.0, seed=1)
     arguments = ["run", tmp_path / "trace", "--policy", "affinity", "--policy", "balance", "--out", tmp_path / "out"]

@@ -156,6 +156,11 @@ def test_describe_gives_the_policy_back(name):
     assert type(policy).__doc__
 
 
+def test_close_parameters_stay_apart():
+    texts = [f"affinity[penalty=0.123456789{i}]" for i in (1, 2)]
+    assert [make_policy(t).describe() for t in texts] == texts
+
+
 def test_two_policies_of_one_name_are_refused():
     class Balance2(known()["balance"]):
         pass

@@ -42,6 +42,7 @@ def test_what_is_saved_reads_back(tmp_path):
         ({"limit": 0}, "s.yaml: limit is 0, must be at least 1"),
         ({"limit": True}, "s.yaml: limit: is True, must be a whole number"),
         ({"seed": "7"}, "s.yaml: seed: is '7', must be a whole number"),
+        ({"rate_scale": 10**400}, "s.yaml: rate_scale: is a number beyond 1.8e308"),
         ({"rate_scale": -1}, "s.yaml: rate_scale is -1.0, must be a finite number above 0"),
         ({"rate_scale": float("nan")}, "s.yaml: rate_scale is nan, must be a finite number above 0"),
         (
