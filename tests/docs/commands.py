@@ -17,9 +17,10 @@ MAIN: dict[str, click.Group] = {
 def check(words: list[str]) -> None:
     """Parse a command without running it. Raises click.UsageError for an unknown command, option or value."""
     group = MAIN[words[0]]
-    name, command, rest = group.resolve_command(click.Context(group), words[1:])
+    parent = click.Context(group, **group.context_settings)
+    name, command, rest = group.resolve_command(parent, words[1:])
     assert command is not None
-    command.make_context(name, rest)
+    command.make_context(name, rest, parent=parent)
 
 
 def options() -> Iterator[str]:
