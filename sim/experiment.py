@@ -74,7 +74,8 @@ class Experiment:
         """Simulate and write the run directory; returns the summary.
 
         An interruption or a policy's mistake ends the run: the directory then holds what was completed, is marked
-        invalid, and the summary says why. ``progress`` is called with the number of arrivals since its last call.
+        invalid, and the summary says why. What a policy's code raises is raised again after that. ``progress`` is
+        called with the number of arrivals since its last call.
         """
         scenario, source = self._scenario, self._workload.trace.source
         interval_s = choose_interval_s(self._workload.trace.duration_s)
@@ -98,7 +99,7 @@ class Experiment:
             per_kernel=scenario.granularity == "kernel",
             progress=progress,
         )
-        reasons, error = [], None
+        reasons, error, crash = [], None, None
         begun_s = time.perf_counter()
         try:
             with _first_sigint_calls(simulation.interrupt):
@@ -111,6 +112,8 @@ class Experiment:
             reasons, error = ["the policy ordered something impossible"], str(refused)
         except OSError as failed:
             raise RunError(f"{directory}: can't be written ({failed.strerror})") from None
+        except Exception as failed:  # of a policy's code: its author gets the traceback, and what was completed
+            reasons, error, crash = ["the run crashed"], repr(failed), failed
         for invocation, function, arrival_at_s in simulation.unfinished():
             recorder.ended(invocation, function, arrival_at_s, float("nan"), "unfinished", "")
         simulation.close()
@@ -129,4 +132,6 @@ class Experiment:
         }
         facts = {"simulated_s": simulation.now_s, "wall_s": wall_s}
         out.finish(summary, facts, reasons, error)
+        if crash is not None:
+            raise crash
         return summary

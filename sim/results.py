@@ -66,6 +66,9 @@ def open_run(path: str | Path) -> Run:
             f"{path / 'manifest.json'}: schema_version is {manifest.get('schema_version')!r}; "
             f"this version reads {SCHEMA_VERSION}"
         )
+    if not (path / "summary.json").exists() and not manifest.get("valid"):
+        reasons = "; ".join(map(str, manifest.get("reasons", [])))
+        raise RunError(f"{path}: INVALID: {reasons}; it has no summary.json")
     return Run(path, manifest, _read_json(path / "summary.json"))
 
 

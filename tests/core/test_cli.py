@@ -14,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from sim.cli import main
+from sim.errors import RunError
 from sim.policies import known
-from sim.protocol import Run
+from sim.protocol import Arrival, Run
 from sim.results import open_run
+from sim.rundir import RunDirectory
 from traces.synth import write_azure2019
 
 KEYS = {
@@ -143,6 +145,24 @@ def test_a_policy_that_fails_makes_the_run_invalid(trace, tmp_path, monkeypatch,
     manifest = json.loads((tmp_path / "balance/manifest.json").read_text())
     assert (manifest["valid"], manifest["reasons"]) == (False, [reason])
     assert (manifest["error"] is None) is (answer == ())
+
+
+def test_a_crash_of_a_policy_leaves_what_was_completed(trace, tmp_path, monkeypatch):
+    def crash(self, now_s, event, view):
+        return (Run(0, 0),) if event == Arrival(0, event.function) else {}["no such key"]
+
+    monkeypatch.setattr(known()["balance"], "on_event", crash)
+    with pytest.raises(KeyError, match="no such key"):
+        simulate("run", trace, "--policy", "balance", "--limit", 5, "--out", tmp_path)
+    run = open_run(tmp_path / "balance")
+    assert (run.manifest["valid"], run.manifest["error"]) == (False, "KeyError('no such key')")
+    assert len(run.table("invocations")) == run.summary["invocations"] > 0
+
+
+def test_a_killed_run_is_told_from_no_run(tmp_path):
+    RunDirectory(tmp_path / "killed", {"world": "sim", "policy": "balance"}, force=False)
+    with pytest.raises(RunError, match=r"killed: INVALID: the run was not finished; it has no summary\.json"):
+        open_run(tmp_path / "killed")
 
 
 def test_a_missing_trace_is_named(tmp_path):
