@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sim import __version__
+from sim.cli import open_trace_of, progress
 from sim.console import INVALID, SETTINGS, ProjectGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from sim.results import Run
     from sim.scenario import Scenario
     from sim.workload import Workload
@@ -78,7 +76,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
-    with _progress(experiment.policy.describe(), workload) as tell:
+    with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
     if as_json:
         click.echo(json.dumps(summary, indent=1))
@@ -235,16 +233,8 @@ def open_workload(scenario: Scenario, time_scale: float, duration_s: float | Non
     from replay.paced import PacedTrace
     from sim.models.workloads.catalogue import load_catalogue
     from sim.workload import bind
-    from traces.open import open_trace
 
-    trace = open_trace(
-        [Path(t) for t in scenario.traces],
-        format=scenario.format,
-        placement=scenario.placement,
-        window=scenario.window,
-        rate_scale=scenario.rate_scale,
-        seed=scenario.seed,
-    )
+    trace = open_trace_of(scenario)
     return bind(
         PacedTrace(trace, time_scale, duration_s), catalogue=load_catalogue(scenario.catalogue), seed=scenario.seed
     )
@@ -259,13 +249,3 @@ def _scenario(
     fleet = {"gpus": gpus, "device": calibration}
     named = {"traces": [str(t) for t in traces], "policies": [policy], "format": format_, "fleet": fleet}
     return read_scenario(None, given | named)
-
-
-@contextmanager
-def _progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar over arrivals on stderr, when that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with click.progressbar(length=workload.trace.n_arrivals, label=label, file=sys.stderr) as bar:
-        yield bar.update

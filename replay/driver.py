@@ -48,7 +48,7 @@ class _Live(NamedTuple):
 class Driver:
     """One workload under one policy on one real fleet.
 
-    ``start_executors()`` comes before ``run()``, which may be interrupted; ``unfinished()`` then gives what was left.
+    ``start_executors()`` comes before ``run()``, which may be interrupted; ``close()`` records what is left then.
     log: see Dispatcher. progress: called with the number of arrivals since its last call.
     late_s: of each arrival, how long after its scheduled instant it was issued. end_s: when the run ended.
     is_realtime: whether the system gave the driver precedence over its workers, see ``_hurry``.
@@ -111,14 +111,12 @@ class Driver:
                     self._arrive(*self._next)
                     self._next = next(self._arrivals, None)
 
-    def unfinished(self) -> list[tuple[int, int, float]]:
-        """Invocations that were issued and have not ended: (number, function, arrival)."""
-        return [(number, live.function, live.arrival_at_s) for number, live in self._live.items()]
-
     def close(self) -> None:
-        """Record the workers."""
+        """Record what is still there: workers, and what was issued and has not ended as unfinished."""
         for worker in self._workers:
             self._record_worker(worker)
+        for number, live in self._live.items():
+            self._recorder.ended(number, live.function, live.arrival_at_s, float("nan"), "unfinished", "")
 
     def _at_s(self, instant_ns: int | None) -> float:
         return float("nan") if instant_ns is None else (instant_ns - self._start_ns) / 1e9

@@ -26,16 +26,17 @@ from replay.shm import SharedData
 from replay.workers import WorkerProcess, answer_of
 from sim.domain import FleetSpec
 from sim.errors import PolicyError
+from sim.manifest import POLICY_STREAM, conclude
+from sim.manifest import describe as describe_run
 from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
 from sim.recorder import Recorder, choose_interval_s
-from sim.rundir import RunDirectory, peak_rss_bytes
+from sim.rundir import RunDirectory
 from sim.scenario import Scenario
 from sim.workload import Workload
 
-POLICY_STREAM = 3  # of the policy's random numbers, as in sim.experiment: the same policy draws the same
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
 LATE_FRAC = 0.01  # with more late arrivals than this, a run is no replay of the trace
 WORKER_LOG = "workers.log"
@@ -108,18 +109,18 @@ class RealExperiment:
             driver = Driver(self._workload, self.policy, spec, costs, recorder, rng, fleet, record, progress)
             reasons, error = _drive(driver, fleet)
             _keep(log, out.path / WORKER_LOG)
-            return _finish(out, recorder, driver, self.policy.describe(), reasons, error)
+            driver.close()
+            recorder.close()
+            late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
+            end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late}
+            return conclude(out, recorder, self.policy, end, reasons, error)
 
     def _manifest(self, interval_s: float, device: dict[str, Any], costs: CostModel) -> dict[str, Any]:
         """``expected_s``: by graph, what the policy was told; a simulation of this run tells it the same."""
         graphs = {f.graph.name: f.id for f in self._workload.functions}
         return {
             "world": "replay",
-            "policy": self.policy.describe(),
-            "scenario": self._scenario.as_dict(),
-            "source": dataclasses.asdict(self._workload.trace.source),
-            "calibration": {"name": self._calibration.name, "sha256": self._calibration.sha256},
-            "interval_s": interval_s,
+            **describe_run(self.policy, self._scenario, self._workload, self._calibration, interval_s),
             "replay": {
                 **dataclasses.asdict(self._setup),
                 "mode": self.mode,
@@ -175,30 +176,6 @@ def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
             f"{n_late:,} of {n:,} arrivals were issued more than {LATE_S * 1e3:g} ms late, at most 1 % may be"
         ], None
     return [], None
-
-
-def _finish(
-    out: RunDirectory, recorder: Recorder, driver: Driver, policy: str, reasons: list[str], error: str | None
-) -> dict[str, Any]:
-    for invocation, function, arrival_at_s in driver.unfinished():
-        recorder.ended(invocation, function, arrival_at_s, float("nan"), "unfinished", "")
-    driver.close()
-    recorder.close()
-    end_s = driver.end_s
-    summary = recorder.summary(end_s)
-    late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
-    facts = {"simulated_s": end_s, "wall_s": end_s, "lateness_s": late}
-    summary = {
-        "policy": policy,
-        **summary,
-        **facts,
-        "invocations_per_wall_s": summary["invocations"] / end_s if end_s else None,
-        "peak_rss_bytes": peak_rss_bytes(),
-        "valid": not reasons,
-        "reasons": [*reasons, *([error] if error else [])],
-    }
-    out.finish(summary, facts, summary["reasons"], error)
-    return summary
 
 
 def lateness(late_s: list[float]) -> dict[str, float | None]:

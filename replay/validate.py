@@ -10,9 +10,9 @@ import numpy as np
 
 from replay.decisions import FILE_NAME, check_decisions, read_decisions
 from replay.errors import ReplayError
-from replay.run import POLICY_STREAM
 from sim.dispatcher import Dispatcher
 from sim.domain import DeviceSpec, FleetSpec, Function
+from sim.manifest import POLICY_STREAM
 from sim.models.calibration import Calibration
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy

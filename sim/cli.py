@@ -19,6 +19,7 @@ from sim.errors import ScenarioError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sim.domain import Trace
     from sim.experiment import Experiment
     from sim.scenario import Scenario
     from sim.workload import Workload
@@ -157,20 +158,18 @@ def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) ->
         experiments[path] = experiment
     summaries = {}
     for path, experiment in experiments.items():
-        with _progress(experiment.policy.describe(), workload) as tell:
+        with progress(experiment.policy.describe(), workload) as tell:
             summaries[path] = experiment.run(path, force=force, progress=tell)
         if any("interrupted" in reason for reason in summaries[path]["reasons"]):
             break
     return summaries
 
 
-def _open_workload(scenario: Scenario) -> Workload:
-    from sim.models.workloads.catalogue import load_catalogue
-    from sim.workload import bind
+def open_trace_of(scenario: Scenario) -> Trace:
+    """The trace that a scenario names."""
     from traces.open import open_trace
 
-    catalogue = load_catalogue(scenario.catalogue) if scenario.functions == "catalogue" else None
-    trace = open_trace(
+    return open_trace(
         [Path(t) for t in scenario.traces],
         format=scenario.format,
         placement=scenario.placement,
@@ -178,11 +177,18 @@ def _open_workload(scenario: Scenario) -> Workload:
         rate_scale=scenario.rate_scale,
         seed=scenario.seed,
     )
-    return bind(trace, catalogue=catalogue, seed=scenario.seed, limit=scenario.limit)
+
+
+def _open_workload(scenario: Scenario) -> Workload:
+    from sim.models.workloads.catalogue import load_catalogue
+    from sim.workload import bind
+
+    catalogue = load_catalogue(scenario.catalogue) if scenario.functions == "catalogue" else None
+    return bind(open_trace_of(scenario), catalogue=catalogue, seed=scenario.seed, limit=scenario.limit)
 
 
 @contextmanager
-def _progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] | None]:
+def progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] | None]:
     """A progress bar over arrivals on stderr, when that is a terminal."""
     if not sys.stderr.isatty():
         yield None

@@ -182,6 +182,12 @@ class TraceSource:
     options: Mapping[str, Any] = field(default_factory=dict)
     anomalies: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def duration_s(self) -> float:
+        """Length of the window."""
+        start_s, end_s = self.window_s
+        return end_s - start_s
+
 
 class Trace(Protocol):
     """Immutable arrivals with their source.

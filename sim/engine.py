@@ -47,6 +47,7 @@ _Queued = tuple[int, float, bool]  # invocation, end of its dispatch, cold
 _Job = tuple[int, int, float, float, float, float]  # the first columns of recorder.ROW
 
 ARRIVALS_IN_SLICE = 2_048
+NAN = float("nan")
 
 
 class _Clock(simpy.Environment):
@@ -132,7 +133,7 @@ class _Worker:
         self.device = device
         self.function = function
         self.requested_at_s = requested_at_s
-        self.ready_at_s = self.stopped_at_s = float("nan")
+        self.ready_at_s = self.stopped_at_s = NAN
         self.cache: BufferCache | None = None  # of a KaaS executor
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
         self.ladder: Ladder | None = None
@@ -149,7 +150,7 @@ class Simulation:
     """One workload under one policy on one simulated fleet.
 
     per_kernel: give every kernel an event of its own, instead of one for the whole graph. log: see Dispatcher.
-    ``interrupt()`` ends ``run()`` early; ``unfinished()`` then gives what was left.
+    ``interrupt()`` ends ``run()`` early. ``close()`` records what is left then.
     """
 
     def __init__(
@@ -209,10 +210,10 @@ class Simulation:
     def _halt(self, _: simpy.Event) -> None:
         raise StopSimulation(None)
 
-    def unfinished(self) -> list[tuple[int, int, float]]:
-        """Invocations that entered the pool and have not ended: (number, function, arrival)."""
-        running = [w.job[:3] for w in self._workers.values() if w.job is not None]
-        return running + [(number, function, arrival) for number, (function, arrival, _) in self._waiting.items()]
+    @property
+    def n_unfinished(self) -> int:
+        """Invocations that entered the pool and have not ended."""
+        return len(self._waiting) + sum(worker.job is not None for worker in self._workers.values())
 
     @property
     def now_s(self) -> float:
@@ -220,9 +221,16 @@ class Simulation:
         return float(self._clock.now)
 
     def close(self) -> None:
-        """Record the workers that are still there."""
+        """Record what is still there: workers, and invocations as unfinished."""
         for worker in self._workers.values():
             self._record_worker(worker)
+            if worker.job is not None:
+                started_at_s = worker.job[3] if worker.job[3] <= self.now_s else NAN  # or still being dispatched
+                self._recorder.ended(
+                    *worker.job[:3], NAN, "unfinished", "", started_at_s=started_at_s, worker=worker.number
+                )
+        for number, (function, arrival_at_s, _) in self._waiting.items():
+            self._recorder.ended(number, function, arrival_at_s, NAN, "unfinished", "")
 
     # Arrivals
 

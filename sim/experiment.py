@@ -17,16 +17,15 @@ import numpy as np
 from sim.domain import FleetSpec
 from sim.engine import Simulation
 from sim.errors import PolicyError, RunError
+from sim.manifest import POLICY_STREAM, conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
 from sim.policies.base import exact
 from sim.recorder import Recorder, choose_interval_s
-from sim.rundir import RunDirectory, peak_rss_bytes
+from sim.rundir import RunDirectory
 from sim.scenario import Scenario
 from sim.workload import Workload
-
-_POLICY_STREAM = 3  # number of the policy's random stream; traces and workloads have their own
 
 
 @contextmanager
@@ -77,17 +76,9 @@ class Experiment:
         invalid, and the summary says why. What a policy's code raises is raised again after that. ``progress`` is
         called with the number of arrivals since its last call.
         """
-        scenario, source = self._scenario, self._workload.trace.source
         interval_s = choose_interval_s(self._workload.trace.duration_s)
-        manifest = {
-            "world": "sim",
-            "policy": self.policy.describe(),
-            "scenario": scenario.as_dict(),
-            "source": dataclasses.asdict(source),
-            "calibration": {"name": self._calibration.name, "sha256": self._calibration.sha256},
-            "interval_s": interval_s,
-        }
-        out = RunDirectory(directory, manifest, force=force)
+        facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
+        out = RunDirectory(directory, {"world": "sim", **facts}, force=force)
         recorder = Recorder(out.path, self._workload, self._fleet, self._costs, interval_s)
         simulation = Simulation(
             self._workload,
@@ -95,8 +86,8 @@ class Experiment:
             self._fleet,
             self._costs,
             recorder,
-            np.random.default_rng([scenario.seed, _POLICY_STREAM]),
-            per_kernel=scenario.granularity == "kernel",
+            np.random.default_rng([self._scenario.seed, POLICY_STREAM]),
+            per_kernel=self._scenario.granularity == "kernel",
             progress=progress,
         )
         reasons, error, crash = [], None, None
@@ -106,7 +97,7 @@ class Experiment:
                 simulation.run()
             if simulation.interrupted:
                 reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]
-            elif left := len(simulation.unfinished()):
+            elif left := simulation.n_unfinished:
                 reasons = [f"the policy left {left} invocations waiting for ever"]
         except PolicyError as refused:
             reasons, error = ["the policy ordered something impossible"], str(refused)
@@ -114,24 +105,10 @@ class Experiment:
             raise RunError(f"{directory}: can't be written ({failed.strerror})") from None
         except Exception as failed:  # of a policy's code: its author gets the traceback, and what was completed
             reasons, error, crash = ["the run crashed"], repr(failed), failed
-        for invocation, function, arrival_at_s in simulation.unfinished():
-            recorder.ended(invocation, function, arrival_at_s, float("nan"), "unfinished", "")
         simulation.close()
         recorder.close()
-        wall_s = time.perf_counter() - begun_s
-        summary = recorder.summary(simulation.now_s)
-        summary = {
-            "policy": self.policy.describe(),
-            **summary,
-            "simulated_s": simulation.now_s,
-            "wall_s": wall_s,
-            "invocations_per_wall_s": summary["invocations"] / wall_s,
-            "peak_rss_bytes": peak_rss_bytes(),
-            "valid": not reasons,
-            "reasons": [*reasons, *([error] if error else [])],
-        }
-        facts = {"simulated_s": simulation.now_s, "wall_s": wall_s}
-        out.finish(summary, facts, reasons, error)
+        times = {"simulated_s": simulation.now_s, "wall_s": time.perf_counter() - begun_s}
+        summary = conclude(out, recorder, self.policy, times, reasons, error)
         if crash is not None:
             raise crash
         return summary

@@ -63,7 +63,7 @@ class Recorder:
         self._expected_s = np.array([costs.expected_s(f) for f in range(n)])
         self._isolated_s = np.array([costs.isolated_s(f) for f in range(n)])
         self._constants_bytes = costs.constants_bytes
-        self._odd: list[tuple[int, int, float, float, str, str]] = []
+        self._odd: list[tuple[int, int, float, float, str, str, float, int]] = []
         self._workers: list[tuple[Any, ...]] = []
         self._start_bytes = 0
         self._device_sums = np.zeros((len(_DEVICE_SUMS), fleet.n_gpus, 0))
@@ -97,10 +97,22 @@ class Recorder:
             self._write_group()
 
     def ended(
-        self, invocation: int, function: int, arrival_at_s: float, ended_at_s: float, status: str, reason: str
+        self,
+        invocation: int,
+        function: int,
+        arrival_at_s: float,
+        ended_at_s: float,
+        status: str,
+        reason: str,
+        *,
+        started_at_s: float = float("nan"),
+        worker: int = -1,
     ) -> None:
-        """An invocation ended without being completed; ``ended_at_s`` is NaN when it is unfinished."""
-        self._odd.append((invocation, function, arrival_at_s, ended_at_s, status, reason))
+        """An invocation ended without being completed; ``ended_at_s`` is NaN when it is unfinished.
+
+        started_at_s, worker: where a device began on it. What was copied for it is not counted.
+        """
+        self._odd.append((invocation, function, arrival_at_s, ended_at_s, status, reason, started_at_s, worker))
 
     def worker(
         self,
@@ -258,11 +270,13 @@ class Recorder:
         } | {name: sums[device, interval] for name, sums in zip(_DEVICE_SUMS, self._device_sums, strict=True)}
 
     def _write_odd(self) -> None:
-        invocation, function, arrival_at_s, ended_at_s, status, reason = zip(*self._odd, strict=True)
+        invocation, function, arrival_at_s, ended_at_s, status, reason, started_at_s, worker = zip(
+            *self._odd, strict=True
+        )
         n = len(invocation)
         for name in status:
             self._n_status[name] += 1
-        nothing, none, zero = np.full(n, np.nan), np.full(n, -1), np.zeros(n)
+        zero = np.zeros(n)
         self._writer.write_table(
             _table(
                 INVOCATIONS,
@@ -273,10 +287,10 @@ class Recorder:
                     "status": pa.array(status),
                     "arrival_at_s": arrival_at_s,
                     "queued_at_s": np.array(arrival_at_s) + self._host_s[np.array(function)],
-                    "started_at_s": nothing,
+                    "started_at_s": started_at_s,
                     "completed_at_s": ended_at_s,
-                    "device": none,
-                    "worker": none,
+                    "device": [self.worker_device[w] if w >= 0 else -1 for w in worker],
+                    "worker": worker,
                     "reason": pa.array(reason),
                 },
             )

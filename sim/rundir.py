@@ -6,8 +6,9 @@ import json
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from sim.results import SCHEMA_VERSION
 from sim.tables import TABLES
 
 _LIBRARIES = ("numpy", "pyarrow", "simpy")
-_FILES = {"manifest.json", "summary.json", "decisions.jsonl", *(f"{table.name}.parquet" for table in TABLES)}
+FILES = {"manifest.json", "summary.json", *(f"{table.name}.parquet" for table in TABLES)}
+FILES |= {"decisions.jsonl", "workers.log"}  # of replays
 
 
 class RunDirectory:
@@ -38,7 +40,7 @@ class RunDirectory:
         self._manifest = {
             "schema_version": SCHEMA_VERSION,
             **manifest,
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+            "versions": {"python": platform.python_version(), **_versions()},
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "valid": False,
@@ -65,8 +67,17 @@ def check_free(path: Path, *, force: bool) -> None:
         raise RunError(f"{path}: exists; choose another directory or give --force to replace the run in it")
     if path.is_symlink() or not path.is_dir() or not _has_manifest(path):
         raise RunError(f"{path}: is not a run directory, so --force does not replace it")
-    if foreign := sorted(f.name for f in path.iterdir() if f.is_dir() or f.name.removesuffix(".part") not in _FILES):
+    if foreign := sorted(f.name for f in path.iterdir() if f.is_dir() or f.name.removesuffix(".part") not in FILES):
         raise RunError(f"{path}: holds {foreign[0]}, which is no file of a run, so --force does not replace it")
+
+
+def _versions() -> dict[str, str]:
+    """Of the libraries that are installed: a GPU machine may do without SimPy."""
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _has_manifest(path: Path) -> bool:

@@ -39,10 +39,11 @@ ALLOWED = {
     "sim.workload": BRAIN,
     "sim.recorder": BRAIN | {"sim.workload"},
     "sim.scenario": BRAIN,
+    "sim.manifest": SIM,
     "sim.engine": SIM,
-    "sim.experiment": SIM | {"sim.engine"},
+    "sim.experiment": SIM | {"sim.engine", "sim.manifest"},
     "sim.console": {"sim.errors"},
-    "replay": SIM | {"sim.engine", "sim.experiment", "sim.console"},
+    "replay": SIM | {"sim.manifest", "sim.console"},
     "traces": BASE | {"sim.console"},
     "analysis": BASE | {"sim.results", "sim.tables", "sim.console"},
 }

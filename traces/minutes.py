@@ -53,8 +53,7 @@ class MinuteTrace:
     @property
     def duration_s(self) -> float:
         """Length of the window."""
-        start_s, end_s = self.source.window_s
-        return end_s - start_s
+        return self.source.duration_s
 
     @property
     def n_arrivals(self) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from replay.assign import device_name
 from replay.cuda import open_device
-from replay.decisions import read_decisions
+from replay.decisions import FILE_NAME, read_decisions
 from replay.errors import ReplayError
 from replay.executor import Executor
 from replay.fit import estimate, mean, non_negative, ratio
@@ -18,11 +18,12 @@ from replay.machine import SLACK_BYTES, bus_id, release_of
 from replay.modes import MODES, check_mode
 from replay.nvml import find_gpu
 from replay.paced import PacedTrace
-from replay.run import lateness
+from replay.run import WORKER_LOG, lateness
 from replay.shm import SharedData, map_data, reader
 from sim.domain import Buffer, KernelGraph, Role
 from sim.models.workloads import sgemm
 from sim.policies import make_policy
+from sim.rundir import FILES
 from tests.support import ListTrace
 
 GRAPH = KernelGraph(
@@ -35,6 +36,10 @@ GRAPH = KernelGraph(
         Buffer("z", 16, Role.CONSTANT, "complex64", 0.5),
     ),
 )
+
+
+def test_a_replay_leaves_only_files_that_force_may_replace():
+    assert {FILE_NAME, WORKER_LOG} <= FILES
 
 
 def test_shared_data_is_the_same_in_every_process_that_maps_it():
