@@ -87,6 +87,20 @@ def test_buffers_take_whole_units_of_memory_but_copy_their_bytes():
     assert (costs.buffers[0].total_bytes, costs.buffers[0].load_upto[-1], costs.scratch_bytes[0]) == (512, 257, 256)
 
 
+def test_one_graph_with_fresh_and_with_repeated_inputs():
+    graph = KernelGraph("g", (), (Buffer("in", 8, Role.INPUT), Buffer("c", 16, Role.CONSTANT)))
+    costs = CostModel(V100, [Function(0, "a", graph, True), Function(1, "b", graph, False)], KAAS)
+    assert costs.input_bytes == [8, 0]
+    assert [b.total_bytes for b in costs.buffers] == [16, 24]
+
+
+def test_a_function_that_just_fits_is_accepted():
+    limit = V100.device.memory_bytes - V100.executor.context_bytes
+    assert CostModel(V100, opaque_functions([limit]), EXCLUSIVE).constants_bytes == [limit]
+    with pytest.raises(ScenarioError, match="a worker has"):
+        CostModel(V100, opaque_functions([limit + 1]), EXCLUSIVE)
+
+
 @pytest.mark.parametrize(("kind", "limit"), [(KAAS, "16,284,385,280"), (EXCLUSIVE, "16,598,958,080")])
 def test_a_function_that_can_not_fit_is_refused(kind, limit):
     with pytest.raises(ScenarioError, match=rf"function f0 runs .* need 20,000,000,000 B; a worker has {limit} B"):

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from sim import engine
-from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
+from sim.domain import Buffer, BufferArg, Direction, FleetSpec, Kernel, KernelGraph, Role
 from sim.engine import Simulation
 from sim.models.calibration import load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
+from sim.protocol import Arrival, Run, Start, Stop
 from sim.workload import bind
 from tests.scripted import ScriptedWorld
 from tests.support import ListTrace, ideal, own, poisson, simulate
@@ -100,6 +101,55 @@ def test_copies_over_a_shared_link_queue(tmp_path):
             gpus_per_link=gpus_per_link,
         )
         assert list(rows(run).load_s) == loads
+
+
+def test_outputs_over_a_shared_link_queue(tmp_path):
+    slow = ideal(copies=replace(V100.copies, h2d_first_bytes_per_s=1e30, h2d_bytes_per_s=1e30, d2h_bytes_per_s=1000.0))
+    workload = catalogued(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0]), graph("a", flops=0))
+    for gpus_per_link, ends in ((1, [7.0, 7.0]), (2, [7.0, 14.0])):
+        run = simulate(
+            workload,
+            make_policy("balance"),
+            tmp_path / str(gpus_per_link),
+            gpus=2,
+            calibration=slow,
+            gpus_per_link=gpus_per_link,
+        )
+        np.testing.assert_allclose(rows(run).completed_at_s, ends, rtol=1e-9)
+
+
+def test_cold_starts_over_a_shared_link_queue(tmp_path):
+    slow = ideal(copies=replace(V100.copies, h2d_bytes_per_s=1000.0))
+    workload = own(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0], memory_bytes=4000))
+    run = simulate(workload, make_policy("exclusive"), tmp_path, gpus=2, calibration=slow, gpus_per_link=2)
+    workers = run.table("workers")
+    assert list(workers.constants_s) == [4.0, 8.0]
+    stages = [c for c in workers.columns if c.endswith("_s") and not c.endswith("_at_s")]
+    np.testing.assert_allclose(workers[stages].sum(axis=1), workers.ready_at_s)
+
+
+def test_links_are_shared_within_a_node_only():
+    fleet = FleetSpec(V100.spec, n_gpus=6, gpus_per_node=3, gpus_per_link=2)
+    links = [device.h2d for device in engine._make_devices(fleet)]
+    numbers = [links.index(link) for link in links]
+    assert numbers == [0, 0, 2, 3, 3, 5]
+
+
+class Fickle(known()["exclusive"]):
+    """Starts a second worker behind the first, and stops it before it gets the device."""
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Arrival):
+            return (Start(0, 0, 0), Run(0, 0), Start(1, 0, 0), Stop(1))
+        return ()
+
+
+def test_a_worker_that_waits_for_its_device_can_be_stopped(tmp_path):
+    run = simulate(own(ListTrace([2.0], [0], [50.0])), Fickle(), tmp_path, calibration=V100)
+    worker = run.table("workers").set_index("worker").loc[1]
+    assert (worker.requested_at_s, worker.stopped_at_s, worker.h2d_bytes) == (2.0, 2.0, 0)
+    assert np.isnan(worker.ready_at_s)
+    assert run.summary["completed"] == 1
 
 
 def test_the_cold_start_ladder_of_an_exclusive_worker(tmp_path):

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim import recorder
+from sim.domain import Buffer, KernelGraph, Role
+from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
 from sim.recorder import choose_interval_s, spread_over
 from sim.tables import TABLES
-from tests.support import ListTrace, ideal, own, poisson, simulate
+from sim.workload import bind
+from tests.support import V100, ListTrace, ideal, own, poisson, simulate
 
 SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=20)
 
@@ -69,6 +72,31 @@ def test_a_rejected_invocation_has_a_row_with_its_reason(tmp_path):
     assert np.isnan(row.started_at_s)
     assert run.summary["rejected"] == 1
     assert run.summary["completed"] == 2
+
+
+def test_counts_are_booked_when_an_invocation_starts_and_time_when_it_passes(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.support.choose_interval_s", lambda duration_s: 1.0)
+    trace = ListTrace([0.5], [0], [2.0])
+    devices = simulate(own(trace), make_policy("balance"), tmp_path).table("devices")
+    assert list(devices.start_at_s) == [0.0, 1.0, 2.0]
+    assert list(devices.n_started) == [1, 0, 0]
+    assert list(devices.h2d_bytes) == [1000, 0, 0]
+    np.testing.assert_allclose(devices.busy_s, [0.5, 1.0, 0.5])
+
+
+def test_devices_know_their_node(tmp_path):
+    run = simulate(own(ListTrace([0.0] * 10, range(10), [1.0] * 10)), make_policy("balance"), tmp_path, gpus=10)
+    assert dict(zip(*run.table("devices")[["device", "node"]].to_numpy().T, strict=True)) == {
+        d: d // 8 for d in range(10)
+    }
+
+
+def test_a_rejected_function_with_host_stages_entered_the_pool_after_them(tmp_path):
+    graph = KernelGraph("resnet50", (), (Buffer("c", 10, Role.CONSTANT),))
+    workload = bind(ListTrace([1.0, 1.0], [0, 0], [1.0] * 2), catalogue={"r": CatalogueEntry(graph, True)}, seed=0)
+    rows = simulate(workload, OneAtATime(), tmp_path, calibration=V100).table("invocations")
+    assert set(rows.status) == {"completed", "rejected"}
+    assert (rows.queued_at_s == 1.0 + V100.graphs["resnet50"]["kaas"].host_s).all()
 
 
 def test_the_summary_adds_up(tmp_path):
