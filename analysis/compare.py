@@ -74,7 +74,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
     """Put the summaries side by side. Raises RunError when one lacks a key.
 
     Unknown numbers (nothing completed) are a dash. Invalid runs have a star, and a note with the reasons;
-    a run which lost invocations has a note too, for its latencies are those of the others alone.
+    a run which lost invocations has a note too, for its latencies are those of the others alone, and so have runs of
+    different scenarios.
     """
     rows, notes = [], []
     for run, label in zip(runs, labels(runs), strict=True):
@@ -85,7 +86,16 @@ def compare(runs: Sequence[Run]) -> Comparison:
         lost = [f"{_of(run, s):,} {s}" for s in ("rejected", "failed", "unfinished") if _of(run, s)]
         if lost:
             notes.append(f"{label}: of {_of(run, 'invocations'):,} invocations, {', '.join(lost)}")
+    if differ := _differences(runs):
+        notes.append(f"These runs are not of one scenario; they differ in {', '.join(differ)}")
     return Comparison(rows, notes)
+
+
+def _differences(runs: Sequence[Run]) -> list[str]:
+    """Keys of the scenario, besides the policies, in which runs differ."""
+    scenarios = [_flat({**run.manifest.get("scenario", {}), "policies": None}) for run in runs]
+    keys = dict.fromkeys(key for scenario in scenarios for key in scenario)
+    return [key for key in keys if any(s.get(key) != scenarios[0].get(key) for s in scenarios)]
 
 
 def as_text(comparison: Comparison) -> str:

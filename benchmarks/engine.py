@@ -23,10 +23,11 @@ import simpy
 
 from sim.domain import ArrivalChunk, FleetSpec, TraceFunction, TraceSource
 from sim.engine import Simulation
+from sim.intervals import choose_interval_s
 from sim.models.calibration import load_calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
-from sim.recorder import Recorder, choose_interval_s
+from sim.recorder import Recorder
 from sim.rundir import peak_rss_bytes
 from sim.workload import bind
 

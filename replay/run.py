@@ -26,13 +26,14 @@ from replay.shm import SharedData
 from replay.workers import WorkerProcess, answer_of
 from sim.domain import FleetSpec
 from sim.errors import PolicyError
+from sim.intervals import choose_interval_s
 from sim.manifest import POLICY_STREAM, conclude
 from sim.manifest import describe as describe_run
 from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
-from sim.recorder import Recorder, choose_interval_s
+from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
 from sim.workload import Workload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -89,7 +90,7 @@ def run(
         raise ScenarioError("no policy: give --policy NAME, or a --scenario with policies")
     if flags["functions"] == "trace" and flags["catalogue"]:
         raise ScenarioError(f"--catalogue {flags['catalogue']} has no effect with --functions trace")
-    flags |= {"traces": [str(t) for t in traces], "policies": list(policies)}
+    flags |= {"traces": [os.path.abspath(t) for t in traces], "policies": list(policies)}
     fleet = {k: v for k, v in (("gpus", gpus), ("device", device)) if v is not None}
     given = {k: v for k, v in flags.items() if v is not None and v != []}
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))

@@ -17,34 +17,40 @@ import numpy as np
 from sim.domain import FleetSpec
 from sim.engine import Simulation
 from sim.errors import PolicyError, RunError
+from sim.intervals import choose_interval_s
 from sim.manifest import POLICY_STREAM, conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
 from sim.policies.base import exact
-from sim.recorder import Recorder, choose_interval_s
+from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
 from sim.workload import Workload
 
 
 @contextmanager
-def _first_sigint_calls(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C end a run between two events; a second one is an ordinary KeyboardInterrupt."""
+def _first_signal_calls(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C, or the SIGTERM of a batch system, end a run between two events; a second one kills."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
+        restore()
         stop()
 
-    signal.signal(signal.SIGINT, handle)
+    for number in before:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 class Experiment:
@@ -93,7 +99,7 @@ class Experiment:
         reasons, error, crash = [], None, None
         begun_s = time.perf_counter()
         try:
-            with _first_sigint_calls(simulation.interrupt):
+            with _first_signal_calls(simulation.interrupt):
                 simulation.run()
             if simulation.interrupted:
                 reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]

@@ -21,7 +21,7 @@ def describe(
     """What the manifest of a run says in every world: what was run, on what numbers."""
     return {
         "policy": policy.describe(),
-        "scenario": scenario.as_dict(),
+        "scenario": scenario.as_dict() | {"policies": [policy.describe()]},
         "source": dataclasses.asdict(workload.trace.source),
         "calibration": {"name": calibration.name, "sha256": calibration.sha256},
         "interval_s": interval_s,
@@ -51,5 +51,5 @@ def conclude(
         "valid": not reasons,
         "reasons": [*reasons, *([error] if error else [])],
     }
-    out.finish(summary, facts, reasons, error)
+    out.finish(summary, {**facts, "interval_s": recorder.interval_s}, reasons, error)
     return summary

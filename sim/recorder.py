@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.domain import FleetSpec, WorkerKind
+from sim.intervals import DeviceSums, Floats
 from sim.models.costs import CostModel
 from sim.models.startup import Ladder
 from sim.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
 from sim.workload import Workload
-
-Floats = npt.NDArray[np.float64]
 
 # What the event loop appends for a completed invocation, in this order.
 ROW = (
@@ -30,7 +28,6 @@ ROW = (
 MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
 ROWS_IN_PACK = 4_096  # Python's numbers are packed into arrays before they fall out of the processor's cache
 ROWS_IN_GROUP = 16 * ROWS_IN_PACK
-_DEVICE_SUMS = tuple(c.name for c in DEVICES.columns[3:])
 
 
 class Recorder:
@@ -55,7 +52,6 @@ class Recorder:
         self._directory = directory
         self._workload = workload
         self._fleet = fleet
-        self._interval_s = interval_s
         n = len(workload.functions)
         self._host_s = np.array(costs.host_s)
         self._input_bytes = np.array(costs.input_bytes, dtype=np.int64)
@@ -66,7 +62,7 @@ class Recorder:
         self._odd: list[tuple[int, int, float, float, str, str, float, int]] = []
         self._workers: list[tuple[Any, ...]] = []
         self._start_bytes = 0
-        self._device_sums = np.zeros((len(_DEVICE_SUMS), fleet.n_gpus, 0))
+        self._devices = DeviceSums(fleet.n_gpus, interval_s)
         self._latency_s: list[Floats] = []
         self._queue_s: list[Floats] = []
         self._n_of_function = np.zeros(n, dtype=np.int64)
@@ -75,6 +71,11 @@ class Recorder:
         self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes", "run_s"), 0.0)
         text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
         self._writer = pq.ParquetWriter(directory / "invocations.parquet", INVOCATIONS.schema, use_dictionary=text)
+
+    @property
+    def interval_s(self) -> float:
+        """Length of the intervals of the devices table, so far."""
+        return self._devices.interval_s
 
     # Called by the event loop
 
@@ -140,7 +141,7 @@ class Recorder:
             self._write_odd()
         self._writer.close()
         self._write(WORKERS, self._worker_columns())
-        self._write(DEVICES, self._device_columns())
+        self._write(DEVICES, self._devices.columns(self._fleet.gpus_per_node))
         facts, functions = self._workload.trace.functions, self._workload.functions
         columns = {
             "function": [f.id for f in functions],
@@ -191,7 +192,7 @@ class Recorder:
         worker = row["worker"].astype(np.int32)
         device = np.array(self.worker_device, dtype=np.int32)[worker]
         h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
-        d2h_bytes = self._output_bytes[function]
+        copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
         self._writer.write_table(
             _table(
@@ -203,10 +204,9 @@ class Recorder:
                     "device": device,
                     "worker": worker,
                     "expected_s": self._expected_s[function],
-                    "h2d_bytes": h2d_bytes,
-                    "d2h_bytes": d2h_bytes,
                     "reason": _same("", n),
-                },
+                }
+                | copied,
             )
         )
         latency_s = row["completed_at_s"] - row["arrival_at_s"]
@@ -224,50 +224,11 @@ class Recorder:
             ("run_s", row["run_s"]),
         ):
             self._totals[name] += float(values.sum())
-        self._add_to_devices(device, row, missed, h2d_bytes, d2h_bytes)
-
-    def _add_to_devices(
-        self,
-        device: npt.NDArray[np.int32],
-        row: Mapping[str, Floats],
-        missed: npt.NDArray[np.bool_],
-        h2d_bytes: npt.NDArray[np.int64],
-        d2h_bytes: npt.NDArray[np.int64],
-    ) -> None:
-        begun_s = row["started_at_s"]
-        kernels_at_s = begun_s + row["load_s"]
-        last = int(row["completed_at_s"].max() // self._interval_s) + 1
-        if last > self._device_sums.shape[2]:
-            grown = np.zeros((*self._device_sums.shape[:2], last + last // 2))
-            grown[:, :, : self._device_sums.shape[2]] = self._device_sums
-            self._device_sums = grown
-        sums = dict(zip(_DEVICE_SUMS, self._device_sums, strict=True))
-        spread_over(sums["busy_s"], device, kernels_at_s, kernels_at_s + row["run_s"], self._interval_s)
-        spread_over(sums["load_s"], device, begun_s, kernels_at_s, self._interval_s)
-        bins = (begun_s // self._interval_s).astype(np.int64)
-        shape = sums["n_started"].shape
-        flat = device * shape[1] + bins
-        for name, values in (
-            ("n_started", np.ones(len(flat))),
-            ("n_cold", row["cold"]),
-            ("n_missed", missed),
-            ("n_evicted", row["n_evicted"]),
-            ("h2d_bytes", h2d_bytes),
-            ("d2h_bytes", d2h_bytes),
-        ):
-            sums[name] += np.bincount(flat, values, shape[0] * shape[1]).reshape(shape)
+        self._devices.add(device, row | {"n_started": np.ones(n), "n_cold": row["cold"], "n_missed": missed} | copied)
 
     def _worker_columns(self) -> dict[str, Any]:
         workers = sorted(self._workers)
         return {name: [worker[i] for worker in workers] for i, name in enumerate(WORKERS.names)}
-
-    def _device_columns(self) -> dict[str, Any]:
-        device, interval = np.nonzero(self._device_sums.any(axis=0))
-        return {
-            "device": device,
-            "node": device // self._fleet.gpus_per_node,
-            "start_at_s": interval * self._interval_s,
-        } | {name: sums[device, interval] for name, sums in zip(_DEVICE_SUMS, self._device_sums, strict=True)}
 
     def _write_odd(self) -> None:
         invocation, function, arrival_at_s, ended_at_s, status, reason, started_at_s, worker = zip(
@@ -305,32 +266,6 @@ def _columns(names: tuple[str, ...], flat: list[float]) -> dict[str, Floats]:
     columns = np.fromiter(flat, np.float64, len(flat)).reshape(-1, len(names)).T
     flat.clear()
     return dict(zip(names, columns, strict=True))
-
-
-def spread_over(sums: Floats, row: npt.NDArray[np.int32], from_s: Floats, to_s: Floats, interval_s: float) -> None:
-    """Add the lengths of the spans [from_s, to_s) to ``sums[row, interval]``, each part to the interval it lies in."""
-    first = (from_s // interval_s).astype(np.int64)
-    last = (to_s // interval_s).astype(np.int64)
-    n = sums.shape[1]
-    flat = sums.reshape(-1)  # a view
-    within = first == last
-    flat += np.bincount(row[within] * n + first[within], (to_s - from_s)[within], flat.size)
-    if within.all():
-        return
-    row, from_s, to_s, first, last = (a[~within] for a in (row, from_s, to_s, first, last))
-    flat += np.bincount(row * n + first, (first + 1) * interval_s - from_s, flat.size)
-    at_end = last < n  # a span that ends on the last edge has nothing beyond it
-    flat += np.bincount((row * n + last)[at_end], (to_s - last * interval_s)[at_end], flat.size)
-    steps = np.zeros((len(sums), n + 1))  # intervals strictly between are full: +1 after the first, -1 at the last
-    np.add.at(steps, (row, first + 1), 1)
-    np.add.at(steps, (row, last), -1)
-    sums += np.cumsum(steps, axis=1)[:, :n] * interval_s
-
-
-def choose_interval_s(duration_s: float) -> float:
-    """Length of the intervals of the devices table: about 500 of them, a round number of seconds."""
-    steps = [m * 10.0**e for e in range(-3, 1) for m in (1, 2, 5)] + [10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0]
-    return next((s for s in steps if duration_s <= 500 * s), 3600.0)
 
 
 def _spread(parts: list[Floats]) -> dict[str, float | None]:

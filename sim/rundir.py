@@ -12,12 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from sim.errors import RunError
 from sim.results import SCHEMA_VERSION
 from sim.tables import TABLES
 
 _LIBRARIES = ("numpy", "pyarrow", "simpy")
-FILES = {"manifest.json", "summary.json", *(f"{table.name}.parquet" for table in TABLES)}
+FILES = {"manifest.json", "scenario.yaml", "summary.json", *(f"{table.name}.parquet" for table in TABLES)}
 FILES |= {"decisions.jsonl", "workers.log"}  # of replays
 
 
@@ -48,6 +50,8 @@ class RunDirectory:
             "error": None,
         }
         write_json(path / "manifest.json", self._manifest)
+        if "scenario" in manifest:
+            (path / "scenario.yaml").write_text(yaml.safe_dump(manifest["scenario"], sort_keys=False), encoding="utf-8")
 
     def finish(self, summary: dict[str, Any], facts: dict[str, Any], reasons: list[str], error: str | None) -> None:
         """Write summary and final manifest. The run is valid when there are no reasons against it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -71,19 +72,30 @@ def _require(ok: bool, key: str, value: object, rule: str) -> None:
 def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenario:
     """Read a scenario file, if any, and override single values; a mapping overrides key by key.
 
-    Paths of traces in the file are relative to it. Raises ScenarioError naming the key and the rule.
+    Paths in the file (traces, catalogue, the fleet's device) are relative to it. Raises ScenarioError naming the key
+    and the rule.
     """
     data: dict[str, Any] = {}
     where = "scenario"
     if file is not None:
         where = str(file)
         data = _read_yaml(Path(file))
-        if isinstance(data.get("traces"), list):
-            data["traces"] = [str(Path(file).parent / t) if isinstance(t, str) else t for t in data["traces"]]
+        _rebase(data, Path(file).parent)
     for key, value in overrides.items():
-        old = data.get(key)
-        data[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        old = data.get(key, {})
+        if isinstance(value, dict) and not isinstance(old, dict):
+            continue  # of the wrong type in the file, which is refused below
+        data[key] = {**old, **value} if isinstance(value, dict) else value
     return build(Scenario, data, where)
+
+
+def _rebase(data: dict[str, Any], folder: Path) -> None:
+    """Make the paths of a scenario file absolute. Names (of catalogues, devices) stay: there is no such file."""
+    if isinstance(data.get("traces"), list):
+        data["traces"] = [os.path.abspath(folder / t) if isinstance(t, str) else t for t in data["traces"]]
+    for owner, key in ((data, "catalogue"), (data.get("fleet"), "device")):
+        if isinstance(owner, dict) and isinstance(owner.get(key), str) and (folder / owner[key]).is_file():
+            owner[key] = os.path.abspath(folder / owner[key])
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

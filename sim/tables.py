@@ -73,7 +73,8 @@ INVOCATIONS = Table(
 
 DEVICES = Table(
     "devices",
-    "one row a device and interval of the manifest's interval_s; a row is left out when nothing happened",
+    "one row a device and interval of the manifest's interval_s, of completed invocations; a row is left out when "
+    "nothing happened",
     (
         Column("device", _I4, "", "number of the device, from 0"),
         Column("node", _I4, "", "number of its node"),
@@ -84,7 +85,12 @@ DEVICES = Table(
         Column("n_cold", _I8, "", "invocations that started and were cold"),
         Column("n_missed", _I8, "", "invocations that started and were cold or had to load cached buffers"),
         Column("n_evicted", _I8, "", "buffers evicted"),
-        Column("h2d_bytes", _I8, "B", "copied host to device, booked when the invocation started"),
+        Column(
+            "h2d_bytes",
+            _I8,
+            "B",
+            "copied host to device, without starts of workers; booked when the invocation started",
+        ),
         Column("d2h_bytes", _I8, "B", "copied device to host, booked when the invocation started"),
     ),
 )

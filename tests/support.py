@@ -20,10 +20,11 @@ from sim.domain import (
     TraceSource,
 )
 from sim.engine import Simulation
+from sim.intervals import choose_interval_s
 from sim.models.calibration import Calibration, load_calibration
 from sim.models.costs import CostModel
 from sim.protocol import Policy
-from sim.recorder import Recorder, choose_interval_s
+from sim.recorder import Recorder
 from sim.results import Run
 from sim.workload import Workload, bind
 

@@ -20,6 +20,7 @@ SIM = BRAIN | {
     "sim.results",
     "sim.rundir",
     "sim.recorder",
+    "sim.intervals",
     "sim.workload",
     "sim.scenario",
 }
@@ -37,7 +38,8 @@ ALLOWED = {
     "sim.results": BRAIN,
     "sim.rundir": BRAIN | {"sim.results"},
     "sim.workload": BRAIN,
-    "sim.recorder": BRAIN | {"sim.workload"},
+    "sim.intervals": BRAIN,
+    "sim.recorder": BRAIN | {"sim.workload", "sim.intervals"},
     "sim.scenario": BRAIN,
     "sim.manifest": SIM,
     "sim.engine": SIM,

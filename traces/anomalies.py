@@ -7,6 +7,7 @@ RULES = {
     "duplicate_durations_row": "duration rows of a function that has one: the first counts",
     "duplicate_invocations_row": "invocation rows of a function that has one: their counts are summed",
     "duplicate_memory_row": "memory rows of an app or function that has one: the first counts",
+    "files_of_one_directory": "files of events found side by side in a directory: they are read as parts of one trace",
     "function_without_durations": "invoked functions without a duration row that day: 0.684 s, the published median",
     "function_without_memory": "functions of which neither they nor their app have a memory row: unknown memory",
     "memory_not_positive": "memory rows of 0 or less: left out",

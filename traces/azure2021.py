@@ -71,6 +71,9 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
     """
     names = ", ".join(str(path.path) for path in paths)
     anomalies: Counter[str] = Counter()
+    for path in paths:
+        if path.is_directory and len(path.files) > 1:  # excerpts that overlap would count twice: say so
+            anomalies["files_of_one_directory"] += len(path.files)
     keys, rows = _read_rows(paths, anomalies)
     last_s = (np.floor(rows.at_s.max() / MINUTE_S) + 1) * MINUTE_S
     if options.window_s is None:

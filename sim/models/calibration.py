@@ -127,6 +127,13 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
             raise ScenarioError(f"schema_version is {self.schema_version}, this version reads {SCHEMA_VERSION}")
+        kinds = [kind.value for kind in WorkerKind]
+        for graph, costs in self.graphs.items():
+            for kind in costs:
+                if kind not in kinds:
+                    raise ScenarioError(
+                        f"graphs: {graph}: unknown kind of worker {kind!r}; they are {', '.join(kinds)}"
+                    )
 
     @property
     def spec(self) -> DeviceSpec:

@@ -127,3 +127,13 @@ def test_three_digits(value, text):
 @given(st.floats(1e-12, 1e12))
 def test_three_digits_are_enough_for_half_a_percent(value):
     assert float(compare.digits(value).replace(",", "")) == pytest.approx(value, rel=0.005001)
+
+
+def test_runs_of_different_scenarios_are_told(make_run):
+    one, other = make_run("fifo"), make_run("sjf")
+    assert not any("scenario" in note for note in compare.compare(open_runs([one, other])).notes)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["scenario"]["window"] = "08:00-09:00"
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    notes = compare.compare(open_runs([one, other])).notes
+    assert notes[-1] == "These runs are not of one scenario; they differ in window"

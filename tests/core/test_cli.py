@@ -69,9 +69,7 @@ def test_a_table_and_the_directories_are_printed(trace, tmp_path):
 
 def test_a_saved_scenario_runs_again_to_the_same_bytes(trace, tmp_path):
     simulate("run", trace, "--policy", "affinity", "--limit", 200, "--gpus", 2, "--out", tmp_path / "a")
-    manifest = json.loads((tmp_path / "a/affinity/manifest.json").read_text())
-    (tmp_path / "again.yaml").write_text(json.dumps(manifest["scenario"]))  # JSON is YAML
-    done = simulate("run", "--scenario", tmp_path / "again.yaml", "--out", tmp_path / "b")
+    done = simulate("run", "--scenario", tmp_path / "a/affinity/scenario.yaml", "--out", tmp_path / "b")
     assert done.exit_code == 0, done.output
     for table in ("invocations", "devices", "workers", "functions"):
         one, other = (tmp_path / d / "affinity" / f"{table}.parquet" for d in "ab")
@@ -233,7 +231,8 @@ def test_directories_are_checked_before_the_first_run(trace, tmp_path):
     assert not (tmp_path / "balance").exists()
 
 
-def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path, number):
     write_azure2019(tmp_path / "trace", n_functions=20, minutes=60, rate_per_s=500.0, seed=1)
     arguments = ["run", tmp_path / "trace", "--policy", "affinity", "--policy", "balance", "--out", tmp_path / "out"]
     command = [sys.executable, "-c", "from sim.cli import main; main()", *map(str, arguments)]
@@ -245,7 +244,7 @@ def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path):
         assert time.monotonic() < give_up
         time.sleep(0.02)
     assert json.loads((file.parent / "manifest.json").read_text())["valid"] is False
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors

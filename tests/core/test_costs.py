@@ -162,6 +162,10 @@ def spoiled(tmp_path, change):
             lambda d: d["executor"].update(alignment_bytes={"value": 0, "source": "assumed"}),
             r"executor: alignment_bytes is 0, must be at least 1",
         ),
+        (
+            lambda d: d["graphs"]["bert"].update(kass=d["graphs"]["bert"].pop("kaas")),
+            "graphs: bert: unknown kind of worker 'kass'; they are kaas, exclusive",
+        ),
         (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: value is 'x', must be a finite number"),
         (
             lambda d: d["device"]["memory_bytes"].update(value=1.5),

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from sim import recorder
 from sim.domain import Buffer, KernelGraph, Role
+from sim.intervals import DeviceSums, choose_interval_s, spread_over
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
-from sim.recorder import choose_interval_s, spread_over
 from sim.tables import TABLES
 from sim.workload import bind
 from tests.support import V100, ListTrace, ideal, own, poisson, simulate
@@ -72,6 +72,27 @@ def test_a_rejected_invocation_has_a_row_with_its_reason(tmp_path):
     assert np.isnan(row.started_at_s)
     assert run.summary["rejected"] == 1
     assert run.summary["completed"] == 2
+
+
+def test_a_run_that_lasts_folds_its_intervals(monkeypatch):
+    monkeypatch.setattr("sim.intervals.N_INTERVALS", 8)
+    rng = np.random.default_rng(3)
+    start = np.sort(rng.random(200)) * 100
+    row = {"started_at_s": start, "load_s": rng.random(200), "run_s": rng.random(200) * 3}
+    row["completed_at_s"] = row["started_at_s"] + row["load_s"] + row["run_s"]
+    counts = ("n_started", "n_cold", "n_missed", "n_evicted", "h2d_bytes", "d2h_bytes")
+    row |= {name: rng.integers(0, 9, 200).astype(float) for name in counts}
+    device = rng.integers(0, 3, 200).astype(np.int32)
+    sums = DeviceSums(3, 1.0)
+    for part in np.array_split(np.arange(200), 9):
+        sums.add(device[part], {name: values[part] for name, values in row.items()})
+    columns = sums.columns(8)
+    assert sums.interval_s == 16.0
+    assert columns["start_at_s"].max() < 8 * 16.0
+    whole = DeviceSums(3, 16.0)
+    whole.add(device, row)
+    for name, values in whole.columns(8).items():
+        np.testing.assert_allclose(columns[name], values, atol=1e-9)
 
 
 def test_counts_are_booked_when_an_invocation_starts_and_time_when_it_passes(tmp_path, monkeypatch):

@@ -27,6 +27,22 @@ def test_flags_override_single_values(tmp_path):
     )
 
 
+def test_paths_in_a_file_are_relative_to_it(tmp_path):
+    for name in ("mine.json", "v.json"):
+        (tmp_path / name).write_text("{}")
+    file = written(tmp_path, {**MINIMAL, "catalogue": "mine.json", "fleet": {"device": "v.json"}})
+    scenario = read_scenario(file, {})
+    assert scenario.traces == (str(tmp_path / "t"),)
+    assert scenario.catalogue == str(tmp_path / "mine.json")
+    assert scenario.fleet.device == str(tmp_path / "v.json")
+    assert read_scenario(written(tmp_path, {**MINIMAL, "catalogue": "small"}), {}).catalogue == "small"
+
+
+def test_a_flag_does_not_hide_a_wrong_fleet(tmp_path):
+    with pytest.raises(ScenarioError, match="fleet: is 3, must be a mapping"):
+        read_scenario(written(tmp_path, {**MINIMAL, "fleet": 3}), {"fleet": {"gpus": 4}})
+
+
 def test_what_is_saved_reads_back(tmp_path):
     scenario = read_scenario(None, {**MINIMAL, "traces": ["/a", "/b"], "window": "08:00-09:00"})
     assert read_scenario(written(tmp_path, scenario.as_dict()), {}) == scenario

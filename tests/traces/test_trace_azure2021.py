@@ -109,3 +109,11 @@ def test_a_window_sees_the_same_copies(write):
 def test_bad_numbers_are_named(write, row, rule):
     with pytest.raises(TraceError, match=rf"row 3, column '(duration|end_timestamp)': {rule}"):
         open_trace(write("a,f,2,1", row))
+
+
+def test_several_files_in_a_directory_are_counted(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("app,func,end_timestamp,duration\nx,y,10.0,1.0\n")
+    assert open_trace([tmp_path]).source.anomalies == {"files_of_one_directory": 2}
+    assert open_trace([tmp_path]).n_arrivals == 2
+    assert open_trace([tmp_path / "a.csv"]).source.anomalies == {}

@@ -1,0 +1,88 @@
+"""What devices did over time: the sums of the devices table, by device and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.tables import DEVICES
+
+Floats = npt.NDArray[np.float64]
+
+N_INTERVALS = 2_000  # at most; a run that lasts longer gets intervals twice as long, as often as it takes
+_SUMS = tuple(c.name for c in DEVICES.columns[3:])
+_COUNTS = _SUMS[2:]  # booked when an invocation starts; the others are times, booked when they pass
+
+
+class DeviceSums:
+    """Sums by device and interval. ``interval_s`` is the length of an interval, which may double."""
+
+    def __init__(self, n_devices: int, interval_s: float) -> None:
+        self.interval_s = interval_s
+        self._sums = np.zeros((len(_SUMS), n_devices, 0))
+
+    def add(self, device: npt.NDArray[np.int32], row: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Add invocations: columns started_at_s, load_s, run_s, completed_at_s and the counts of the devices table."""
+        begun_s = row["started_at_s"]
+        kernels_at_s = begun_s + row["load_s"]
+        done_s = kernels_at_s + row["run_s"]
+        self._make_room(max(float(done_s.max()), float(row["completed_at_s"].max())))
+        sums = dict(zip(_SUMS, self._sums, strict=True))
+        spread_over(sums["busy_s"], device, kernels_at_s, done_s, self.interval_s)
+        spread_over(sums["load_s"], device, begun_s, kernels_at_s, self.interval_s)
+        shape = self._sums.shape[1:]
+        flat = device * shape[1] + (begun_s // self.interval_s).astype(np.int64)
+        for name in _COUNTS:
+            sums[name] += np.bincount(flat, row[name], shape[0] * shape[1]).reshape(shape)
+
+    def columns(self, gpus_per_node: int) -> dict[str, Any]:
+        """The devices table, without rows in which nothing happened."""
+        device, interval = np.nonzero(self._sums.any(axis=0))
+        return {
+            "device": device,
+            "node": device // gpus_per_node,
+            "start_at_s": interval * self.interval_s,
+        } | {name: sums[device, interval] for name, sums in zip(_SUMS, self._sums, strict=True)}
+
+    def _make_room(self, until_s: float) -> None:
+        while until_s // self.interval_s >= N_INTERVALS:
+            self.interval_s *= 2
+            odd = self._sums.shape[2] % 2
+            padded = np.pad(self._sums, ((0, 0), (0, 0), (0, odd)))
+            self._sums = padded[:, :, 0::2] + padded[:, :, 1::2]
+        needed = int(until_s // self.interval_s) + 1
+        present = self._sums.shape[2]
+        if needed > present:
+            wanted = min(needed + needed // 2, N_INTERVALS)
+            self._sums = np.pad(self._sums, ((0, 0), (0, 0), (0, wanted - present)))
+
+
+def spread_over(sums: Floats, row: npt.NDArray[np.int32], from_s: Floats, to_s: Floats, interval_s: float) -> None:
+    """Add the lengths of the spans [from_s, to_s) to ``sums[row, interval]``, each part to the interval it lies in.
+
+    The interval of every ``to_s`` must exist.
+    """
+    first = (from_s // interval_s).astype(np.int64)
+    last = (to_s // interval_s).astype(np.int64)
+    n = sums.shape[1]
+    flat = sums.reshape(-1)  # a view
+    within = first == last
+    flat += np.bincount(row[within] * n + first[within], (to_s - from_s)[within], flat.size)
+    if within.all():
+        return
+    row, from_s, to_s, first, last = (a[~within] for a in (row, from_s, to_s, first, last))
+    flat += np.bincount(row * n + first, (first + 1) * interval_s - from_s, flat.size)
+    flat += np.bincount(row * n + last, to_s - last * interval_s, flat.size)
+    steps = np.zeros((len(sums), n + 1))  # intervals strictly between are full: +1 after the first, -1 at the last
+    np.add.at(steps, (row, first + 1), 1)
+    np.add.at(steps, (row, last), -1)
+    sums += np.cumsum(steps, axis=1)[:, :n] * interval_s
+
+
+def choose_interval_s(duration_s: float) -> float:
+    """Length of the intervals that a run starts with: about 500 in ``duration_s``, a round number of seconds."""
+    steps = [m * 10.0**e for e in range(-3, 1) for m in (1, 2, 5)] + [10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0]
+    return next((s for s in steps if duration_s <= 500 * s), 3600.0)
