@@ -12,13 +12,14 @@ from sim.tables import DEVICES
 
 Floats = npt.NDArray[np.float64]
 
-N_INTERVALS = 2_000  # at most; a run that lasts longer gets intervals twice as long, as often as it takes
+N_INTERVALS = 2_000  # at most; a run that lasts longer gets longer intervals
+_ROUND_S = (0.01, 0.1, 1.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)  # lengths that a reader can name
 _SUMS = tuple(c.name for c in DEVICES.columns[3:])
 _COUNTS = _SUMS[2:]  # booked when an invocation starts; the others are times, booked when they pass
 
 
 class DeviceSums:
-    """Sums by device and interval. ``interval_s`` is the length of an interval, which may double."""
+    """Sums by device and interval. ``interval_s`` is the length of an interval, which grows with the run."""
 
     def __init__(self, n_devices: int, interval_s: float) -> None:
         self.interval_s = interval_s
@@ -49,10 +50,11 @@ class DeviceSums:
 
     def _make_room(self, until_s: float) -> None:
         while until_s // self.interval_s >= N_INTERVALS:
-            self.interval_s *= 2
-            odd = self._sums.shape[2] % 2
-            padded = np.pad(self._sums, ((0, 0), (0, 0), (0, odd)))
-            self._sums = padded[:, :, 0::2] + padded[:, :, 1::2]
+            longer_s = lengthen(self.interval_s)
+            factor = round(longer_s / self.interval_s)
+            padded = np.pad(self._sums, ((0, 0), (0, 0), (0, -self._sums.shape[2] % factor)))
+            self._sums = padded.reshape(*padded.shape[:2], -1, factor).sum(axis=3)
+            self.interval_s = longer_s
         needed = int(until_s // self.interval_s) + 1
         present = self._sums.shape[2]
         if needed > present:
@@ -80,6 +82,15 @@ def spread_over(sums: Floats, row: npt.NDArray[np.int32], from_s: Floats, to_s: 
     np.add.at(steps, (row, first + 1), 1)
     np.add.at(steps, (row, last), -1)
     sums += np.cumsum(steps, axis=1)[:, :n] * interval_s
+
+
+def lengthen(interval_s: float) -> float:
+    """The next longer interval that is a multiple of this one and a round number of seconds; from an hour on, twice."""
+    for length_s in _ROUND_S:
+        factor = length_s / interval_s
+        if factor > 1.5 and abs(factor - round(factor)) < 1e-9:
+            return length_s
+    return 2 * interval_s
 
 
 def choose_interval_s(duration_s: float) -> float:

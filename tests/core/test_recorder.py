@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sim import recorder
 from sim.domain import Buffer, KernelGraph, Role
-from sim.intervals import DeviceSums, choose_interval_s, spread_over
+from sim.intervals import DeviceSums, choose_interval_s, lengthen, spread_over
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
@@ -74,6 +74,17 @@ def test_a_rejected_invocation_has_a_row_with_its_reason(tmp_path):
     assert run.summary["completed"] == 2
 
 
+def test_every_interval_grows_to_round_multiples_of_itself():
+    for duration_s in (1, 3, 8, 20, 80, 200, 800, 2_000, 8_000, 20_000, 50_000, 200_000, 10**7):
+        interval_s = choose_interval_s(duration_s)
+        for _ in range(12):
+            longer_s = lengthen(interval_s)
+            assert longer_s / interval_s == pytest.approx(round(longer_s / interval_s), abs=1e-9)
+            assert 1 < longer_s / interval_s <= 10
+            interval_s = longer_s
+    assert [lengthen(s) for s in (0.005, 2.0, 10.0, 15.0, 20.0, 120.0, 3600.0)] == [0.01, 10, 30, 30, 60, 600, 7200]
+
+
 def test_a_run_that_lasts_folds_its_intervals(monkeypatch):
     monkeypatch.setattr("sim.intervals.N_INTERVALS", 8)
     rng = np.random.default_rng(3)
@@ -87,9 +98,9 @@ def test_a_run_that_lasts_folds_its_intervals(monkeypatch):
     for part in np.array_split(np.arange(200), 9):
         sums.add(device[part], {name: values[part] for name, values in row.items()})
     columns = sums.columns(8)
-    assert sums.interval_s == 16.0
-    assert columns["start_at_s"].max() < 8 * 16.0
-    whole = DeviceSums(3, 16.0)
+    assert sums.interval_s == 30.0
+    assert columns["start_at_s"].max() < 8 * 30.0
+    whole = DeviceSums(3, 30.0)
     whole.add(device, row)
     for name, values in whole.columns(8).items():
         np.testing.assert_allclose(columns[name], values, atol=1e-9)
