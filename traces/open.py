@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sim.domain import Trace
 from sim.errors import TraceError
-from traces import azure2019, azure2021, invitro
 from traces.csvfile import CsvFile, open_csv
 from traces.formats import Format, TracePath
 from traces.options import read_options
+from traces.readers import azure2019, azure2021, invitro
 
 # In order of strictness: the first that recognises all files is the format.
 FORMATS = {f.name: f for f in (azure2019.FORMAT, invitro.FORMAT, azure2021.FORMAT)}

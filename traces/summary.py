@@ -1,4 +1,4 @@
-"""What is in a trace: the figures of ``traces info``."""
+"""What is in a trace: the figures of ``traces inspect``."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ import numpy as np
 
 from sim.errors import TraceError
 from traces import synth_facts as facts
-from traces.azure2019 import DURATIONS_HEADER, INVOCATIONS_HEADER, MEMORY_HEADER
-from traces.daily_files import MINUTES_A_DAY, Role
 from traces.durations import POINTS
 from traces.placement import MINUTE_S, Floats, Ints
+from traces.readers.azure2019 import DURATIONS_HEADER, INVOCATIONS_HEADER, MEMORY_HEADER
+from traces.readers.daily_files import MINUTES_A_DAY, Role
 
 
 @dataclass(frozen=True)

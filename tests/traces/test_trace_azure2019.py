@@ -6,9 +6,9 @@ from trace_files import collect
 
 from sim.errors import TraceError
 from traces.anomalies import RULES
-from traces.daily_files import Role
 from traces.durations import DEFAULT_S
 from traces.open import open_trace
+from traces.readers.daily_files import Role
 
 MIB = 2**20
 

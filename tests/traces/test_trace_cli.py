@@ -26,9 +26,9 @@ def run(capsys):
     return run_command
 
 
-def test_info_prints_json(run, azure2019):
+def test_inspect_prints_json(run, azure2019):
     azure2019.day(("a/f", {1: 3, 2: 1}), ("b/g", {1: 1}), ("c/never", {}))
-    figures = json.loads(run("info", azure2019.path, "--window", "00:00-00:02", "--json").out)
+    figures = json.loads(run("inspect", azure2019.path, "--window", "00:00-00:02", "--json").out)
     assert figures["format"] == "azure2019"
     assert (figures["n_functions"], figures["n_apps"], figures["n_invocations"]) == (2, 2, 5)
     assert figures["mean_per_s"] == pytest.approx(5 / 120)
@@ -42,24 +42,24 @@ def test_info_prints_json(run, azure2019):
     assert figures["window_s"] == [0, 120]
 
 
-def test_info_prints_a_table_with_rules(run, azure2019):
+def test_inspect_prints_a_table_with_rules(run, azure2019):
     azure2019.day(("a/f", {1: 1}))
     azure2019.durations(("a/f", -3, [5] * 7))
-    output = run("info", azure2019.path).out
+    output = run("inspect", azure2019.path).out
     assert "00:00-24:00" in output
     assert RULES["average_not_positive"] in output
 
 
-def test_info_of_a_trace_without_memory(run, tmp_path):
+def test_inspect_of_a_trace_without_memory(run, tmp_path):
     file = tmp_path / "events.csv"
     file.write_text("app,func,end_timestamp,duration\na,f,2,0\n")
-    output = run("info", file, "--format", "azure2021").out
+    output = run("inspect", file, "--format", "azure2021").out
     assert "memory of functions" in output
     assert "unknown" in output
 
 
 def test_errors_are_one_sentence_and_exit_2(run, tmp_path):
-    result = run("info", tmp_path / "nowhere", code=2)
+    result = run("inspect", tmp_path / "nowhere", code=2)
     assert result.err.startswith("Error: ")
     assert result.err.count("\n") == 1
     assert result.out == ""
@@ -68,7 +68,7 @@ def test_errors_are_one_sentence_and_exit_2(run, tmp_path):
 def test_synth_writes_what_info_reads(run, tmp_path):
     files = run("synth", "-o", tmp_path / "demo", "--functions", 9, "--minutes", 5, "--rate", 2).out.split()
     assert len(files) == 3
-    figures = json.loads(run("info", tmp_path / "demo", "--window", "00:00-00:05", "--json").out)
+    figures = json.loads(run("inspect", tmp_path / "demo", "--window", "00:00-00:05", "--json").out)
     assert figures["n_functions"] == 9
     assert "--force" in run("synth", "-o", tmp_path / "demo", code=2).err
     run("synth", "-o", tmp_path / "demo", "--force")
@@ -79,7 +79,7 @@ def test_formats_are_listed(run):
     assert all(name in output for name in FORMATS)
 
 
-@pytest.mark.parametrize("command", [[], ["info"], ["synth"], ["formats"]])
+@pytest.mark.parametrize("command", [[], ["inspect"], ["synth"], ["formats"]])
 def test_every_help_has_an_example(run, command):
     assert "Example:\n    traces" in run(*command, "-h").out
 

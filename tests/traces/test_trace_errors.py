@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from trace_files import collect
 
 from sim.errors import TraceError
-from traces.daily_files import Role
 from traces.open import FORMATS, open_trace
+from traces.readers.daily_files import Role
 
 HEADER = "HashOwner,HashApp,HashFunction,Trigger,1,2,3"
 GOOD = "o,a,f,http,1,0,2"

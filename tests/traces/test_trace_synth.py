@@ -9,8 +9,8 @@ from trace_files import collect
 
 from sim.errors import TraceError
 from traces import synth_facts as facts
-from traces.daily_files import Role
 from traces.open import open_trace
+from traces.readers.daily_files import Role
 from traces.synth import write_azure2019
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sim.domain import ArrivalChunk, Trace
-from traces.azure2019 import DURATIONS_HEADER, INVOCATIONS_HEADER, MEMORY_HEADER
-from traces.daily_files import Role
+from traces.readers.azure2019 import DURATIONS_HEADER, INVOCATIONS_HEADER, MEMORY_HEADER
+from traces.readers.daily_files import Role
 
 
 def collect(trace: Trace) -> ArrivalChunk:

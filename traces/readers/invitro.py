@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from traces.daily import read_daily
-from traces.daily_files import role_of
 from traces.formats import Format
+from traces.readers.daily import read_daily
+from traces.readers.daily_files import role_of
 
 
 def _recognises(header: Sequence[str]) -> bool:

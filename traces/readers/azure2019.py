@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from traces.daily import read_daily
-from traces.daily_files import MINUTES_A_DAY
 from traces.durations import POINTS
 from traces.formats import Format
+from traces.readers.daily import read_daily
+from traces.readers.daily_files import MINUTES_A_DAY
 
 INVOCATIONS_HEADER = (
     "HashOwner",

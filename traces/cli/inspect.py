@@ -1,4 +1,4 @@
-"""The ``traces`` command: what is in a trace, which formats are known, and a synthetic one to start with."""
+"""``traces inspect``: what is in a trace."""
 
 from __future__ import annotations
 
@@ -8,25 +8,10 @@ from typing import Any
 
 import click
 
-from sim import __version__
-from sim.console import SETTINGS, ProjectGroup
-
 _MIB = 2**20
 
 
-@click.group(cls=ProjectGroup, context_settings=SETTINGS)
-@click.version_option(__version__)
-def main() -> None:
-    """Look into serverless traces, or write a synthetic one.
-
-    \b
-    Example:
-      traces synth -o demo
-      traces info demo --window 00:00-01:00
-    """
-
-
-@main.command()
+@click.command()
 @click.argument("trace", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--format", help="Format of the files, see 'traces formats'.  [default: told from the headers]")
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
@@ -34,53 +19,18 @@ def main() -> None:
 @click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(trace: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def inspect(trace: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Show what is in TRACE: files or directories that make up one trace.
 
     \b
     Example:
-      traces info azure2019 --window 08:00-09:00
+      traces inspect azure2019 --window 08:00-09:00
     """
     from traces.open import open_trace
     from traces.summary import summarise
 
     figures = summarise(open_trace(trace, **options))
     click.echo(json.dumps(figures, indent=2) if as_json else _table(figures))
-
-
-@main.command()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory for the three files.")
-@click.option("--functions", default=100, show_default=True, help="Number of functions.")
-@click.option("--minutes", default=60, show_default=True, help="Minutes with invocations, from 00:00.")
-@click.option("--rate", default=30.0, show_default=True, help="Mean invocations/s of all functions together.")
-@click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
-@click.option("--force", is_flag=True, help="Overwrite a trace that is there.")
-def synth(output: Path, functions: int, minutes: int, rate: float, seed: int, force: bool) -> None:
-    """Write a synthetic trace in the file layout of Azure Functions 2019.
-
-    \b
-    Example:
-      traces synth -o demo --functions 100 --minutes 60 --rate 30
-    """
-    from traces.synth import write_azure2019
-
-    files = write_azure2019(output, n_functions=functions, minutes=minutes, rate_per_s=rate, seed=seed, overwrite=force)
-    for file in files:
-        click.echo(file)
-
-
-@main.command()
-def formats() -> None:
-    """List the known formats and the columns of their tables.
-
-    \b
-    Example:
-      traces formats
-    """
-    from traces.open import FORMATS
-
-    for format in FORMATS.values():
-        click.echo("\n  ".join((f"{format.name}: {format.summary}", *format.tables)))
 
 
 def _table(figures: dict[str, Any]) -> str:

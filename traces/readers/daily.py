@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from sim.domain import TraceFunction, TraceSource
 from sim.errors import TraceError
-from traces.daily_files import DAY_S, Day, find_days
-from traces.daily_tables import Counts, read_counts, read_durations, read_memory
 from traces.durations import DurationTable, no_durations
 from traces.formats import UNKNOWN_TRIGGER, TracePath
 from traces.minutes import DayCounts, MinuteTrace
 from traces.options import ReadOptions, Stream
 from traces.placement import MINUTE_S, scale_counts
+from traces.readers.daily_files import DAY_S, Day, find_days
+from traces.readers.daily_tables import Counts, read_counts, read_durations, read_memory
 from traces.window import format_window
 
 _MIB = 2**20

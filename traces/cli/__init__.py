@@ -1,0 +1,27 @@
+"""The ``traces`` command: what is in a trace, which formats are known, and a synthetic one to start with."""
+
+from __future__ import annotations
+
+import click
+
+from sim import __version__
+from sim.console import SETTINGS, ProjectGroup
+from traces.cli.formats import formats
+from traces.cli.inspect import inspect
+from traces.cli.synth import synth
+
+
+@click.group(cls=ProjectGroup, context_settings=SETTINGS)
+@click.version_option(__version__)
+def main() -> None:
+    """Look into serverless traces, or write a synthetic one.
+
+    \b
+    Example:
+      traces synth -o demo
+      traces inspect demo --window 00:00-01:00
+    """
+
+
+for _command in (inspect, synth, formats):
+    main.add_command(_command)

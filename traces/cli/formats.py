@@ -1,0 +1,19 @@
+"""``traces formats``: the known formats."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def formats() -> None:
+    """List the known formats and the columns of their tables.
+
+    \b
+    Example:
+      traces formats
+    """
+    from traces.open import FORMATS
+
+    for format in FORMATS.values():
+        click.echo("\n  ".join((f"{format.name}: {format.summary}", *format.tables)))
