@@ -25,7 +25,7 @@ SIM = BRAIN | {
     "sim.scenario",
 }
 
-# A module or package may import itself and what stands here; the longest name counts. Commands (cli) may import anything.
+# A module or package may import itself and what stands here; the longest name counts. Commands may import anything.
 ALLOWED = {
     "sim.domain": set(),
     "sim.errors": set(),
