@@ -67,7 +67,8 @@ class Kernel:
     """One launch. Arguments are the literals, by value, and then the buffers, as device pointers.
 
     ``literals`` are (type, value) with the types i (int32), f (float32), d (float64) and Q (uint64).
-    ``flops`` and ``moved_bytes`` are the work of one launch, for cost models without a measurement.
+    ``flops`` and ``moved_bytes`` are the work of one launch, for cost models without a measurement. ``registers``
+    of a thread limit the blocks that a multiprocessor holds; 0 where they aren't known.
     """
 
     source: str  # stem of the .cu file that defines it
@@ -79,6 +80,7 @@ class Kernel:
     shared_bytes: int = 0  # dynamic shared memory
     flops: int = 0
     moved_bytes: int = 0
+    registers: int = 0
 
 
 @dataclass(frozen=True)
@@ -205,3 +207,18 @@ class Trace(Protocol):
     @property
     def n_arrivals(self) -> int: ...
     def chunks(self) -> Iterator[ArrivalChunk]: ...
+
+
+class ClosedTrace(Trace, Protocol):
+    """A trace whose later arrivals follow from completions: ``chunks()`` gives those that don't wait for any."""
+
+    def again(self, now_s: float, function: int) -> Sequence[tuple[float, int]]:
+        """Arrivals (at_s, function), in order and not before now, that a reply received at ``now_s`` sets off.
+
+        Called once for every invocation that ended, in order of ``now_s``; ``reset()`` comes before a run.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget the replies of an earlier run, so that every run sees the same load."""
+        ...
