@@ -116,7 +116,7 @@ class Driver:
         for worker in self._workers:
             self._record_worker(worker)
         for number, live in self._live.items():
-            self._recorder.ended(number, live.function, live.arrival_at_s, float("nan"), "unfinished", "")
+            self._recorder.ended(number, *live, float("nan"), "unfinished", "")
 
     def _at_s(self, instant_ns: int | None) -> float:
         return float("nan") if instant_ns is None else (instant_ns - self._start_ns) / 1e9
@@ -139,7 +139,7 @@ class Driver:
         elif isinstance(what, Failed):
             live = self._live.pop(what.invocation)
             self._cold.discard(what.invocation)
-            self._recorder.ended(what.invocation, live.function, live.arrival_at_s, self.now_s, "failed", what.reason)
+            self._recorder.ended(what.invocation, *live, self.now_s, "failed", what.reason)
             event = Finished(what.invocation, number, ok=False)
         else:
             event = WorkerReady(number) if isinstance(what, Ready) else WorkerStopped(number)
@@ -155,9 +155,7 @@ class Driver:
                 self._add_worker(action.worker, action.device, action.function)
             elif isinstance(action, Reject):
                 live = self._live.pop(action.invocation)
-                self._recorder.ended(
-                    action.invocation, live.function, live.arrival_at_s, self.now_s, "rejected", action.reason
-                )
+                self._recorder.ended(action.invocation, *live, self.now_s, "rejected", action.reason)
             else:
                 self._fleet.stop(action.worker)
 
@@ -178,6 +176,7 @@ class Driver:
             "invocation": done.invocation,
             "function": live.function,
             "arrival_at_s": live.arrival_at_s,
+            "queued_at_s": live.issued_at_s,
             "started_at_s": self._at_s(done.started_ns),
             "load_s": done.load_s,
             "run_s": done.run_s,
@@ -185,7 +184,6 @@ class Driver:
             "worker": worker.number,
         }
         recorder.rows += [row[name] for name in ROW]
-        recorder.issued_at_s.append(live.issued_at_s)
         if len(recorder.rows) >= recorder.limit:
             recorder.flush()
         if worker.function >= 0:

@@ -117,7 +117,7 @@ class RealExperiment:
             return conclude(out, recorder, self.policy, end, reasons, error)
 
     def _manifest(self, interval_s: float, device: dict[str, Any], costs: CostModel) -> dict[str, Any]:
-        """``expected_s``: by graph, what the policy was told; a simulation of this run tells it the same."""
+        """``told``: by graph, what the policy was told of costs; a simulation of this run tells it the same."""
         graphs = {f.graph.name: f.id for f in self._workload.functions}
         return {
             "world": "replay",
@@ -126,15 +126,18 @@ class RealExperiment:
                 **dataclasses.asdict(self._setup),
                 "mode": self.mode,
                 "device": describe(device),
-                "expected_s": {graph: costs.expected_s(function) for graph, function in graphs.items()},
+                "told": {
+                    graph: {"expected_s": costs.expected_s(function), "memory_bytes": costs.memory_bytes(function)}
+                    for graph, function in graphs.items()
+                },
             },
         }
 
 
 def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibration:
-    """Beliefs about a fleet whose workers have ``capacity_bytes`` for buffers, and which has no host stages."""
+    """Beliefs about a fleet whose workers have ``capacity_bytes`` for buffers, and which has no frontend."""
     graphs = {
-        name: {kind: replace(costs, host_s=0.0) for kind, costs in kinds.items()}
+        name: {kind: replace(costs, pre_s=0.0, post_s=0.0) for kind, costs in kinds.items()}
         for name, kinds in calibration.graphs.items()
     }
     executor = Executor(
@@ -144,7 +147,7 @@ def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibra
         caches_temporaries=False,
         alignment_bytes=ALIGNMENT_BYTES,
     )
-    return replace(calibration, device=Device(device, capacity_bytes), executor=executor, graphs=graphs)
+    return replace(calibration, device=Device(device, capacity_bytes), executor=executor, graphs=graphs, frontend=None)
 
 
 def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:

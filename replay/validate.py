@@ -16,7 +16,7 @@ from sim.manifest import POLICY_STREAM
 from sim.models.calibration import Calibration
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
-from sim.protocol import Costs, Event, View
+from sim.protocol import Costs, Event, Standing, View
 from sim.results import Run
 
 QUANTITIES: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
@@ -84,7 +84,7 @@ def check_log(run: Run, functions: Sequence[Function]) -> int:
     """Tell a fresh policy the events of a replay again; returns how many. Raises ReplayError for another answer."""
     fleet, device = run.manifest["scenario"]["fleet"], run.manifest["replay"]["device"]
     spec = FleetSpec(DeviceSpec(device["name"], device["capacity_bytes"]), fleet["gpus"])
-    told = _Told(functions, run.manifest["replay"]["expected_s"])
+    told = _Told(functions, run.manifest["replay"]["told"])
     rng = np.random.default_rng([run.manifest["scenario"]["seed"], POLICY_STREAM])
     dispatcher = Dispatcher(make_policy(run.label), spec, functions, told, rng)
     return check_decisions(read_decisions(run.path / FILE_NAME), dispatcher)
@@ -97,7 +97,7 @@ class ToldPolicy(BasePolicy):
         self._policy = make_policy(run.label)
         self.name = self._policy.name  # type: ignore[misc]
         self.kind = self._policy.kind  # type: ignore[misc]
-        self._expected_s: Mapping[str, float] = run.manifest["replay"]["expected_s"]
+        self._told: Mapping[str, Mapping[str, float]] = run.manifest["replay"]["told"]
 
     def describe(self) -> str:
         """As the policy itself."""
@@ -105,7 +105,11 @@ class ToldPolicy(BasePolicy):
 
     def reset(self, fleet: FleetSpec, functions: Any, costs: Costs, rng: Any) -> None:
         """Told the costs of the replay instead of those given."""
-        self._policy.reset(fleet, functions, _Told(functions, self._expected_s), rng)
+        self._policy.reset(fleet, functions, _Told(functions, self._told), rng)
+
+    def standing(self, fleet: FleetSpec) -> Sequence[Standing]:
+        """As the policy itself."""
+        return self._policy.standing(fleet)
 
     def on_event(self, now_s: float, event: Event, view: View) -> Any:
         """As the policy itself."""
@@ -113,17 +117,21 @@ class ToldPolicy(BasePolicy):
 
 
 class _Told:
-    """Expected durations by function, from those by graph."""
+    """Costs by function, from those by graph."""
 
-    def __init__(self, functions: Sequence[Function], expected_s: Mapping[str, float]) -> None:
+    def __init__(self, functions: Sequence[Function], told: Mapping[str, Mapping[str, float]]) -> None:
         try:
-            self._expected_s = [expected_s[f.graph.name] for f in functions]
+            self._told = [told[f.graph.name] for f in functions]
         except KeyError as unknown:
             raise ReplayError(f"the replay knew nothing of the graph {unknown}; its catalogue has changed") from None
 
     def expected_s(self, function: int) -> float:
         """Seconds of a warm invocation."""
-        return self._expected_s[function]
+        return self._told[function]["expected_s"]
+
+    def memory_bytes(self, function: int) -> int:
+        """Bytes that a worker of it needs."""
+        return int(self._told[function]["memory_bytes"])
 
 
 def _number(value: float | None) -> str:

@@ -51,8 +51,8 @@ class Dispatcher:
     """Belief + policy + validation of the policy's actions.
 
     ``waiting`` maps invocations that no worker has to their function; ``running`` maps the others to their worker;
-    ``workers`` holds the workers that are not gone. ``log`` is called with (now_s, event, actions) for each event:
-    such a log, fed to a fresh policy, gives the same actions.
+    ``workers`` holds the workers that are not gone, ``standing`` lists those of the beginning. ``log`` is called with
+    (now_s, event, actions) for each event: such a log, fed to a fresh policy, gives the same actions.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Dispatcher:
         self._n_functions = len(functions)
         self._log = log
         self._now_s = 0.0
-        self._n_started = 0
         self.waiting: dict[int, int] = {}
         self.running: dict[int, int] = {}
         self.workers: dict[int, Worker] = {}
-        if policy.kind is WorkerKind.KAAS:
-            self.workers = {d: Worker(d, -1, ready=True) for d in range(fleet.n_gpus)}
-            self._n_started = fleet.n_gpus
+        self.standing = policy.standing(fleet)
+        for number, (device, function, _) in enumerate(self.standing):
+            self.workers[number] = Worker(device, function, ready=True)
+        self._n_started = len(self.standing)
 
     def report(self, now_s: float, event: Event) -> Sequence[Action]:
         """A world reports an event; returns the actions that it has to carry out.

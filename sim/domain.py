@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -209,6 +209,7 @@ class Trace(Protocol):
     def chunks(self) -> Iterator[ArrivalChunk]: ...
 
 
+@runtime_checkable
 class ClosedTrace(Trace, Protocol):
     """A trace whose later arrivals follow from completions: ``chunks()`` gives those that don't wait for any."""
 

@@ -1,7 +1,8 @@
-"""The simulated world: SimPy carries out the dispatcher's actions on a fleet of GPUs. Only this module imports simpy.
+"""The simulated world: SimPy carries out the dispatcher's actions on a fleet of GPUs.
 
 Durations are known when an invocation begins, so a worker needs no process: one reusable SimPy event per worker
-and one for the arrivals are rescheduled, and an invocation costs two events (see docs/design/engine.md).
+and one for the arrivals are rescheduled, and an invocation costs two events (see docs/design/engine.md). Where links
+or multiprocessors are shared, it is a process that steps through copies and kernels.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 import simpy
-from simpy.core import StopSimulation
 
+from sim.clock import Callbacks, Clock, Signal
 from sim.dispatcher import Dispatcher, Log
 from sim.domain import FleetSpec, WorkerKind
 from sim.errors import PolicyError
+from sim.frontend import Frontend
+from sim.hardware import NAN, Compute, Device, Job, Worker, make_devices
 from sim.models.costs import CostModel
 from sim.models.memory import HIT, BufferCache
 from sim.models.startup import Ladder
@@ -34,6 +35,7 @@ from sim.protocol import (
     Policy,
     Reject,
     Run,
+    Standing,
     Start,
     WorkerReady,
     WorkerStopped,
@@ -41,109 +43,9 @@ from sim.protocol import (
 from sim.recorder import Recorder
 from sim.workload import Workload
 
-_Callbacks = list[Callable[[simpy.Event], None]]
-_Arriving = tuple[int, int, float, float, float]  # invocation, function, arrival, size, entry into the pool
-_Queued = tuple[int, float, bool]  # invocation, end of its dispatch, cold
-_Job = tuple[int, int, float, float, float, float]  # the first columns of recorder.ROW
+_Arriving = tuple[int, float, float]  # function, arrival, size
 
 ARRIVALS_IN_SLICE = 2_048
-NAN = float("nan")
-
-
-class _Clock(simpy.Environment):
-    """SimPy's environment with absolute instants: now + (at - now) is not always at, which would undo ties."""
-
-    @property
-    def internals(self) -> tuple[list[Any], Iterator[int]]:
-        """The queue of events and the numbers that keep their order."""
-        return self._queue, self._eid
-
-    def run_out(self) -> None:
-        """``run()`` until no event is left, with ``step()`` written into its loop: 5 % fewer seconds a simulation."""
-        queue = self._queue
-        with suppress(StopSimulation):
-            while queue:
-                self._now, _, _, event = heappop(queue)
-                callbacks = event.callbacks
-                event.callbacks = None  # type: ignore[assignment]
-                for callback in callbacks:
-                    callback(event)
-                if not event._ok and not event.defused:
-                    raise event._value
-
-
-class _Signal(simpy.Event):
-    """An event that can be scheduled again and again, once at a time."""
-
-    def __init__(self, clock: _Clock) -> None:
-        super().__init__(clock)
-        self._ok = True
-        self._value = None
-        self._queue, self._numbers = clock.internals
-
-    def fire(self, at_s: float, priority: int, callbacks: _Callbacks) -> None:
-        """Call back at an instant. The list of callbacks is kept by the caller, for reuse."""
-        self.callbacks = callbacks
-        heappush(self._queue, (at_s, priority, next(self._numbers), self))
-
-
-class _Link:
-    """A host link in one direction: copies queue first come, first served."""
-
-    __slots__ = ("free_at_s",)
-
-    def __init__(self) -> None:
-        self.free_at_s = 0.0
-
-    def reserve(self, now_s: float, duration_s: float) -> tuple[float, float]:
-        """Queue a copy that is ready now; returns how long it waits and when it ends."""
-        waited_s = max(self.free_at_s - now_s, 0.0)
-        self.free_at_s = max(now_s, self.free_at_s) + duration_s
-        return waited_s, self.free_at_s
-
-
-class _Device:
-    """Ground truth about one GPU."""
-
-    __slots__ = ("d2h", "fresh", "h2d", "number", "owner", "waiting")
-
-    def __init__(self, number: int, h2d: _Link, d2h: _Link) -> None:
-        self.number = number
-        self.h2d = h2d
-        self.d2h = d2h
-        self.fresh = True
-        self.owner: _Worker | None = None
-        self.waiting: deque[_Worker] = deque()
-
-
-class _Worker:
-    """Ground truth about one worker. ``job`` is None when it is idle.
-
-    Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
-    made when it gets there.
-    """
-
-    __slots__ = (
-        "cache", "device", "function", "job", "ladder", "modules", "number", "on_finish", "placement", "queue",
-        "ready", "ready_at_s", "requested_at_s", "signal", "stopped_at_s", "stopping", "was_cold",
-    )  # fmt: skip
-
-    def __init__(self, number: int, device: _Device, function: int, requested_at_s: float) -> None:
-        self.number = number
-        self.device = device
-        self.function = function
-        self.requested_at_s = requested_at_s
-        self.ready_at_s = self.stopped_at_s = NAN
-        self.cache: BufferCache | None = None  # of a KaaS executor
-        self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
-        self.ladder: Ladder | None = None
-        self.ready = self.stopping = False
-        self.signal: _Signal
-        self.on_finish: _Callbacks
-        self.queue: deque[_Queued] | list[_Queued] = deque() if function < 0 else []  # a list is ten times smaller
-        self.job: _Job | None = None
-        self.placement = HIT
-        self.was_cold = False
 
 
 class Simulation:
@@ -167,28 +69,39 @@ class Simulation:
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.interrupted = False
-        self._clock = _Clock()
+        self._clock = Clock()
         self._costs = costs
         self._recorder = recorder
         self._rows, self._misses = recorder.rows, recorder.misses
         self._progress = progress
         self._per_kernel = per_kernel
-        self._lumped = not per_kernel and fleet.gpus_per_link == 1
         self._dispatch_s = costs.dispatch_s
-        self._dispatcher_free_at_s = 0.0
-        self._waiting: dict[int, tuple[int, float, float]] = {}  # invocation -> function, arrival, size
-        self._devices = _make_devices(fleet)
-        self._workers: dict[int, _Worker] = {}
+        self._n_arrived = 0
+        # Invocations on their way to a worker -> function, arrival, entry into the pool (NaN before), size.
+        self._waiting: dict[int, tuple[int, float, float, float]] = {}
+        self._devices = make_devices(fleet)
+        self._workers: dict[int, Worker] = {}
         self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
         self._report = self.dispatcher.report
-        if policy.kind is WorkerKind.KAAS:
-            for device in self._devices:
-                self._stand_up(device)
+        standing = self.dispatcher.standing
+        shares_devices = len({s.device for s in standing}) < len(standing)
+        self._lumped = not per_kernel and fleet.gpus_per_link == 1 and not shares_devices
+        for number, worker in enumerate(standing):
+            self._stand_up(number, worker, shares_devices)
+        self._loop = workload.loop
+        self._frontend: Frontend | None = None
+        if costs.frontend is not None:
+            stream = rng.spawn(1)[0]
+            self._frontend = Frontend(self._clock, costs.frontend, costs, stream, self._enter)
+        self._straight = self._frontend is None and self._loop is None  # a completed invocation has no way back
+        self._door_s = 0.0 if self._frontend is None else self._frontend.transport_s
+        if self._loop is not None:
+            self._loop.reset()
         self._later_arrivals = self._slices(workload)
         self._arrivals: Iterator[_Arriving] = iter(())
         self._arriving: _Arriving
-        self._arrival = _Signal(self._clock)
-        self._on_arrival: _Callbacks = [self._arrive]
+        self._arrival = Signal(self._clock)
+        self._on_arrival: Callbacks = [self._arrive]
 
     def run(self) -> float:
         """Simulate until every invocation has ended; returns the instant of the last event in seconds."""
@@ -205,14 +118,11 @@ class Simulation:
     def interrupt(self) -> None:
         """End ``run()`` before the next event, with nothing half done; made to be called by a signal handler."""
         self.interrupted = True
-        _Signal(self._clock).fire(self._clock.now, FINISHED - 1, [self._halt])
-
-    def _halt(self, _: simpy.Event) -> None:
-        raise StopSimulation(None)
+        self._clock.call(self._clock.now, FINISHED - 1, Clock.halt)
 
     @property
     def n_unfinished(self) -> int:
-        """Invocations that entered the pool and have not ended."""
+        """Invocations that arrived and have not ended."""
         return len(self._waiting) + sum(worker.job is not None for worker in self._workers.values())
 
     @property
@@ -225,24 +135,26 @@ class Simulation:
         for worker in self._workers.values():
             self._record_worker(worker)
             if worker.job is not None:
-                started_at_s = worker.job[3] if worker.job[3] <= self.now_s else NAN  # or still being dispatched
+                begun_at_s = worker.job.started_at_s  # or it is still being dispatched
+                started_at_s = begun_at_s if begun_at_s <= self.now_s else NAN
                 self._recorder.ended(
-                    *worker.job[:3], NAN, "unfinished", "", started_at_s=started_at_s, worker=worker.number
+                    *worker.job[:4], NAN, "unfinished", "", started_at_s=started_at_s, worker=worker.number
                 )
-        for number, (function, arrival_at_s, _) in self._waiting.items():
-            self._recorder.ended(number, function, arrival_at_s, NAN, "unfinished", "")
+        for number, (function, arrival_at_s, queued_at_s, _) in self._waiting.items():
+            self._recorder.ended(number, function, arrival_at_s, queued_at_s, NAN, "unfinished", "")
 
     # Arrivals
 
     def _slices(self, workload: Workload) -> Iterator[Iterator[_Arriving]]:
         """The arrivals a few at a time, so that Python's numbers stay in the processor's cache."""
-        for batch, entry_at_s in workload.by_pool_entry(self._costs.host_s):
-            columns = (batch.invocation, batch.function, batch.arrival_at_s, batch.size, entry_at_s)
-            for first in range(0, len(entry_at_s), ARRIVALS_IN_SLICE):
+        for batch in workload.batches():
+            columns = (batch.function, batch.arrival_at_s, batch.size)
+            n = len(batch.function)
+            for first in range(0, n, ARRIVALS_IN_SLICE):
                 rows = slice(first, first + ARRIVALS_IN_SLICE)
                 yield zip(*(c[rows].tolist() for c in columns), strict=True)
             if self._progress is not None:
-                self._progress(len(entry_at_s))
+                self._progress(n)
 
     def _await_arrival(self) -> None:
         arriving = next(self._arrivals, None)
@@ -251,15 +163,50 @@ class Simulation:
             arriving = next(self._arrivals, None)
         if arriving is not None:
             self._arriving = arriving
-            self._arrival.fire(arriving[4], ARRIVAL, self._on_arrival)
+            self._arrival.fire(arriving[1] + self._door_s, ARRIVAL, self._on_arrival)
 
     def _arrive(self, _: simpy.Event) -> None:
-        invocation, function, arrival_at_s, size, now_s = self._arriving
-        self._waiting[invocation] = (function, arrival_at_s, size)
+        function, arrival_at_s, size = self._arriving
+        self._admit(self._clock._now, function, arrival_at_s, size)
+        self._await_arrival()
+
+    def _arrive_again(self, function: int, arrival_at_s: float, _: simpy.Event) -> None:
+        self._admit(self._clock._now, function, arrival_at_s, 1.0)
+
+    def _admit(self, now_s: float, function: int, arrival_at_s: float, size: float) -> None:
+        """An invocation stands at the door; without a frontend that is the pool's."""
+        invocation = self._n_arrived
+        self._n_arrived += 1
+        if self._frontend is not None:
+            self._waiting[invocation] = (function, arrival_at_s, NAN, size)
+            self._frontend.arrive(now_s, invocation, function)
+            return
+        self._waiting[invocation] = (function, arrival_at_s, now_s, size)
         actions = self._report(now_s, Arrival(invocation, function))
         if actions:
             self._carry_out(now_s, actions)
-        self._await_arrival()
+
+    def _enter(self, now_s: float, invocation: int, function: int) -> None:
+        """An invocation enters the pool."""
+        _, arrival_at_s, _, size = self._waiting[invocation]
+        self._waiting[invocation] = (function, arrival_at_s, now_s, size)
+        actions = self._report(now_s, Arrival(invocation, function))
+        if actions:
+            self._carry_out(now_s, actions)
+
+    def _leave_pool(self, now_s: float, function: int) -> float:
+        """The pool is done with an invocation; returns when its client has the reply, which may set off arrivals."""
+        replied_at_s = now_s if self._frontend is None else self._frontend.leave(now_s, function)
+        if self._loop is not None:
+            self._clock.call(replied_at_s, ARRIVAL, partial(self._reply, replied_at_s, function))
+        return replied_at_s
+
+    def _reply(self, now_s: float, function: int, _: simpy.Event) -> None:
+        assert self._loop is not None
+        for at_s, next_function in self._loop.again(now_s, function):
+            self._clock.call(at_s + self._door_s, ARRIVAL, partial(self._arrive_again, next_function, at_s))
+            if self._progress is not None:
+                self._progress(1)
 
     # Actions
 
@@ -267,10 +214,7 @@ class Simulation:
         for action in actions:
             if isinstance(action, Run):
                 worker = self._workers[action.worker]
-                begin_at_s = now_s
-                if self._dispatch_s:  # one serial stage for the whole fleet, first come, first served
-                    begin_at_s = max(now_s, self._dispatcher_free_at_s) + self._dispatch_s
-                    self._dispatcher_free_at_s = begin_at_s
+                begin_at_s = now_s + self._dispatch_s
                 if worker.ready and worker.job is None:
                     self._begin(worker, action.invocation, begin_at_s, False)
                 else:
@@ -282,16 +226,19 @@ class Simulation:
                 if device.owner is None:
                     self._occupy(device, now_s)
             elif isinstance(action, Reject):
-                function, arrival_at_s, _ = self._waiting.pop(action.invocation)
-                self._recorder.ended(action.invocation, function, arrival_at_s, now_s, "rejected", action.reason)
+                function, arrival_at_s, queued_at_s, _ = self._waiting.pop(action.invocation)
+                ended_at_s = self._leave_pool(now_s, function)
+                self._recorder.ended(
+                    action.invocation, function, arrival_at_s, queued_at_s, ended_at_s, "rejected", action.reason
+                )
             else:
                 self._stop(self._workers[action.worker], now_s)
 
     # Invocations
 
-    def _begin(self, worker: _Worker, invocation: int, at_s: float, cold: bool) -> None:
+    def _begin(self, worker: Worker, invocation: int, at_s: float, cold: bool) -> None:
         """The device turns to an invocation at ``at_s``, now or when its dispatch is done."""
-        function, arrival_at_s, size = self._waiting.pop(invocation)
+        function, arrival_at_s, queued_at_s, size = self._waiting.pop(invocation)
         costs = self._costs
         load_s = costs.input_s[function]
         cache = worker.cache
@@ -306,13 +253,13 @@ class Simulation:
             worker.placement = placement
         worker.was_cold = cold
         run_s = costs.run_s[function] * size
-        worker.job = (invocation, function, arrival_at_s, at_s, load_s, run_s)
+        worker.job = Job(invocation, function, arrival_at_s, queued_at_s, at_s, load_s, run_s)
         if self._lumped:
             worker.signal.fire(at_s + load_s + run_s + costs.store_s[function], FINISHED, worker.on_finish)
         else:
             self._clock.process(self._step_through(worker, worker.job))
 
-    def _finish(self, worker: _Worker, _: simpy.Event) -> None:
+    def _finish(self, worker: Worker, _: simpy.Event) -> None:
         now_s = self._clock._now
         job = worker.job
         assert job is not None
@@ -322,7 +269,7 @@ class Simulation:
             n_evicted = sum(last - first for _, first, last in placement.evictions)
             self._misses += (len(rows), worker.was_cold, placement.load_bytes, n_evicted)
         rows += job
-        rows += (now_s, worker.number)
+        rows += (now_s if self._straight else self._leave_pool(now_s, job[1]), worker.number)
         if len(rows) >= self._recorder.limit:
             self._recorder.flush()
         worker.job = None
@@ -332,7 +279,7 @@ class Simulation:
         if actions:
             self._carry_out(now_s, actions)
 
-    def _go_on(self, worker: _Worker, now_s: float) -> None:
+    def _go_on(self, worker: Worker, now_s: float) -> None:
         """An idle worker turns to its queue, or leaves when it is empty and it was told to stop."""
         if worker.queue:
             queue = worker.queue
@@ -341,47 +288,61 @@ class Simulation:
         elif worker.stopping:
             worker.signal.fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
 
-    def _step_through(self, worker: _Worker, job: _Job) -> Generator[simpy.Event, Any, None]:
+    def _step_through(self, worker: Worker, job: Job) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
         device, costs = worker.device, self._costs
-        invocation, function, arrival_at_s, at_s, load_s, run_s = job
-        yield self._at(at_s)
-        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, load_s)
-        worker.job = (invocation, function, arrival_at_s, at_s, waited_s + load_s, run_s)
+        function, run_s = job.function, job.run_s
+        yield self._at(job.started_at_s)
+        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, job.load_s)
+        job = job._replace(load_s=waited_s + job.load_s)
+        worker.job = job
         yield self._at(loaded_at_s)
         ends_s = costs.kernel_ends_s(function, run_s) if self._per_kernel else [run_s]
-        for end_s in ends_s:
-            yield self._at(loaded_at_s + end_s)
+        shared = worker.shared
+        if shared is None:
+            for end_s in ends_s:
+                yield self._at(loaded_at_s + end_s)
+        else:
+            assert device.compute is not None
+            for begin_s, end_s in zip([0.0, *ends_s], ends_s, strict=False):
+                work_s = (end_s - begin_s) * shared.run_frac
+                yield device.compute.run(worker.number, work_s, shared.sm_frac, shared.bandwidth_frac)
+            worker.job = job._replace(run_s=self._clock.now - loaded_at_s)
         _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
         worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
 
     def _at(self, at_s: float) -> simpy.Event:
-        event = _Signal(self._clock)
+        event = Signal(self._clock)
         event.fire(at_s, FINISHED, [])
         return event
 
     # Workers
 
-    def _add_worker(self, number: int, device: _Device, function: int, now_s: float) -> _Worker:
-        worker = self._workers[number] = _Worker(number, device, function, now_s)
+    def _add_worker(self, number: int, device: Device, function: int, now_s: float) -> Worker:
+        worker = self._workers[number] = Worker(number, device, function, now_s)
         self._recorder.worker_device.append(device.number)
         return worker
 
-    def _stand_up(self, device: _Device) -> None:
-        """A KaaS executor that is ready before the run."""
-        worker = self._add_worker(device.number, device, -1, 0.0)
+    def _stand_up(self, number: int, standing: Standing, shares_device: bool) -> None:
+        """A worker that is ready before the run."""
+        device = self._devices[standing.device]
+        worker = self._add_worker(number, device, standing.function, 0.0)
         self._put_on_device(worker)
-        worker.modules = set()
-        worker.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
+        if shares_device:
+            worker.shared = self._costs.under_share(standing.function, standing.share)
+            device.compute = device.compute or Compute(self._clock)
+        if standing.function < 0:
+            worker.modules = set()
+            worker.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
         worker.ready = True
         worker.ready_at_s = 0.0
 
-    def _put_on_device(self, worker: _Worker) -> None:
+    def _put_on_device(self, worker: Worker) -> None:
         worker.device.owner = worker
-        worker.signal = _Signal(self._clock)
+        worker.signal = Signal(self._clock)
         worker.on_finish = [partial(self._finish, worker)]
 
-    def _occupy(self, device: _Device, now_s: float) -> None:
+    def _occupy(self, device: Device, now_s: float) -> None:
         """The next waiting worker takes the device and climbs its ladder."""
         if not device.waiting:
             return
@@ -396,28 +357,28 @@ class Simulation:
         else:
             self._clock.process(self._climb(worker, ladder, context_at_s))
 
-    def _climb(self, worker: _Worker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
+    def _climb(self, worker: Worker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
         yield self._at(context_at_s)
         waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
         worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
         worker.signal.fire(loaded_at_s + ladder.first_run, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
-    def _get_ready(self, worker: _Worker, _: simpy.Event) -> None:
+    def _get_ready(self, worker: Worker, _: simpy.Event) -> None:
         now_s = self._clock._now
         worker.ready = True
         worker.ready_at_s = now_s
         self._go_on(worker, now_s)
         self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number)))
 
-    def _stop(self, worker: _Worker, now_s: float) -> None:
+    def _stop(self, worker: Worker, now_s: float) -> None:
         worker.stopping = True
         if worker.ready and worker.job is None:
             self._go_on(worker, now_s)
         elif not worker.queue and worker.device.owner is not worker:
             worker.device.waiting.remove(worker)
-            _Signal(self._clock).fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
+            self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
-    def _leave(self, worker: _Worker, _: simpy.Event) -> None:
+    def _leave(self, worker: Worker, _: simpy.Event) -> None:
         now_s = self._clock._now
         worker.stopped_at_s = now_s
         self._record_worker(self._workers.pop(worker.number))
@@ -426,7 +387,7 @@ class Simulation:
             self._occupy(worker.device, now_s)
         self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))
 
-    def _record_worker(self, worker: _Worker) -> None:
+    def _record_worker(self, worker: Worker) -> None:
         kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
         loaded = worker.ladder is not None and worker.ready
         self._recorder.worker(
@@ -437,14 +398,3 @@ class Simulation:
             worker.ladder,
             self._costs.constants_bytes[worker.function] if loaded else 0,
         )
-
-
-def _make_devices(fleet: FleetSpec) -> list[_Device]:
-    """Devices in nodes; ``gpus_per_link`` neighbours of a node share their links."""
-    devices = []
-    for number in range(fleet.n_gpus):
-        place = number % fleet.gpus_per_node
-        if place % fleet.gpus_per_link == 0:
-            h2d, d2h = _Link(), _Link()
-        devices.append(_Device(number, h2d, d2h))
-    return devices

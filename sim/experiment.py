@@ -64,6 +64,10 @@ class Experiment:
         fleet = scenario.fleet
         self._fleet = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
         self._costs = CostModel(calibration, workload.functions, self.policy.kind)
+        self.policy.reset(self._fleet, workload.functions, self._costs, np.random.default_rng(0))  # may refuse them
+        for worker in self.policy.standing(self._fleet):
+            if worker.share < 1:
+                self._costs.under_share(worker.function, worker.share)  # may not know how
 
     @property
     def name(self) -> str:

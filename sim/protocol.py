@@ -15,7 +15,7 @@ same kind in the order in which their causes were ordered (arrivals: in order of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -121,6 +121,17 @@ class Reject(_Record):
         self.reason = reason
 
 
+class Standing(NamedTuple):
+    """A worker that is ready before the first event: of one function, or a KaaS executor (-1).
+
+    share: part of the device's multiprocessors that its kernels may use, at most 1.
+    """
+
+    device: int
+    function: int
+    share: float = 1.0
+
+
 Event: TypeAlias = Arrival | Finished | WorkerReady | WorkerStopped
 Action: TypeAlias = Run | Start | Stop | Reject
 
@@ -156,12 +167,15 @@ class Costs(Protocol):
         """Expected duration of a warm invocation on its worker, in seconds."""
         ...
 
+    def memory_bytes(self, function: int) -> int:
+        """Device memory of a worker that serves this function alone."""
+        ...
+
 
 class Policy(Protocol):
     """A pure state machine: no clock, no threads, no global randomness.
 
-    ``kind`` KAAS: workers 0..n_gpus-1 are the executors of the devices with the same numbers; they are ready
-    before the first event. ``kind`` EXCLUSIVE: there are no workers but those that the policy starts.
+    ``kind``: what its workers are. KaaS executors can't be started during a run.
     """
 
     kind: ClassVar[WorkerKind]
@@ -172,6 +186,10 @@ class Policy(Protocol):
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
         """Forget everything and get ready for a run."""
+        ...
+
+    def standing(self, fleet: FleetSpec) -> Sequence[Standing]:
+        """The workers that are ready before the first event, numbered from 0. Called after ``reset``."""
         ...
 
     def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:

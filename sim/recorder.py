@@ -22,7 +22,8 @@ from sim.workload import Workload
 
 # What the event loop appends for a completed invocation, in this order.
 ROW = (
-    "invocation", "function", "arrival_at_s", "started_at_s", "load_s", "run_s", "completed_at_s", "worker",
+    "invocation", "function", "arrival_at_s", "queued_at_s", "started_at_s", "load_s", "run_s", "completed_at_s",
+    "worker",
 )  # fmt: skip
 # What it appends beside that for one which was cold or did not find its buffers resident; else these are 0.
 MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
@@ -35,8 +36,7 @@ class Recorder:
 
     ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation, ``misses`` one
     to which it adds len(MISS) numbers for some; it calls ``flush()`` when ``rows`` has ``limit`` numbers.
-    ``issued_at_s`` stays empty where invocations enter the pool on time; a world that may be late lists there when
-    the invocation of each row really did. ``worker_device`` lists the device of each worker by number.
+    ``worker_device`` lists the device of each worker by number.
     Files have their names from the start; the manifest says whether the run is whole.
     """
 
@@ -45,7 +45,6 @@ class Recorder:
     ) -> None:
         self.rows: list[float] = []
         self.misses: list[float] = []
-        self.issued_at_s: list[float] = []
         self.limit = ROWS_IN_PACK * len(ROW)
         self._packed: list[dict[str, Floats]] = []
         self.worker_device: list[int] = []
@@ -53,13 +52,12 @@ class Recorder:
         self._workload = workload
         self._fleet = fleet
         n = len(workload.functions)
-        self._host_s = np.array(costs.host_s)
         self._input_bytes = np.array(costs.input_bytes, dtype=np.int64)
         self._output_bytes = np.array(costs.output_bytes, dtype=np.int64)
         self._expected_s = np.array([costs.expected_s(f) for f in range(n)])
         self._isolated_s = np.array([costs.isolated_s(f) for f in range(n)])
         self._constants_bytes = costs.constants_bytes
-        self._odd: list[tuple[int, int, float, float, str, str, float, int]] = []
+        self._odd: list[tuple[int, int, float, float, float, str, str, float, int]] = []
         self._workers: list[tuple[Any, ...]] = []
         self._start_bytes = 0
         self._devices = DeviceSums(fleet.n_gpus, interval_s)
@@ -89,10 +87,6 @@ class Recorder:
         for name in MISS[1:]:
             row[name] = np.zeros(len(row["invocation"]))
             row[name][at] = miss[name]
-        row["queued_at_s"] = row["arrival_at_s"] + self._host_s[row["function"].astype(np.int32)]
-        if self.issued_at_s:
-            row["queued_at_s"] = np.array(self.issued_at_s)
-            self.issued_at_s.clear()
         self._packed.append(row)
         if sum(len(r["invocation"]) for r in self._packed) >= ROWS_IN_GROUP:
             self._write_group()
@@ -102,6 +96,7 @@ class Recorder:
         invocation: int,
         function: int,
         arrival_at_s: float,
+        queued_at_s: float,
         ended_at_s: float,
         status: str,
         reason: str,
@@ -111,9 +106,12 @@ class Recorder:
     ) -> None:
         """An invocation ended without being completed; ``ended_at_s`` is NaN when it is unfinished.
 
+        queued_at_s: when it entered the pool; NaN if it did not get there.
         started_at_s, worker: where a device began on it. What was copied for it is not counted.
         """
-        self._odd.append((invocation, function, arrival_at_s, ended_at_s, status, reason, started_at_s, worker))
+        self._odd.append(
+            (invocation, function, arrival_at_s, queued_at_s, ended_at_s, status, reason, started_at_s, worker)
+        )
 
     def worker(
         self,
@@ -231,7 +229,7 @@ class Recorder:
         return {name: [worker[i] for worker in workers] for i, name in enumerate(WORKERS.names)}
 
     def _write_odd(self) -> None:
-        invocation, function, arrival_at_s, ended_at_s, status, reason, started_at_s, worker = zip(
+        invocation, function, arrival_at_s, queued_at_s, ended_at_s, status, reason, started_at_s, worker = zip(
             *self._odd, strict=True
         )
         n = len(invocation)
@@ -247,7 +245,7 @@ class Recorder:
                     "function": function,
                     "status": pa.array(status),
                     "arrival_at_s": arrival_at_s,
-                    "queued_at_s": np.array(arrival_at_s) + self._host_s[np.array(function)],
+                    "queued_at_s": queued_at_s,
                     "started_at_s": started_at_s,
                     "completed_at_s": ended_at_s,
                     "device": [self.worker_device[w] if w >= 0 else -1 for w in worker],

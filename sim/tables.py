@@ -43,15 +43,15 @@ STATUSES = ("completed", "rejected", "failed", "unfinished")
 
 INVOCATIONS = Table(
     "invocations",
-    "one row an invocation, in the order in which they ended",
+    "one row an invocation, in the order in which devices were done with them",
     (
         Column("invocation", _I8, "", "number in order of scheduled arrival, from 0"),
         Column("function", _I4, "", "row of the functions table"),
         Column("status", _TEXT, "", "completed, rejected, failed or unfinished"),
         Column("arrival_at_s", _F8, "s", "scheduled arrival, from the start of the run"),
-        Column("queued_at_s", _F8, "s", "entered the pool: arrival plus host stages, or when replay issued it"),
+        Column("queued_at_s", _F8, "s", "entered the pool, after what comes before it; NaN if it did not"),
         Column("started_at_s", _F8, "s", "its device began on it (copies included); NaN if never"),
-        Column("completed_at_s", _F8, "s", "end of the invocation, whatever its status; NaN if unfinished"),
+        Column("completed_at_s", _F8, "s", "its end, reply included, whatever its status; NaN if unfinished"),
         Column("device", _I4, "", "device that ran it, or -1"),
         Column("worker", _I4, "", "row of the workers table, or -1"),
         Column("cold", _BOOL, "", "it waited for the start of its worker"),

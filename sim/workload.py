@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role, Trace, TraceFunction
+from sim.domain import (
+    Buffer,
+    BufferArg,
+    ClosedTrace,
+    Direction,
+    Function,
+    Kernel,
+    KernelGraph,
+    Role,
+    Trace,
+    TraceFunction,
+)
 from sim.models.workloads.catalogue import CatalogueEntry
 
 DEFAULT_MEMORY_BYTES = 140 * 2**20  # median allocated memory of an app (Shahrad et al., ATC 2020, figure 8)
@@ -42,6 +53,11 @@ class Workload:
     own_durations: bool
     limit: int | None = None
 
+    @property
+    def loop(self) -> ClosedTrace | None:
+        """The trace, when its later arrivals follow from completions."""
+        return self.trace if isinstance(self.trace, ClosedTrace) else None
+
     def batches(self) -> Iterator[Batch]:
         """All invocations in order of arrival, lazily; the same at every call."""
         mean_s = np.array([f.mean_s for f in self.trace.functions])
@@ -55,33 +71,6 @@ class Workload:
             n += count
             if n == self.limit:
                 return
-
-    def by_pool_entry(self, host_s: Sequence[float]) -> Iterator[tuple[Batch, npt.NDArray[np.float64]]]:
-        """The invocations in order of entering the pool, ``host_s[function]`` after their arrival.
-
-        Yields batches with the instants of entry; invocations that enter together stay in order of arrival.
-        """
-        delay_s = np.array(host_s)
-        least_s = float(delay_s.min(initial=np.inf))
-        held: list[Batch] = []
-        for batch in self.batches():
-            held.append(batch)
-            merged = Batch(*map(np.concatenate, zip(*held, strict=True)))
-            entry_at_s = merged.arrival_at_s + delay_s[merged.function]
-            ready = entry_at_s <= batch.arrival_at_s[-1] + least_s  # later arrivals enter no earlier
-            held = [_pick(merged, ~ready)]
-            yield _sorted(_pick(merged, ready), entry_at_s[ready])
-        if held and len(held[0].invocation):
-            yield _sorted(held[0], held[0].arrival_at_s + delay_s[held[0].function])
-
-
-def _pick(batch: Batch, rows: npt.NDArray[Any]) -> Batch:
-    return Batch(batch.invocation[rows], batch.arrival_at_s[rows], batch.function[rows], batch.size[rows])
-
-
-def _sorted(batch: Batch, entry_at_s: npt.NDArray[np.float64]) -> tuple[Batch, npt.NDArray[np.float64]]:
-    order = np.lexsort((batch.invocation, entry_at_s))
-    return _pick(batch, order), entry_at_s[order]
 
 
 def bind(

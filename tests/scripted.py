@@ -12,7 +12,7 @@ from itertools import count
 import numpy as np
 
 from sim.dispatcher import Dispatcher
-from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph, WorkerKind
+from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph
 from sim.protocol import (
     ARRIVAL,
     FINISHED,
@@ -40,13 +40,17 @@ def functions(n: int) -> list[Function]:
 
 
 class FixedCosts:
-    """Expected durations by function."""
+    """Expected durations by function, and memory (1 byte where it isn't given)."""
 
-    def __init__(self, expected_s: list[float]) -> None:
+    def __init__(self, expected_s: list[float], memory_bytes: list[int] | None = None) -> None:
         self._expected_s = expected_s
+        self._memory_bytes = memory_bytes or [1] * len(expected_s)
 
     def expected_s(self, function: int) -> float:
         return self._expected_s[function]
+
+    def memory_bytes(self, function: int) -> int:
+        return self._memory_bytes[function]
 
 
 class ScriptedWorld:
@@ -79,13 +83,12 @@ class ScriptedWorld:
         )
         self._events: list[tuple[float, int, int, Event]] = []
         self._number = count()
-        n_ready = n_gpus if policy.kind is WorkerKind.KAAS else 0
-        self._queues: dict[int, deque[int]] = {w: deque() for w in range(n_ready)}
-        self._ready = set(range(n_ready))
+        self._device: dict[int, int] = {w: s.device for w, s in enumerate(self.dispatcher.standing)}
+        self._queues: dict[int, deque[int]] = {w: deque() for w in self._device}
+        self._ready = set(self._device)
         self._busy: set[int] = set()
         self._stopping: set[int] = set()
-        self._device: dict[int, int] = {w: w for w in range(n_ready)}
-        self._line: dict[int, deque[int]] = {d: deque([d] if n_ready else []) for d in range(n_gpus)}
+        self._line: dict[int, deque[int]] = {d: deque() for d in range(n_gpus)}
 
     def run(self) -> ScriptedWorld:
         for number, (at_s, function, _) in enumerate(self.script):

@@ -69,6 +69,10 @@ class ListTrace:
 def ideal(**changes: object) -> Calibration:
     """A GPU on which nothing costs time but the trace's own durations, with 16 GB for buffers."""
     zero = replace(V100.dispatch_s, kaas=0.0, exclusive=0.0)
+    graphs = {
+        name: {kind: replace(costs, pre_s=0.0, post_s=0.0) for kind, costs in kinds.items()}
+        for name, kinds in V100.graphs.items()
+    }
     base = replace(
         V100,
         name="ideal",
@@ -80,6 +84,8 @@ def ideal(**changes: object) -> Calibration:
         launch_s=zero,
         buffer_s=zero,
         module_s=zero,
+        frontend=None,
+        graphs=graphs,
     )
     return replace(base, **changes)
 

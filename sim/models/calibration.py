@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.domain import DeviceSpec, WorkerKind
 from sim.errors import ScenarioError
+from sim.models.occupancy import Multiprocessors
 from sim.schema import build
 
 SCHEMA_VERSION = 1
@@ -97,11 +98,39 @@ class Startup:
 
 @dataclass(frozen=True, slots=True)
 class GraphCosts:
-    """Measured costs of a graph for one kind of worker; ``runtime_s`` adds to the stage of that name."""
+    """Measured costs of a graph for one kind of worker.
+
+    run_s: a warm request on its worker, copies included. pre_s, post_s: host stages, on a core of the frontend.
+    runtime_s: adds to the stage of that name. memory_bytes: of a worker of one client; 0 where it wasn't measured.
+    """
 
     run_s: float
-    host_s: float = 0.0
+    pre_s: float = 0.0
+    post_s: float = 0.0
     runtime_s: float = 0.0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """The path between clients and pool, see ``sim.models.frontend``.
+
+    transport_s: one way. server_s: mean time that the server is taken up by a request. cores: for host stages.
+    max_outstanding: with more requests inside, no more are read until they are fewer than ``resume_frac`` of it.
+    """
+
+    transport_s: float
+    server_s: ByKind
+    cores: int
+    max_outstanding: int
+    resume_frac: float
+
+    def __post_init__(self) -> None:
+        for name in ("cores", "max_outstanding"):
+            if getattr(self, name) < 1:
+                raise ScenarioError(f"{name} is {getattr(self, name)}, must be at least 1")
+        if not 0 < self.resume_frac <= 1:
+            raise ScenarioError(f"resume_frac is {self.resume_frac}, must be above 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +151,8 @@ class Calibration:
     module_s: ByKind
     startup_s: Startup
     graphs: dict[str, dict[str, GraphCosts]] = field(default_factory=dict)
+    frontend: Frontend | None = None
+    multiprocessors: Multiprocessors | None = None
     sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:
@@ -134,6 +165,8 @@ class Calibration:
                     raise ScenarioError(
                         f"graphs: {graph}: unknown kind of worker {kind!r}; they are {', '.join(kinds)}"
                     )
+                if self.frontend is None and (costs[kind].pre_s or costs[kind].post_s):
+                    raise ScenarioError(f"graphs: {graph}: {kind}: host stages need a frontend, and there is none")
 
     @property
     def spec(self) -> DeviceSpec:

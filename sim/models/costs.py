@@ -14,6 +14,7 @@ from sim.errors import ScenarioError
 from sim.models.calibration import Calibration, GraphCosts
 from sim.models.layout import layout
 from sim.models.memory import BufferSet, Placement
+from sim.models.occupancy import Shared, under_share
 from sim.models.startup import Ladder
 
 
@@ -26,7 +27,9 @@ class _GraphFacts:
     input_bytes: int
     output_bytes: int
     run_s: float
-    host_s: float
+    pre_s: float
+    post_s: float
+    memory_bytes: int
     offsets_s: tuple[float, ...]
     ladder: Ladder
 
@@ -34,16 +37,18 @@ class _GraphFacts:
 class CostModel:
     """Durations and sizes by function id, for one kind of worker.
 
-    host_s: host stages before the pool. input_s, run_s, store_s: copies of fresh input, kernels, and copies of
-    output of a warm invocation; their sum is ``expected_s``. An invocation of size x (which policies never see) takes
-    x * run_s in kernels. scratch_bytes: device memory that an invocation needs
-    beside its cached ``buffers``. input_bytes, output_bytes: copied each time. ladders: cold starts.
+    pre_s, post_s: host stages before the pool and after the device. dispatch_s: from the order to run until a worker
+    begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
+    sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels.
+    scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
+    copied each time. ladders: cold starts.
     Raises ScenarioError when a function can't fit on the device.
     """
 
     def __init__(self, calibration: Calibration, functions: Sequence[Function], kind: WorkerKind) -> None:
         self.kind = kind
         self.dispatch_s = calibration.dispatch_s.of(kind)
+        self.frontend = calibration.frontend
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
         self._h2d, self._h2d_first = copies.h2d_bytes_per_s, copies.h2d_first_bytes_per_s
@@ -65,12 +70,16 @@ class CostModel:
         self.output_bytes = [g.output_bytes for g in each]
         self.input_s = [g.input_bytes / self._h2d for g in each]
         self.store_s = [g.output_bytes / copies.d2h_bytes_per_s for g in each]
-        self.host_s = [g.host_s for g in each]
+        self.pre_s = [g.pre_s for g in each]
+        self.post_s = [g.post_s for g in each]
+        self._memory_bytes = [g.memory_bytes for g in each]
         self.run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
         self.ladders = [g.ladder for g in each]
         self._offsets = [g.offsets_s for g in each]
         self.constants_bytes = [f.graph.bytes_of(Role.CONSTANT) for f in functions]
         self.graph_of = [id(f.graph) for f in functions]  # functions of one graph share its modules
+        self._graphs = [f.graph for f in functions]
+        self._under_share: dict[tuple[int, float], Shared] = {}
         self.n_modules = [f.graph.n_modules for f in functions]
 
     def expected_s(self, function: int) -> float:
@@ -79,13 +88,40 @@ class CostModel:
 
     def isolated_s(self, function: int) -> float:
         """Expected latency of a warm invocation without any queue, in seconds."""
-        return self.host_s[function] + self.dispatch_s + self.expected_s(function)
+        frontend = self._calibration.frontend
+        path_s = 2 * frontend.transport_s if frontend else 0.0
+        return path_s + self.pre_s[function] + self.dispatch_s + self.expected_s(function) + self.post_s[function]
+
+    def memory_bytes(self, function: int) -> int:
+        """Device memory of a worker that serves this function alone: as measured, or buffers and a context."""
+        return self._memory_bytes[function]
 
     def kernel_ends_s(self, function: int, run_s: float) -> list[float]:
         """Ends of the kernels of one invocation, from the start of the first; the last is exactly ``run_s``."""
         offsets = self._offsets[function]
         scale = run_s / offsets[-1] if offsets[-1] > 0 else 0.0
         return [o * scale for o in offsets[:-1]] + [run_s]
+
+    def under_share(self, function: int, share: float) -> Shared:
+        """How kernels of a function run on a share of the multiprocessors, see ``sim.models.occupancy``.
+
+        Raises ScenarioError when the calibration doesn't describe the multiprocessors.
+        """
+        calibration = self._calibration
+        if calibration.multiprocessors is None:
+            raise ScenarioError(
+                f"{calibration.name}: multiprocessors is not given, but must be for workers that share a device"
+            )
+        key = (self.graph_of[function], share)
+        if key not in self._under_share:
+            self._under_share[key] = under_share(
+                self._graphs[function],
+                share,
+                calibration.multiprocessors,
+                calibration.roofline,
+                calibration.launch_s.of(self.kind),
+            )
+        return self._under_share[key]
 
     def load_s(self, function: int, placement: Placement, new_modules: bool) -> float:
         """Time of a KaaS executor to bring in missing buffers, besides fresh input."""
@@ -105,6 +141,7 @@ class CostModel:
         measured = self._calibration.graphs.get(graph.name, {}).get(self.kind.value)
         input_bytes = graph.bytes_of(Role.INPUT) if fresh_inputs else 0
         output_bytes = graph.bytes_of(Role.OUTPUT)
+        graph_bytes = its.cached_set.total_bytes + its.scratch_set.total_bytes
         copies = self._calibration.copies
         kernels_s = [self._kernel_s(k) for k in graph.kernels] * graph.n_iter
         if measured is None:
@@ -112,13 +149,16 @@ class CostModel:
         else:  # the measured time of a warm request includes its copies
             io_s = input_bytes / copies.h2d_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
             run_s = max(measured.run_s - io_s, 0.0)
+        measured_bytes = measured.memory_bytes if measured else 0
         return _GraphFacts(
             buffers=its.cached_set,
             scratch_bytes=its.scratch_set.total_bytes,
             input_bytes=input_bytes,
             output_bytes=output_bytes,
             run_s=run_s,
-            host_s=measured.host_s if measured else 0.0,
+            pre_s=measured.pre_s if measured else 0.0,
+            post_s=measured.post_s if measured else 0.0,
+            memory_bytes=measured_bytes or graph_bytes + executor.context_bytes,
             offsets_s=tuple(accumulate(kernels_s)),
             ladder=self._ladder(graph, measured),
         )

@@ -11,7 +11,9 @@ from sim.policies.affinity import Affinity
 from sim.policies.balance import Balance
 from sim.policies.base import BasePolicy
 from sim.policies.exclusive import Exclusive
+from sim.policies.fractional import Fractional
 from sim.policies.least_loaded import LeastLoaded
+from sim.policies.static import Static
 
 _POLICIES: dict[str, type[BasePolicy]] = {}
 
@@ -24,7 +26,7 @@ def register(policy: type[BasePolicy]) -> type[BasePolicy]:
     return policy
 
 
-for _policy in (Affinity, Balance, Exclusive, LeastLoaded):
+for _policy in (Affinity, Balance, Exclusive, Fractional, LeastLoaded, Static):
     register(_policy)
 
 

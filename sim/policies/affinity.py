@@ -13,7 +13,7 @@ import numpy as np
 from sim.domain import FleetSpec, Function
 from sim.errors import ScenarioError
 from sim.policies.base import BasePolicy
-from sim.policies.placement import assign_devices
+from sim.policies.placement import assign_devices, buckets, memory_shares
 from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, View
 
 _Heap = list[tuple[float, int, int]]  # key, order, function
@@ -53,7 +53,8 @@ class Affinity(BasePolicy):
         self._n_queued = 0
         self._base = 0.0
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(fleet.n_gpus))
-        self._bucket_of_function, self._bucket_of_device = assign_devices(fleet, functions)
+        turns = assign_devices(fleet.n_gpus, memory_shares(fleet, functions, costs)) if functions else []
+        self._bucket_of_function, self._bucket_of_device = buckets(fleet.n_gpus, n, turns)
         self._affine: list[_Heap] = [[] for _ in range(max(self._bucket_of_device, default=0) + 1)]
         self._foreign: _Heap = []
         self._real: _Heap = []

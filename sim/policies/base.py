@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from sim.domain import FleetSpec, Function, WorkerKind
-from sim.protocol import Action, Costs, Event, View
+from sim.protocol import Action, Costs, Event, Standing, View
 
 
 def exact(value: float) -> str:
@@ -36,6 +36,10 @@ class BasePolicy:
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
         """Forget everything and get ready for a run."""
         raise NotImplementedError
+
+    def standing(self, fleet: FleetSpec) -> Sequence[Standing]:
+        """A KaaS executor on each device, numbered like it; no exclusive workers."""
+        return [Standing(d, -1) for d in range(fleet.n_gpus)] if self.kind is WorkerKind.KAAS else []
 
     def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:
         """Answer an event."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from sim.domain import WorkerKind
-from sim.policies.placement import assign_devices
-from sim.protocol import Arrival, Finished, Run, Start, Stop
+from sim.policies.placement import assign_devices, buckets, memory_shares
+from sim.protocol import Arrival, Finished, Run, Standing, Start, Stop
+
+
+def affinity_buckets(fleet, functions, costs):
+    """The affinity assignment: (bucket of each function, bucket of each device)."""
+    turns = assign_devices(fleet.n_gpus, memory_shares(fleet, functions, costs))
+    return buckets(fleet.n_gpus, len(functions), turns)
 
 
 class LiteralAffinity:
@@ -20,8 +26,11 @@ class LiteralAffinity:
     def describe(self):
         return "literal affinity"
 
+    def standing(self, fleet):
+        return [Standing(device, -1) for device in range(fleet.n_gpus)]
+
     def reset(self, fleet, functions, costs, rng):
-        in_bucket, of_device = assign_devices(fleet, functions)
+        in_bucket, of_device = affinity_buckets(fleet, functions, costs)
         self.groups = OrderedDict((f, deque()) for f in range(len(functions)))
         self.vtime = dict.fromkeys(self.groups, 0.0)
         self.weight = {f: costs.expected_s(f) for f in self.groups}
@@ -60,6 +69,9 @@ class LiteralExclusive:
 
     def describe(self):
         return "literal exclusive"
+
+    def standing(self, fleet):
+        return []
 
     def reset(self, fleet, functions, costs, rng):
         self.n = fleet.n_gpus

@@ -1,0 +1,59 @@
+"""SimPy as the engine uses it: absolute instants, and events that can be used again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from heapq import heappop, heappush
+from typing import Any
+
+import simpy
+from simpy.core import StopSimulation
+
+Callbacks = list[Callable[[simpy.Event], None]]
+
+
+class Clock(simpy.Environment):
+    """SimPy's environment with absolute instants: now + (at - now) is not always at, which would undo ties."""
+
+    @property
+    def internals(self) -> tuple[list[Any], Iterator[int]]:
+        """The queue of events and the numbers that keep their order."""
+        return self._queue, self._eid
+
+    def call(self, at_s: float, priority: int, callback: Callable[[simpy.Event], None]) -> None:
+        """Call back at an instant."""
+        Signal(self).fire(at_s, priority, [callback])
+
+    def run_out(self) -> None:
+        """``run()`` until no event is left, with ``step()`` written into its loop: 5 % fewer seconds a simulation."""
+        queue = self._queue
+        with suppress(StopSimulation):
+            while queue:
+                self._now, _, _, event = heappop(queue)
+                callbacks = event.callbacks
+                event.callbacks = None  # type: ignore[assignment]
+                for callback in callbacks:
+                    callback(event)
+                if not event._ok and not event.defused:
+                    raise event._value
+
+    @staticmethod
+    def halt(_: simpy.Event) -> None:
+        """A callback that ends ``run_out()``."""
+        raise StopSimulation(None)
+
+
+class Signal(simpy.Event):
+    """An event that can be scheduled again and again, once at a time."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._ok = True
+        self._value = None
+        self._queue, self._numbers = clock.internals
+
+    def fire(self, at_s: float, priority: int, callbacks: Callbacks) -> None:
+        """Call back at an instant. The list of callbacks is kept by the caller, for reuse."""
+        self.callbacks = callbacks
+        heappush(self._queue, (at_s, priority, next(self._numbers), self))

@@ -1,0 +1,69 @@
+"""The simulated way between clients and pool: transport, gate, host stages, server (see ``sim.models.frontend``)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import simpy
+
+from sim.clock import Clock
+from sim.models.calibration import Frontend as Facts
+from sim.models.costs import CostModel
+from sim.models.frontend import Cores, Gate, Server
+from sim.protocol import ARRIVAL
+
+
+class Frontend:
+    """Moves requests from the server's door into the pool, and replies back to clients.
+
+    enter: called with (instant, invocation, function) when an invocation enters the pool.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        facts: Facts,
+        costs: CostModel,
+        rng: np.random.Generator,
+        enter: Callable[[float, int, int], None],
+    ) -> None:
+        self.transport_s = facts.transport_s
+        self._clock = clock
+        self._pre_s, self._post_s = costs.pre_s, costs.post_s
+        self._gate = Gate(facts.max_outstanding, facts.resume_frac)
+        self._outside: deque[tuple[int, int]] = deque()
+        self._cores = Cores(facts.cores)
+        self._server = Server(facts.server_s.of(costs.kind), rng)
+        self._enter = enter
+
+    def arrive(self, now_s: float, invocation: int, function: int) -> None:
+        """A request stands at the server's door."""
+        if self._gate.enter():
+            self._prepare(now_s, invocation, function)
+        else:
+            self._outside.append((invocation, function))
+
+    def leave(self, now_s: float, function: int) -> float:
+        """The pool is done with a request; returns when its client has the reply."""
+        self._gate.leave()
+        while self._outside and self._gate.enter():
+            self._prepare(now_s, *self._outside.popleft())
+        return self._cores.reserve(now_s, self._post_s[function]) + self.transport_s
+
+    def _prepare(self, now_s: float, invocation: int, function: int) -> None:
+        ready_at_s = self._cores.reserve(now_s, self._pre_s[function])
+        if ready_at_s > now_s:
+            self._clock.call(ready_at_s, ARRIVAL, partial(self._pass, invocation, function))
+        else:
+            self._pass(invocation, function)
+
+    def _pass(self, invocation: int, function: int, _: simpy.Event | None = None) -> None:
+        now_s = self._clock._now
+        turn_at_s = self._server.turn_at_s(now_s)
+        if turn_at_s > now_s:
+            self._clock.call(turn_at_s, ARRIVAL, lambda _: self._enter(turn_at_s, invocation, function))
+        else:
+            self._enter(now_s, invocation, function)

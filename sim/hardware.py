@@ -1,0 +1,144 @@
+"""Ground truth of the simulated fleet: links, devices, what runs on them, and workers."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import NamedTuple
+
+import simpy
+
+from sim.clock import Callbacks, Clock, Signal
+from sim.domain import FleetSpec
+from sim.models.memory import HIT, BufferCache
+from sim.models.occupancy import Shared
+from sim.models.sharing import SharedDevice
+from sim.models.startup import Ladder
+from sim.protocol import FINISHED
+
+NAN = float("nan")
+Queued = tuple[int, float, bool]  # invocation, end of its dispatch, cold
+
+
+class Job(NamedTuple):
+    """An invocation at a worker: the first columns of recorder.ROW."""
+
+    invocation: int
+    function: int
+    arrival_at_s: float
+    queued_at_s: float
+    started_at_s: float
+    load_s: float
+    run_s: float
+
+
+class Link:
+    """A host link in one direction: copies queue first come, first served."""
+
+    __slots__ = ("free_at_s",)
+
+    def __init__(self) -> None:
+        self.free_at_s = 0.0
+
+    def reserve(self, now_s: float, duration_s: float) -> tuple[float, float]:
+        """Queue a copy that is ready now; returns how long it waits and when it ends."""
+        waited_s = max(self.free_at_s - now_s, 0.0)
+        self.free_at_s = max(now_s, self.free_at_s) + duration_s
+        return waited_s, self.free_at_s
+
+
+class Compute:
+    """The multiprocessors of a device that several workers share: one event for whatever ends next."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._jobs = SharedDevice()
+        self._done: dict[int, Signal] = {}
+        self._next: tuple[float, int] | None = None
+
+    def run(self, worker: int, work_s: float, sm_frac: float, bandwidth_frac: float) -> simpy.Event:
+        """Run something of a worker's; see ``sim.models.sharing``. The event comes when it is done."""
+        done = self._done[worker] = Signal(self._clock)
+        done.callbacks = []
+        self._jobs.add(self._clock._now, worker, work_s, sm_frac, bandwidth_frac)
+        self._expect()
+        return done
+
+    def _expect(self) -> None:
+        """Whenever what runs changes, so may the next end; events of ends that were expected before are stale."""
+        expected = self._jobs.next_end()
+        if expected != self._next:
+            self._next = expected
+            if expected is not None:
+                self._clock.call(expected[0], FINISHED, partial(self._end, expected))
+
+    def _end(self, expected: tuple[float, int], _: simpy.Event) -> None:
+        if expected is not self._next:
+            return
+        now_s, worker = expected
+        self._jobs.remove(now_s, worker)
+        done = self._done.pop(worker)
+        assert done.callbacks is not None
+        done.fire(now_s, FINISHED, done.callbacks)
+        self._next = None
+        self._expect()
+
+
+class Device:
+    """One GPU. owner: the worker that was started on it and has it; ``waiting`` are to be started after it.
+
+    compute: what standing workers share; None where a worker has the device for itself.
+    """
+
+    __slots__ = ("compute", "d2h", "fresh", "h2d", "number", "owner", "waiting")
+
+    def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
+        self.number = number
+        self.h2d = h2d
+        self.d2h = d2h
+        self.fresh = True
+        self.owner: Worker | None = None
+        self.waiting: deque[Worker] = deque()
+        self.compute: Compute | None = None
+
+
+class Worker:
+    """One worker. ``job`` is None when it is idle.
+
+    Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
+    made when it gets there.
+    """
+
+    __slots__ = (
+        "cache", "device", "function", "job", "ladder", "modules", "number", "on_finish", "placement", "queue",
+        "ready", "ready_at_s", "requested_at_s", "shared", "signal", "stopped_at_s", "stopping", "was_cold",
+    )  # fmt: skip
+
+    def __init__(self, number: int, device: Device, function: int, requested_at_s: float) -> None:
+        self.number = number
+        self.device = device
+        self.function = function
+        self.requested_at_s = requested_at_s
+        self.ready_at_s = self.stopped_at_s = NAN
+        self.cache: BufferCache | None = None  # of a KaaS executor
+        self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
+        self.shared: Shared | None = None  # how it runs beside others on its device; None where there are none
+        self.ladder: Ladder | None = None
+        self.ready = self.stopping = False
+        self.signal: Signal
+        self.on_finish: Callbacks
+        self.queue: deque[Queued] | list[Queued] = deque() if function < 0 else []  # a list is ten times smaller
+        self.job: Job | None = None
+        self.placement = HIT
+        self.was_cold = False
+
+
+def make_devices(fleet: FleetSpec) -> list[Device]:
+    """Devices in nodes; ``gpus_per_link`` neighbours of a node share their links."""
+    devices = []
+    for number in range(fleet.n_gpus):
+        place = number % fleet.gpus_per_node
+        if place % fleet.gpus_per_link == 0:
+            h2d, d2h = Link(), Link()
+        devices.append(Device(number, h2d, d2h))
+    return devices

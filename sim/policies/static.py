@@ -1,0 +1,76 @@
+"""Static: every function has workers of its own from the beginning, on GPUs that nobody else has."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from sim.domain import FleetSpec, Function, WorkerKind
+from sim.errors import ScenarioError
+from sim.policies.base import BasePolicy
+from sim.policies.placement import assign_devices
+from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, Standing, View
+
+
+@dataclass
+class Static(BasePolicy):
+    """Workers of one function each, on whole GPUs, from beginning to end; no function gets another's.
+
+    Functions take GPUs in turn until every GPU has a worker; more functions than GPUs are refused. Invocations of a
+    function wait in order of arrival for its workers, of which the most recently freed is taken.
+    """
+
+    name: ClassVar[str] = "static"
+    kind: ClassVar[WorkerKind] = WorkerKind.EXCLUSIVE
+    source: ClassVar[str] = "KaaS, static pool (Pemberton et al., arXiv 2212.08146, public code)"
+
+    def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
+        """All workers are free, the first of each function longest. Raises ScenarioError when they don't fit."""
+        shares = self._shares(fleet, functions, costs)
+        turns = assign_devices(fleet.n_gpus, shares) if functions else []
+        for turn, (device, used) in enumerate(turns):
+            share = shares[turn % len(functions)]
+            if used + share > 1:
+                raise ScenarioError(
+                    f"{self.name}: {len(functions)} functions don't fit on {fleet.n_gpus} GPUs: "
+                    f"{functions[turn % len(functions)].key} needs {share:g} of one, of which device {device} "
+                    f"has {1 - used:g} left"
+                )
+        devices = [device for device, _ in turns]
+        self._standing = [
+            Standing(device, turn % len(functions), self._thread_share(devices.count(device)))
+            for turn, device in enumerate(devices)
+        ]
+        self._idle: list[list[int]] = [[] for _ in functions]
+        for number in reversed(range(len(self._standing))):
+            self._idle[self._standing[number].function].append(number)
+        self._queue: list[deque[int]] = [deque() for _ in functions]
+
+    def standing(self, fleet: FleetSpec) -> Sequence[Standing]:
+        """The workers that there are all along."""
+        return self._standing
+
+    def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:
+        """At most one dispatch an event."""
+        if type(event) is Arrival:
+            if self._idle[event.function]:
+                return (Run(event.invocation, self._idle[event.function].pop()),)
+            self._queue[event.function].append(event.invocation)
+        elif type(event) is Finished:
+            function = self._standing[event.worker].function
+            if self._queue[function]:
+                return (Run(self._queue[function].popleft(), event.worker),)
+            self._idle[function].append(event.worker)
+        return ()
+
+    def _shares(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs) -> list[float]:
+        """Part of a GPU that each function needs for itself."""
+        return [1.0] * len(functions)
+
+    def _thread_share(self, n_workers: int) -> float:
+        """Part of the multiprocessors for each of so many workers of a GPU."""
+        return 1.0
