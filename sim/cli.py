@@ -117,7 +117,8 @@ def policies(as_json: bool) -> None:
     Example:
       simulate policies
     """
-    from sim.policies import known, parameters
+    from sim.policies import known
+    from sim.settings import parameters
 
     listed: list[dict[str, Any]] = [
         {

@@ -22,10 +22,10 @@ from sim.manifest import POLICY_STREAM, conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
-from sim.policies.base import exact
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
+from sim.settings import exact
 from sim.workload import Workload
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sim.errors import ScenarioError
 from sim.schema import build
+from sim.settings import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,9 @@ class Fleet:
 
     def __post_init__(self) -> None:
         for name in ("gpus", "gpus_per_node", "gpus_per_link"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         fits = self.gpus_per_link <= self.gpus_per_node
-        _require(fits, "gpus_per_link", self.gpus_per_link, f"at most gpus_per_node, {self.gpus_per_node}")
+        require(fits, "gpus_per_link", self.gpus_per_link, f"at most gpus_per_node, {self.gpus_per_node}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +53,16 @@ class Scenario:
     granularity: Literal["graph", "kernel"] = "graph"
 
     def __post_init__(self) -> None:
-        _require(bool(self.traces), "traces", list(self.traces), "at least one trace")
-        _require(bool(self.policies), "policies", list(self.policies), "at least one policy")
-        _require(self.limit is None or self.limit >= 1, "limit", self.limit, "at least 1")
-        _require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")
-        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+        require(bool(self.traces), "traces", list(self.traces), "at least one trace")
+        require(bool(self.policies), "policies", list(self.policies), "at least one policy")
+        require(self.limit is None or self.limit >= 1, "limit", self.limit, "at least 1")
+        require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON."""
         plain = dataclasses.asdict(self)
         return plain | {"traces": list(self.traces), "policies": list(self.policies)}
-
-
-def _require(ok: bool, key: str, value: object, rule: str) -> None:
-    if not ok:
-        raise ScenarioError(f"{key} is {value}, must be {rule}")
 
 
 def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenario:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
-BASE = {"sim", "sim.domain", "sim.errors"}
+BASE = {"sim", "sim.domain", "sim.errors", "sim.settings"}
 MODELS = BASE | {"sim.models", "sim.schema"}
 BRAIN = MODELS | {"sim.protocol", "sim.tables"}
 SIM = BRAIN | {
@@ -29,6 +29,8 @@ SIM = BRAIN | {
 ALLOWED = {
     "sim.domain": set(),
     "sim.errors": set(),
+    "sim.settings": {"sim.errors"},
+    "sim.loads": BASE,
     "sim.schema": {"sim.errors"},
     "sim.tables": set(),
     "sim.models": MODELS,
@@ -42,14 +44,22 @@ ALLOWED = {
     "sim.recorder": BRAIN | {"sim.workload", "sim.intervals"},
     "sim.scenario": BRAIN,
     "sim.manifest": SIM,
-    "sim.engine": SIM,
+    "sim.clock": set(),
+    "sim.frontend": BRAIN | {"sim.clock"},
+    "sim.hardware": BRAIN | {"sim.clock"},
+    "sim.engine": SIM | {"sim.clock", "sim.frontend", "sim.hardware"},
     "sim.experiment": SIM | {"sim.engine", "sim.manifest"},
     "sim.console": {"sim.errors"},
     "replay": SIM | {"sim.manifest", "sim.console"},
     "traces": BASE | {"sim.console"},
     "analysis": BASE | {"sim.results", "sim.tables", "sim.console"},
 }
-HOMES = {"simpy": {"sim.engine"}, "cupy": {"replay"}, "matplotlib": {"analysis.figures", "analysis.figures_style"}}
+FIGURES = {"analysis.figures", "analysis.figures_style", "analysis.figures_synth", "analysis.figures_traces"}
+HOMES = {
+    "simpy": {"sim.engine", "sim.clock", "sim.frontend", "sim.hardware"},
+    "cupy": {"replay"},
+    "matplotlib": FIGURES,
+}
 
 
 def modules():

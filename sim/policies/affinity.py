@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from sim.domain import FleetSpec, Function
-from sim.errors import ScenarioError
 from sim.policies.base import BasePolicy
 from sim.policies.placement import assign_devices, buckets, memory_shares
 from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, View
+from sim.settings import require
 
 _Heap = list[tuple[float, int, int]]  # key, order, function
 
@@ -39,8 +39,7 @@ class Affinity(BasePolicy):
     source: ClassVar[str] = "KaaS, affinity pool (Pemberton et al., arXiv 2212.08146, public code, July 2022)"
 
     def __post_init__(self) -> None:
-        if not self.penalty >= 0:
-            raise ScenarioError(f"penalty is {self.penalty}, must be at least 0")
+        require(self.penalty >= 0, "penalty", self.penalty, "at least 0")
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
         """All executors are free, device 0 longest; functions are ordered by number."""

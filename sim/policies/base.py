@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,11 +9,7 @@ import numpy as np
 
 from sim.domain import FleetSpec, Function, WorkerKind
 from sim.protocol import Action, Costs, Event, Standing, View
-
-
-def exact(value: float) -> str:
-    """A parameter in the fewest digits that read back to it: 10, 0.1234567891."""
-    return repr(value).removesuffix(".0")
+from sim.settings import describe
 
 
 class BasePolicy:
@@ -29,9 +24,7 @@ class BasePolicy:
 
     def describe(self) -> str:
         """``name[k=v,...]`` with every parameter; just the name when there are none."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        values = ",".join(f"{f.name}={exact(getattr(self, f.name))}" for f in fields)
-        return f"{self.name}[{values}]" if values else self.name
+        return describe(self.name, self)
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
         """Forget everything and get ready for a run."""

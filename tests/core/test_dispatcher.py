@@ -8,7 +8,7 @@ import pytest
 from sim.dispatcher import Dispatcher
 from sim.domain import WorkerKind
 from sim.errors import PolicyError
-from sim.protocol import Arrival, Finished, Reject, Run, Start, Stop, WorkerReady, WorkerStopped
+from sim.protocol import Arrival, Finished, Reject, Run, Standing, Start, Stop, WorkerReady, WorkerStopped
 from tests.scripted import FixedCosts, functions
 from tests.support import scripted_fleet
 
@@ -25,6 +25,9 @@ class Puppet:
 
     def reset(self, fleet, functions, costs, rng):
         pass
+
+    def standing(self, fleet):
+        return [Standing(device, -1) for device in range(fleet.n_gpus)] if self.kind is WorkerKind.KAAS else []
 
     def on_event(self, now_s, event, view):
         return self.answers.pop(0) if self.answers else ()

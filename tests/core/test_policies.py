@@ -12,7 +12,7 @@ from sim.policies import known, make_policy, register
 from sim.protocol import Run, Start, Stop
 from tests.core.references import LiteralAffinity, LiteralExclusive, affinity_buckets
 from tests.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld, functions
-from tests.support import scripted_fleet
+from tests.support import ELASTIC, scripted_fleet
 
 # Instants and durations on a coarse grid, so that many events fall on the same instant.
 SCRIPTS = st.lists(
@@ -45,7 +45,7 @@ def test_exclusive_decides_as_the_literal_rule(script, n_gpus):
     assert decisions(make_policy("exclusive"), n_gpus, script) == decisions(LiteralExclusive(), n_gpus, script)
 
 
-@given(SCRIPTS, st.integers(1, 4), st.sampled_from(sorted(known().keys() - {"static"})))
+@given(SCRIPTS, st.integers(1, 4), st.sampled_from(ELASTIC))
 def test_a_decision_log_fed_to_a_fresh_policy_gives_the_same_actions(script, n_gpus, name):
     log = decisions(make_policy(name), n_gpus, script)
     fresh = make_policy(name)
@@ -136,7 +136,10 @@ def test_affinity_assignment_balances_memory_when_nothing_fits():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("afinity", "unknown policy 'afinity'; the policies are affinity, balance, exclusive, least-loaded"),
+        (
+            "afinity",
+            "unknown policy 'afinity'; known are affinity, balance, exclusive, fractional, least-loaded, static",
+        ),
         ("affinity[pen=1]", r"unknown parameter 'pen'; affinity takes penalty"),
         ("affinity[penalty=x]", r"penalty is 'x', must be a number"),
         ("affinity[penalty=]", r"penalty is '=', must be a number"),

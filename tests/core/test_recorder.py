@@ -9,14 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim import recorder
-from sim.domain import Buffer, KernelGraph, Role
 from sim.intervals import DeviceSums, choose_interval_s, lengthen, spread_over
-from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
 from sim.tables import TABLES
-from sim.workload import bind
-from tests.support import V100, ListTrace, ideal, own, poisson, simulate
+from tests.support import ListTrace, ideal, own, poisson, simulate
 
 SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=20)
 
@@ -121,14 +118,6 @@ def test_devices_know_their_node(tmp_path):
     assert dict(zip(*run.table("devices")[["device", "node"]].to_numpy().T, strict=True)) == {
         d: d // 8 for d in range(10)
     }
-
-
-def test_a_rejected_function_with_host_stages_entered_the_pool_after_them(tmp_path):
-    graph = KernelGraph("resnet50", (), (Buffer("c", 10, Role.CONSTANT),))
-    workload = bind(ListTrace([1.0, 1.0], [0, 0], [1.0] * 2), catalogue={"r": CatalogueEntry(graph, True)}, seed=0)
-    rows = simulate(workload, OneAtATime(), tmp_path, calibration=V100).table("invocations")
-    assert set(rows.status) == {"completed", "rejected"}
-    assert (rows.queued_at_s == 1.0 + V100.graphs["resnet50"]["kaas"].host_s).all()
 
 
 def test_the_summary_adds_up(tmp_path):

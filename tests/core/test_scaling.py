@@ -10,10 +10,10 @@ import sys
 import numpy as np
 import pytest
 
-from sim.policies import known, make_policy
-from tests.support import ListTrace, ideal, own, simulate
+from sim.policies import make_policy
+from tests.support import ELASTIC, ListTrace, ideal, own, simulate
 
-COUNTED = ("/sim/policies/", "/sim/dispatcher.py", "/sim/engine.py", "/sim/models/memory.py")
+COUNTED = ("/sim/policies/", "/sim/dispatcher.py", "/sim/engine.py", "/sim/clock.py", "/sim/models/memory.py")
 N = 600
 
 
@@ -51,7 +51,7 @@ def bytecodes_per_invocation(directory, policy, n_functions, n_gpus, load, n=N):
     return counted / (n / 2)
 
 
-@pytest.mark.parametrize("policy", sorted(known()))
+@pytest.mark.parametrize("policy", ELASTIC)
 @pytest.mark.parametrize(
     ("small", "large"),
     [
@@ -66,7 +66,7 @@ def test_the_work_of_an_event_does_not_grow(tmp_path, policy, small, large):
     assert many < 2.5 * few if policy == "exclusive" else many < 1.5 * few
 
 
-@pytest.mark.parametrize("policy", sorted(known()))
+@pytest.mark.parametrize("policy", ELASTIC)
 def test_waiting_invocations_cost_nothing_while_they_wait(tmp_path, policy):
     short = bytecodes_per_invocation(tmp_path / "short", policy, 50, 4, 3.0, n=400)
     long = bytecodes_per_invocation(tmp_path / "long", policy, 50, 4, 3.0, n=3200)

@@ -1,0 +1,73 @@
+"""Things with a name and parameters, such as policies and loads, as one line of text: ``name[k=v,...]``."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from sim.errors import ScenarioError
+
+T = TypeVar("T")
+
+
+def require(ok: bool, key: str, value: object, rule: str) -> None:
+    """Raise ScenarioError, naming the parameter, its value and the rule, unless it is ok."""
+    if not ok:
+        raise ScenarioError(f"{key} is {value}, must be {rule}")
+
+
+def exact(value: float) -> str:
+    """A parameter in the fewest digits that read back to it: 10, 0.1234567891."""
+    return repr(value).removesuffix(".0")
+
+
+def parameters(cls: type) -> dict[str, tuple[type, object]]:
+    """Type (int or float) and default of each field of a dataclass; dataclasses.MISSING where it must be given.
+
+    Of a field ``float | None`` the type is float: None can be a default, but not be typed.
+    """
+    hints = get_type_hints(cls)
+    return {f.name: ((*get_args(hints[f.name]), hints[f.name])[0], f.default) for f in dataclasses.fields(cls)}
+
+
+def describe(name: str, thing: Any) -> str:
+    """``name[k=v,...]`` with every parameter that is not None; just the name when there are none."""
+    values = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+    text = ",".join(f"{key}={exact(value)}" for key, value in values.items() if value is not None)
+    return f"{name}[{text}]" if text else name
+
+
+def parse(text: str, classes: Mapping[str, type[T]], what: str) -> T:
+    """Make the dataclass that ``name`` or ``name[k=v,...]`` names; ``what`` it is, for errors.
+
+    Raises ScenarioError naming what is unknown, missing or wrong.
+    """
+    match = re.fullmatch(r"([\w-]+)(?:\[([^\[\]]*)\])?", text.strip())
+    if match is None:
+        raise ScenarioError(f"{what} {text!r} must look like NAME or NAME[k=v,...]")
+    name, settings = match.groups()
+    cls = classes.get(name)
+    if cls is None:
+        raise ScenarioError(f"unknown {what} {name!r}; known are {', '.join(classes)}")
+    allowed = parameters(cls)
+    values = {}
+    for setting in filter(None, (s.strip() for s in (settings or "").split(","))):
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if key not in allowed:
+            takes = f"takes {', '.join(allowed)}" if allowed else "takes no parameters"
+            raise ScenarioError(f"{what} {text!r}: unknown parameter {key!r}; {name} {takes}")
+        kind = allowed[key][0]
+        try:
+            values[key] = kind(value)
+        except ValueError:
+            rule = "a whole number" if kind is int else "a number"
+            raise ScenarioError(f"{what} {text!r}: {key} is {value or equals!r}, must be {rule}") from None
+    for key, (_, default) in allowed.items():
+        if default is dataclasses.MISSING and key not in values:
+            raise ScenarioError(f"{what} {text!r}: the parameter {key} is missing; {name} takes {', '.join(allowed)}")
+    try:
+        return cls(**values)
+    except ScenarioError as error:
+        raise ScenarioError(f"{what} {text!r}: {error}") from None
