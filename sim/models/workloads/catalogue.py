@@ -10,6 +10,10 @@ from pathlib import Path
 from sim.domain import KernelGraph
 from sim.errors import ScenarioError
 from sim.models.workloads import bert, cgemm, jacobi, resnet50, sgemm, ssd_mobilenet, superres
+from sim.models.workloads.authors import bert as bert_tvm
+from sim.models.workloads.authors import cutlass, plain
+from sim.models.workloads.authors import resnet50 as resnet50_tvm
+from sim.models.workloads.authors import superres as superres_tvm
 from sim.models.workloads.data import GraphData, graph_to_dict
 from sim.schema import build
 
@@ -50,14 +54,32 @@ def _small() -> list[CatalogueEntry]:
     ]
 
 
-BUILT_IN: Mapping[str, Callable[[], list[CatalogueEntry]]] = {"kaas": _kaas, "small": _small}
+def _kaas_authors() -> list[CatalogueEntry]:
+    """The graphs of the KaaS benchmarks as their authors ran them, to simulate; see ``workloads.authors``."""
+    return [
+        CatalogueEntry(resnet50_tvm.build(), fresh_inputs=False),
+        CatalogueEntry(bert_tvm.build(), fresh_inputs=True),
+        CatalogueEntry(cutlass.complex_gemm(), fresh_inputs=False),
+        CatalogueEntry(plain.solver(), fresh_inputs=False),
+        CatalogueEntry(plain.products(), fresh_inputs=True),
+        CatalogueEntry(superres_tvm.build(), fresh_inputs=True),
+        CatalogueEntry(cutlass.single_gemm(), fresh_inputs=True),
+        CatalogueEntry(plain.dummy(), fresh_inputs=True),
+    ]
+
+
+BUILT_IN: Mapping[str, Callable[[], list[CatalogueEntry]]] = {
+    "kaas": _kaas,
+    "small": _small,
+    "kaas-authors": _kaas_authors,
+}
 
 
 def load_catalogue(name_or_file: str | Path) -> dict[str, CatalogueEntry]:
     """The entries by the names of their graphs, in the catalogue's order.
 
-    ``name_or_file``: a built-in catalogue (``kaas``, ``small``) or a JSON or YAML file in the format of
-    docs/catalogue-format.md. Raises ScenarioError, with file and path of the key, for any mistake.
+    ``name_or_file``: a built-in catalogue (``kaas``, ``small``, ``kaas-authors``) or a JSON or YAML file in the format
+    of docs/catalogue-format.md. Raises ScenarioError, with file and path of the key, for any mistake.
     """
     name = str(name_or_file)
     entries = BUILT_IN[name]() if name in BUILT_IN else _read(Path(name))
