@@ -135,8 +135,7 @@ class Simulation:
         for worker in self._workers.values():
             self._record_worker(worker)
             if worker.job is not None:
-                begun_at_s = worker.job.started_at_s  # or it is still being dispatched
-                started_at_s = begun_at_s if begun_at_s <= self.now_s else NAN
+                started_at_s = worker.job[4] if worker.job[4] <= self.now_s else NAN  # or still being dispatched
                 self._recorder.ended(
                     *worker.job[:4], NAN, "unfinished", "", started_at_s=started_at_s, worker=worker.number
                 )
@@ -166,25 +165,25 @@ class Simulation:
             self._arrival.fire(arriving[1] + self._door_s, ARRIVAL, self._on_arrival)
 
     def _arrive(self, _: simpy.Event) -> None:
-        function, arrival_at_s, size = self._arriving
-        self._admit(self._clock._now, function, arrival_at_s, size)
+        self._admit(*self._arriving)
         self._await_arrival()
 
     def _arrive_again(self, function: int, arrival_at_s: float, _: simpy.Event) -> None:
-        self._admit(self._clock._now, function, arrival_at_s, 1.0)
+        self._admit(function, arrival_at_s, 1.0)
 
-    def _admit(self, now_s: float, function: int, arrival_at_s: float, size: float) -> None:
+    def _admit(self, function: int, arrival_at_s: float, size: float) -> None:
         """An invocation stands at the door; without a frontend that is the pool's."""
+        now_s = self._clock._now
         invocation = self._n_arrived
-        self._n_arrived += 1
-        if self._frontend is not None:
+        self._n_arrived = invocation + 1
+        if self._frontend is None:
+            self._waiting[invocation] = (function, arrival_at_s, now_s, size)
+            actions = self._report(now_s, Arrival(invocation, function))
+            if actions:
+                self._carry_out(now_s, actions)
+        else:
             self._waiting[invocation] = (function, arrival_at_s, NAN, size)
             self._frontend.arrive(now_s, invocation, function)
-            return
-        self._waiting[invocation] = (function, arrival_at_s, now_s, size)
-        actions = self._report(now_s, Arrival(invocation, function))
-        if actions:
-            self._carry_out(now_s, actions)
 
     def _enter(self, now_s: float, invocation: int, function: int) -> None:
         """An invocation enters the pool."""
@@ -253,7 +252,7 @@ class Simulation:
             worker.placement = placement
         worker.was_cold = cold
         run_s = costs.run_s[function] * size
-        worker.job = Job(invocation, function, arrival_at_s, queued_at_s, at_s, load_s, run_s)
+        worker.job = (invocation, function, arrival_at_s, queued_at_s, at_s, load_s, run_s)
         if self._lumped:
             worker.signal.fire(at_s + load_s + run_s + costs.store_s[function], FINISHED, worker.on_finish)
         else:
@@ -291,11 +290,11 @@ class Simulation:
     def _step_through(self, worker: Worker, job: Job) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
         device, costs = worker.device, self._costs
-        function, run_s = job.function, job.run_s
-        yield self._at(job.started_at_s)
-        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, job.load_s)
-        job = job._replace(load_s=waited_s + job.load_s)
-        worker.job = job
+        invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s = job
+        yield self._at(started_at_s)
+        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, load_s)
+        load_s += waited_s
+        worker.job = (invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s)
         yield self._at(loaded_at_s)
         ends_s = costs.kernel_ends_s(function, run_s) if self._per_kernel else [run_s]
         shared = worker.shared
@@ -307,7 +306,8 @@ class Simulation:
             for begin_s, end_s in zip([0.0, *ends_s], ends_s, strict=False):
                 work_s = (end_s - begin_s) * shared.run_frac
                 yield device.compute.run(worker.number, work_s, shared.sm_frac, shared.bandwidth_frac)
-            worker.job = job._replace(run_s=self._clock.now - loaded_at_s)
+            run_s = self._clock.now - loaded_at_s
+            worker.job = (invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s)
         _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
         worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
 
