@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sim import __version__
+from sim.cli_load import load
 from sim.console import INVALID, SETTINGS, ProjectGroup
 from sim.errors import ScenarioError
 
@@ -48,7 +49,7 @@ def main() -> None:
 @click.option("--functions", type=click.Choice(["catalogue", "trace"]),
               help="Map the trace's functions onto a catalogue of kernel graphs, or run them with the trace's own "
                    "durations and memory.  [default: catalogue]")  # fmt: skip
-@click.option("--catalogue", metavar="NAME|FILE", help="kaas, small or a file.  [default: kaas]")
+@click.option("--catalogue", metavar="NAME|FILE", help="kaas, kaas-authors, small or a file.  [default: kaas]")
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
 @click.option("--limit", type=int, metavar="N", help="Only the first N arrivals.")
 @click.option("--rate-scale", type=float, metavar="X", help="Factor on the rate of every function.  [default: 1]")
@@ -96,14 +97,7 @@ def run(
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     directory = out or Path("runs") / datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     summaries = run_scenario(resolved, directory, force=force)
-    if as_json:
-        click.echo(json.dumps(list(summaries.values()), indent=1))
-    else:
-        from analysis.compare import as_text, compare
-        from sim.results import open_run
-
-        click.echo(as_text(compare([open_run(path) for path in summaries])))
-        click.echo("\n" + "\n".join(f"{path}/" for path in summaries))
+    show(summaries, as_json=as_json)
     if not all(s["valid"] for s in summaries.values()):
         sys.exit(INVALID)
 
@@ -139,6 +133,21 @@ def policies(as_json: bool) -> None:
         click.echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
 
 
+main.add_command(load)
+
+
+def show(summaries: dict[Path, dict[str, Any]], *, as_json: bool) -> None:
+    """Print what came out of runs, by directory: a table, or the summaries as JSON."""
+    if as_json:
+        click.echo(json.dumps(list(summaries.values()), indent=1))
+        return
+    from analysis.compare import as_text, compare
+    from sim.results import open_run
+
+    click.echo(as_text(compare([open_run(path) for path in summaries])))
+    click.echo("\n" + "\n".join(f"{path}/" for path in summaries))
+
+
 def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) -> dict[Path, dict[str, Any]]:
     """Run every policy of a scenario into a directory of its own; all are checked before the first starts.
 
@@ -168,7 +177,11 @@ def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) ->
 
 
 def open_trace_of(scenario: Scenario) -> Trace:
-    """The trace that a scenario names."""
+    """The trace that a scenario names, or that of its clients."""
+    if (load := scenario.load) is not None:
+        from sim.loads import Clients, make_load
+
+        return make_load(load.name).trace(Clients(load.clients, load.graph, scenario.seed))
     from traces.open import open_trace
 
     return open_trace(
@@ -186,6 +199,10 @@ def _open_workload(scenario: Scenario) -> Workload:
     from sim.workload import bind
 
     catalogue = load_catalogue(scenario.catalogue) if scenario.functions == "catalogue" else None
+    if (load := scenario.load) is not None and catalogue is not None:
+        if load.graph not in catalogue:
+            raise ScenarioError(f"graph {load.graph!r} is not in the catalogue, which has {', '.join(catalogue)}")
+        catalogue = {load.graph: catalogue[load.graph]}
     return bind(open_trace_of(scenario), catalogue=catalogue, seed=scenario.seed, limit=scenario.limit)
 
 

@@ -12,6 +12,8 @@ from sim.errors import ScenarioError
 from sim.schema import build
 from sim.settings import require
 
+_OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions"}  # what a load has not
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -30,17 +32,30 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientLoad:
+    """Clients in place of a trace: each makes its part of a load (see ``sim.loads``) with its own copy of a graph.
+
+    name: the load with parameters. graph: of the scenario's catalogue.
+    """
+
+    name: str
+    graph: str
+    clients: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A complete description of an experiment: the same scenario gives byte-identical tables.
 
-    traces, format, placement, window, rate_scale: see ``traces.open_trace``. limit: only the first arrivals.
+    traces, format, placement, window, rate_scale: see ``traces.open_trace``. limit: only the first arrivals. load:
+    clients instead of all these.
     functions: "catalogue" maps every function of the trace to a kernel graph of ``catalogue`` (a built-in name or a
     file) by a hash of its key and the seed; "trace" runs it with the trace's own durations and memory.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     """
 
-    traces: tuple[str, ...]
-    policies: tuple[str, ...]
+    traces: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     format: str | None = None
     placement: Literal["uniform", "equidistant", "poisson", "start"] = "uniform"
     window: str | None = None
@@ -51,9 +66,15 @@ class Scenario:
     catalogue: str = "kaas"
     fleet: Fleet = field(default_factory=Fleet)
     granularity: Literal["graph", "kernel"] = "graph"
+    load: ClientLoad | None = None
 
     def __post_init__(self) -> None:
-        require(bool(self.traces), "traces", list(self.traces), "at least one trace")
+        if self.load is None:
+            require(bool(self.traces), "traces", list(self.traces), "at least one trace")
+        else:
+            for f in dataclasses.fields(self):
+                value = getattr(self, f.name)
+                require(f.name not in _OF_TRACES or value == f.default, f.name, value, "left out with a load")
         require(bool(self.policies), "policies", list(self.policies), "at least one policy")
         require(self.limit is None or self.limit >= 1, "limit", self.limit, "at least 1")
         require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")

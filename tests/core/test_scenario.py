@@ -83,7 +83,7 @@ def test_a_wrong_scenario_is_refused_with_key_and_rule(tmp_path, change, complai
     [
         ("traces: [", "s.yaml: not YAML"),
         ("- a", r"s.yaml: is \['a'\], must be a mapping"),
-        ("policies: [a]", "s.yaml: the key 'traces' is missing"),
+        ("policies: [a]", r"s.yaml: traces is \[\], must be at least one trace"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path, text, complaint):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from sim.cli import main
-from sim.loads import known
+from sim.cli_load import judge
+from sim.loads import known, make_load
 from sim.results import open_run
 
 
@@ -71,6 +74,24 @@ def test_a_stream_of_eight_is_judged_by_its_slowest(tmp_path):
     slowest_s = (rows.completed_at_s - rows.arrival_at_s).groupby(rows.arrival_at_s).max()
     assert summary["mlperf"]["n_queries"] == len(slowest_s) == 662
     assert summary["mlperf"]["value"] == pytest.approx(np.sort(slowest_s)[-1])
+
+
+def test_what_was_rejected_is_late_and_an_invalid_run_shows_nothing():
+    class Hundred:
+        """A run of 100 requests, of which the last three were rejected at once."""
+
+        summary: ClassVar = {"reasons": ["interrupted"]}
+
+        def table(self, name, columns):
+            at_s = np.arange(100.0)
+            latency_s = np.where(at_s < 97, 1 + at_s / 100, 0)
+            status = np.where(at_s < 97, "completed", "rejected")
+            columns = {"function": np.zeros(100, dtype=np.int32), "status": status, "arrival_at_s": at_s}
+            return pd.DataFrame(columns | {"completed_at_s": at_s + latency_s})
+
+    result = judge(make_load("single-stream"), "resnet50", Hundred())
+    assert result.value is None
+    assert result.reasons == ("interrupted", "too many queries had no reply")
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def test_the_bound_is_that_of_the_workload_or_the_one_given():
     result = told(make_load("server[rate=1]"), latency_s, "cGEMM")
     assert result.reasons == ("459 had no reply within 0.01 s, and 0 may",)
     assert told(make_load("server[rate=1,bound=0.2]"), latency_s, "cGEMM").valid
+    assert told(make_load("server[rate=1,bound=0.25]"), [0.25] * 459).valid
 
 
 def test_offline_is_samples_a_second_and_must_last():
@@ -138,6 +139,8 @@ def test_offline_is_samples_a_second_and_must_last():
     result = load.result("g", *served)
     assert result.value == pytest.approx(16)
     assert result.valid
+    assert make_load("offline[duration=62.5]").result("g", *served).valid
+    assert not make_load("offline[duration=62.6]").result("g", *served).valid
     short = make_load("offline[samples=1000]").result("g", *served)
     assert short.reasons == ("it lasted 62.5 s, must be 600 s: try samples=10560",)
     lost = served._replace(replied_at_s=np.append(served.replied_at_s[1:], np.inf))
