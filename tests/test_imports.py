@@ -49,6 +49,7 @@ ALLOWED = {
     "sim.hardware": BRAIN | {"sim.clock"},
     "sim.engine": SIM | {"sim.clock", "sim.frontend", "sim.hardware"},
     "sim.experiment": SIM | {"sim.engine", "sim.manifest"},
+    "sim.studies": SIM | {"sim.engine", "sim.manifest", "sim.loads"},
     "sim.console": {"sim.errors"},
     "replay": SIM | {"sim.manifest", "sim.console"},
     "traces": BASE | {"sim.console"},
