@@ -33,6 +33,7 @@ check: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.traces
 	$(BIN)/python -m benchmarks.launch
 
 gpu:

@@ -8,30 +8,32 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import TraceError
+from traces.kinds import EMPTY, Kind, holds, with_instants
+from traces.plainbytes import is_compressed, open_bytes
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
-_BLOCK_BYTES = 2 << 20  # a few blocks are in memory at once, each as text and as columns
-_HEADER_BYTES = 1 << 20  # the widest known header, 1440 minutes, has 7 kB
+BLOCK_BYTES = 2 << 20  # a few blocks are in memory at once, each as text and as columns
+_HEADER_BYTES = 1 << 20  # the widest known header, of 5,093 functions, has 65 kB
 _LFS_POINTER = b"version https://git-lfs"
 
 
-class Kind(Enum):
-    """What the cells of a column must be."""
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a data set for a column, beyond its kind. breaks: which cells break it; text: what they must be."""
 
-    TEXT = "text"
-    COUNT = "a whole number from 0 to 4294967295"
-    NUMBER = "a finite number"
-    SPAN = "a finite number, 0 or more"
-    OPTIONAL = "a finite number or empty"
+    column: str
+    breaks: Callable[[pa.Array], npt.NDArray[np.bool_]]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -47,36 +49,49 @@ class CsvFile:
             if column not in self.header:
                 raise TraceError(f"{self.path}, row 1: lacks the column {column!r}")
 
-    def stream(self, kinds: Mapping[str, Kind]) -> Iterator[pa.RecordBatch]:
+    def stream(self, kinds: Mapping[str, Kind], *rules: Rule) -> Iterator[pa.RecordBatch]:
         """Read some columns, batch by batch, in the order of ``kinds``, each cell checked against its kind.
 
-        TEXT comes as string, COUNT as uint32, the others as float64; an empty OPTIONAL cell is null.
-        Raises TraceError that names file, row, column, value and rule.
+        TEXT comes as string, COUNT as uint32, INSTANT as timestamp[ns, UTC], the others as float64; an empty cell
+        of the optional kinds is null. Raises TraceError that names file, row, column, value and rule.
         """
         import pyarrow as pa
         import pyarrow.csv as pacsv
 
         from traces.culprit import find_culprit
 
-        types = {Kind.TEXT: pa.string(), Kind.COUNT: pa.uint32()}
+        types = {Kind.TEXT: pa.string(), Kind.INSTANT: pa.string(), Kind.COUNT: pa.uint32()}
         convert = pacsv.ConvertOptions(
             include_columns=list(kinds),
             column_types={column: types.get(kind, pa.float64()) for column, kind in kinds.items()},
-            null_values=[""] if Kind.OPTIONAL in kinds.values() else [],
+            null_values=list(EMPTY) if any(kind.may_be_empty for kind in kinds.values()) else [],
         )
-        read = pacsv.ReadOptions(column_names=list(self.header), skip_rows=1, block_size=_BLOCK_BYTES)
+        read = pacsv.ReadOptions(column_names=list(self.header), skip_rows=1, block_size=BLOCK_BYTES)
         n_rows = 0
         try:
-            with pacsv.open_csv(self.path, read_options=read, convert_options=convert) as reader:
-                for batch in reader:
-                    if not _holds(batch, kinds):
+            source = open_bytes(self.path) if is_compressed(self.path) else self.path
+            with pacsv.open_csv(source, read_options=read, convert_options=convert) as reader:
+                for raw in reader:
+                    batch = with_instants(raw, kinds)
+                    if not holds(batch, kinds):
                         raise find_culprit(self, kinds, "a cell breaks the rule of its column")
+                    self._check(batch, rules, n_rows)
                     n_rows += batch.num_rows
                     yield batch
         except (pa.ArrowException, OSError) as error:
             raise find_culprit(self, kinds, str(error).partition("\n")[0]) from None
         if not n_rows:
             raise find_culprit(self, kinds, "no rows")
+
+    def _check(self, batch: pa.RecordBatch, rules: Sequence[Rule], n_before: int) -> None:
+        for rule in rules:
+            column = batch.column(rule.column)
+            if len(broken := rule.breaks(column).nonzero()[0]):
+                row = int(broken[0])
+                raise TraceError(
+                    f"{self.path}, data row {n_before + row + 1}, column {rule.column!r}: {column[row].as_py()!r} must "
+                    f"be {rule.text}"
+                )
 
     def read(self, kinds: Mapping[str, Kind]) -> pa.Table:
         """``stream`` as one table, for the small files."""
@@ -90,11 +105,8 @@ def open_csv(path: Path) -> CsvFile:
 
     Raises TraceError when the file can't be read, is empty, binary, a Git LFS pointer, not UTF-8, or repeats a column.
     """
-    try:
-        with path.open("rb") as file:
-            line = file.readline(_HEADER_BYTES)
-    except OSError as error:
-        raise TraceError(f"{path}: can't be read ({error.strerror})") from None
+    with open_bytes(path) as file:
+        line = file.readline(_HEADER_BYTES)
     if line.startswith(_LFS_POINTER):
         raise TraceError(f"{path}: is a Git LFS pointer, not the data; fetch it with 'git lfs pull'")
     try:
@@ -110,19 +122,3 @@ def open_csv(path: Path) -> CsvFile:
         repeated = Counter(names).most_common(1)[0][0]
         raise TraceError(f"{path}, row 1: the column {repeated!r} stands there twice")
     return CsvFile(path, names)
-
-
-def _holds(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> bool:
-    """Whether no cell is empty and every number finite, where they must be; Arrow has checked the rest."""
-    import pyarrow.compute as pc
-
-    for column, kind in zip(batch.columns, kinds.values(), strict=True):
-        if kind is not Kind.OPTIONAL and column.null_count:
-            return False
-        if kind in (Kind.TEXT, Kind.COUNT):
-            continue
-        if not pc.all(pc.is_finite(column), min_count=0).as_py():
-            return False
-        if kind is Kind.SPAN and not pc.all(pc.greater_equal(column, 0.0), min_count=0).as_py():
-            return False
-    return True

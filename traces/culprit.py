@@ -7,9 +7,11 @@ import math
 from collections.abc import Iterator, Mapping
 
 from sim.errors import TraceError
-from traces.csvfile import CsvFile, Kind
+from traces.csvfile import BLOCK_BYTES, CsvFile
+from traces.kinds import EMPTY, WHOLE_MAX, Kind, holds, with_instants
+from traces.plainbytes import open_bytes
 
-_LONGEST = 60  # characters of a value that a message quotes
+LONGEST = 60  # characters of a value that a message quotes
 
 
 def find_culprit(file: CsvFile, kinds: Mapping[str, Kind], reason: str) -> TraceError:
@@ -28,7 +30,7 @@ def find_culprit(file: CsvFile, kinds: Mapping[str, Kind], reason: str) -> Trace
                 return TraceError(f"{where}: has {len(row)} fields where the header has {len(file.header)}")
             for index, name, kind in checked:
                 if not _fits(row[index], kind):
-                    value = row[index][:_LONGEST]
+                    value = row[index][:LONGEST]
                     return TraceError(f"{where}, column {name!r}: {value!r} must be {kind.value}")
         if not n_rows:
             return TraceError(f"{file.path}: has a header but no rows")
@@ -40,18 +42,24 @@ def find_culprit(file: CsvFile, kinds: Mapping[str, Kind], reason: str) -> Trace
 
 
 def _decoded(file: CsvFile) -> Iterator[str]:
-    with file.path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+    with open_bytes(file.path) as lines:
+        number = 1
+        while line := lines.readline(BLOCK_BYTES + 1):
+            if len(line) > BLOCK_BYTES:
+                raise TraceError(f"{file.path}, row {number}: is longer than {BLOCK_BYTES >> 20} MiB")
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise TraceError(f"{file.path}, row {number}: isn't UTF-8 text") from None
+            number += 1
 
 
 def _fits(text: str, kind: Kind) -> bool:
     if kind is Kind.TEXT:
         return True
-    if kind is Kind.OPTIONAL and not text.strip():
+    if kind is Kind.INSTANT:
+        return _is_instant(text)
+    if kind.may_be_empty and text.strip() in EMPTY:
         return True
     if kind is Kind.COUNT:
         digits = text.strip()
@@ -60,4 +68,16 @@ def _fits(text: str, kind: Kind) -> bool:
         value = float(text)
     except ValueError:
         return False
+    if kind is Kind.OPTIONAL_COUNT:
+        return 0 <= value <= WHOLE_MAX and value.is_integer()
     return math.isfinite(value) and (kind is not Kind.SPAN or value >= 0)
+
+
+def _is_instant(text: str) -> bool:
+    import pyarrow as pa
+
+    kinds = {"at": Kind.INSTANT}
+    try:
+        return holds(with_instants(pa.RecordBatch.from_pydict({"at": [text]}), kinds), kinds)
+    except pa.ArrowInvalid:
+        return False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim.domain import Trace
 from traces.csvfile import CsvFile
+from traces.files import TraceFile
 from traces.options import ReadOptions
 
 UNKNOWN_TRIGGER = "unknown"  # of functions in traces that don't tell it
@@ -15,19 +17,38 @@ UNKNOWN_TRIGGER = "unknown"  # of functions in traces that don't tell it
 
 @dataclass(frozen=True)
 class TracePath:
-    """A path that the user named: a file, or a directory with its CSV files in order of name."""
+    """A path that the user named: a file, or a directory or archive with its trace files in order of name.
+
+    n_passed_over: tables of a directory that aren't of the format.
+    """
 
     path: Path
     is_directory: bool
-    files: tuple[CsvFile, ...]
+    files: tuple[TraceFile, ...]
+    n_passed_over: int = 0
 
 
 @dataclass(frozen=True)
 class Format:
-    """A data set's file layout. ``recognises`` a header of one of its tables; ``read`` gets recognised files only."""
+    """A data set's file layout. ``recognises`` one of its files by the content; ``read`` gets recognised files only."""
 
     name: str
     summary: str
     tables: tuple[str, ...]  # the tables and their columns, for people
-    recognises: Callable[[Sequence[str]], bool]
+    recognises: Callable[[TraceFile], bool]
     read: Callable[[Sequence[TracePath], ReadOptions], Trace]
+
+
+def csv_files(paths: Sequence[TracePath]) -> list[CsvFile]:
+    """All files of a format that has nothing but CSV files."""
+    return [file for path in paths for file in path.files if isinstance(file, CsvFile)]
+
+
+def count_paths(paths: Sequence[TracePath], anomalies: Counter[str]) -> None:
+    """Count the tables of directories that are left out."""
+    anomalies["file_passed_over"] += sum(path.n_passed_over for path in paths)
+
+
+def names(paths: Sequence[TracePath]) -> str:
+    """The paths as the user named them, for messages."""
+    return ", ".join(str(path.path) for path in paths)

@@ -88,10 +88,19 @@ class MinuteTrace:
         edge_s = day.start_s + minute * MINUTE_S
         # An offset a hair below 60 s may round up to the next minute.
         at_s = np.minimum(edge_s + offset_s, np.nextafter(edge_s + MINUTE_S, 0.0))
-        order = np.lexsort((function, at_s))
+        order = _in_time(at_s, function)
         if edge_s < start_s or edge_s + MINUTE_S > end_s:
             order = order[(at_s[order] >= start_s) & (at_s[order] < end_s)]
         return ArrivalChunk(at_s[order] - start_s, function[order], duration_s[order])
+
+
+def _in_time(at_s: npt.NDArray[np.float64], function: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """The order by instant, then function, then place. Equal instants are rare unless placement makes them."""
+    order = np.argsort(at_s)  # a sixth of the time of lexsort
+    ordered = at_s[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.lexsort((function, at_s))
+    return order
 
 
 def rechunk(pieces: Iterator[ArrivalChunk]) -> Iterator[ArrivalChunk]:

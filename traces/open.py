@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 
 from sim.domain import Trace
 from sim.errors import TraceError
-from traces.csvfile import CsvFile, open_csv
+from traces.archives import is_archive, unpack
+from traces.files import TraceFile, found, open_file
 from traces.formats import Format, TracePath
 from traces.options import read_options
-from traces.readers import azure2019, azure2021, invitro
+from traces.readers import (
+    azure2019,
+    azure2021,
+    genai,
+    gpupods,
+    huawei_minutes,
+    huawei_requests,
+    invitro,
+    llm,
+    native,
+    opendc,
+    plaincounts,
+)
 
 # In order of strictness: the first that recognises all files is the format.
-FORMATS = {f.name: f for f in (azure2019.FORMAT, invitro.FORMAT, azure2021.FORMAT)}
+FORMATS = {
+    f.name: f
+    for f in (
+        azure2019.FORMAT,
+        invitro.FORMAT,
+        azure2021.FORMAT,
+        llm.FORMAT,
+        genai.FORMAT,
+        gpupods.FORMAT,
+        huawei_minutes.FORMAT,
+        huawei_requests.FORMAT,
+        opendc.FORMAT,
+        plaincounts.FORMAT,
+        native.FORMAT,
+    )
+}
 
-_NAMES = ("*.csv", "AzureFunctionsInvocationTrace*.txt")  # the 2021 data are CSV text in a .txt file
+_NAMES = ("*.csv", "*.csv.gz", "*.txt", "*.parquet")
+_ARCHIVES = ("*.tar", "*.tar.gz", "*.tar.xz", "*.tar.bz2", "*.tgz")
+_LISTED = 4  # files that a message names
 
 
 def open_trace(
@@ -28,9 +58,10 @@ def open_trace(
     rate_scale: float = 1.0,
     seed: int = 0,
 ) -> Trace:
-    """Open a trace. Several paths are the tables or days of one trace; a path is a file, or a directory of them.
+    """Open a trace. Several paths are the tables or days of one trace; a path is a file, or a directory
+    or tar archive of them.
 
-    format: a name in ``FORMATS``; by default it is told from the headers. placement: where in its minute a counted
+    format: a name in ``FORMATS``; by default it is told from the content. placement: where in its minute a counted
     invocation arrives, see ``traces.placement``; traces with an instant for every invocation don't use it.
     window: ``08:00-09:00`` in trace time, see ``traces.window``; arrivals are rebased to its start.
     rate_scale: factor on the rate of every function; below 1 invocations are dropped at random.
@@ -50,37 +81,58 @@ def open_trace(
 
 
 def _open_path(path: Path) -> TracePath:
-    if not path.is_dir():
-        return TracePath(path, False, (open_csv(path),))
-    files = sorted({f for pattern in _NAMES for f in path.glob(pattern) if not f.name.startswith(".")})
+    if path.is_dir():
+        directory, what = path, "directory"
+    elif path.exists() and is_archive(path):
+        directory, what = unpack(path, _NAMES), "archive"
+    else:
+        return TracePath(path, False, (open_file(path),))
+    files = tuple(_trace_files(directory))
     if not files:
-        raise TraceError(f"{path}: no trace file in this directory; looked for {' and '.join(_NAMES)}")
-    return TracePath(path, True, tuple(map(open_csv, files)))
+        raise TraceError(f"{path}: no trace file in this {what}; looked for {', '.join(_NAMES + _ARCHIVES)}")
+    return TracePath(path, True, files)
+
+
+def _trace_files(directory: Path) -> Iterator[TraceFile]:
+    """The files of a directory, and of archives in it, that may belong to a trace."""
+    patterns = (*_NAMES, *_ARCHIVES)
+    for path in sorted({f for pattern in patterns for f in directory.glob(pattern) if not f.name.startswith(".")}):
+        if any(map(path.match, _ARCHIVES)):
+            yield from _trace_files(unpack(path, _NAMES))
+            continue
+        try:
+            yield open_file(path)
+        except TraceError:
+            if path.suffix != ".txt":  # notes stand beside many traces
+                raise
 
 
 def _detect(paths: Sequence[TracePath]) -> Format:
     """The first format that recognises all files that any format does."""
     files = [file for path in paths for file in path.files]
-    known = [file for file in files if any(f.recognises(file.header) for f in FORMATS.values())]
+    known = [file for file in files if any(f.recognises(file) for f in FORMATS.values())]
     for format in FORMATS.values():
-        if known and all(format.recognises(file.header) for file in known):
+        if known and all(map(format.recognises, known)):
             return format
-    raise TraceError(
-        f"{files[0].path}: the format can't be told from its columns {_columns(known[0] if known else files[0])}"
-        f"{' and those of other files' if len(files) > 1 else ''}; known are {', '.join(FORMATS)}"
-    )
+    listed = "; ".join(f"{file.path}: {found(file)}" for file in _examples(known or files))
+    rule = "they are of different data sets, choose with --format" if known else f"known are {', '.join(FORMATS)}"
+    raise TraceError(f"{listed}: the format can't be told; {rule}")
+
+
+def _examples(files: Sequence[TraceFile]) -> list[TraceFile]:
+    """One file of every format, or a few that are of none."""
+    if not any(f.recognises(file) for f in FORMATS.values() for file in files):
+        return list(files[:_LISTED])
+    return list({next(f.name for f in FORMATS.values() if f.recognises(file)): file for file in files}.values())
 
 
 def _recognised(path: TracePath, format: Format) -> TracePath:
     """The path with the files that are of the format; a file that was named on its own must be."""
-    files = tuple(file for file in path.files if format.recognises(file.header))
+    files = tuple(filter(format.recognises, path.files))
     if not files:
         raise TraceError(
             f"{path.path}: not in the format {format.name}, which has {'; '.join(format.tables)}; "
-            f"found the columns {_columns(path.files[0])}"
+            f"found {found(path.files[0])}"
         )
-    return TracePath(path.path, path.is_directory, files)
-
-
-def _columns(file: CsvFile) -> str:
-    return ", ".join(file.header[:6]) + (" ..." if len(file.header) > 6 else "")
+    tables = [file for file in path.files if file.path.suffix != ".txt"]
+    return TracePath(path.path, path.is_directory, files, sum(file not in files for file in tables))

@@ -6,6 +6,9 @@ import re
 
 from sim.errors import TraceError
 
+LONGEST_S = 10 * 366 * 86_400.0
+"""Longer than any data set: an instant beyond is a wrong number, or counts from another start."""
+
 _CLOCK = r"(\d{2,4}):([0-5]\d)(?::([0-5]\d))?"
 _WINDOW = re.compile(rf"{_CLOCK}-{_CLOCK}", re.ASCII)
 
@@ -24,6 +27,15 @@ def parse_window(text: str) -> tuple[float, float]:
     if end_s <= start_s:
         raise TraceError(f"window {text!r}: its end must be after its start (hours go on past 23)")
     return start_s, end_s
+
+
+def check_span(span_s: tuple[float, float], named: str) -> None:
+    """Raise TraceError when a trace covers more than ``LONGEST_S``."""
+    if not span_s[1] - span_s[0] <= LONGEST_S:
+        raise TraceError(
+            f"{named}: covers {span_s[0]:.6g} s to {span_s[1]:.6g} s, more than ten years; "
+            "are its instants seconds from one start?"
+        )
 
 
 def format_window(window_s: tuple[float, float]) -> str:

@@ -1,5 +1,7 @@
 """Arrivals of a minute trace, whatever the counts: in order, complete, reproducible, the same in every window."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,6 +92,28 @@ def test_a_day_draws_the_same_alone_and_after_another(azure2019: Azure2019):
     alone = collect(open_trace([f for f in azure2019.path.iterdir() if ".d02." in f.name]))
     assert both.at_s == pytest.approx(alone.at_s, abs=1e-9)
     assert both.duration_s.tolist() == alone.duration_s.tolist()
+
+
+@pytest.mark.parametrize("placement", ["start", "equidistant", "uniform"])
+def test_equal_instants_are_in_order_of_function_also_where_the_file_is_not(azure2019, placement):
+    """Functions are numbered by the first day, and stand in another order on the second."""
+    rows = [(f"a/f{i}", {1: 7, 2: 200}) for i in range(40)]
+    azure2019.day(*rows, day=1)
+    azure2019.day(*reversed(rows), day=2)
+    arrivals = collect(open_trace(azure2019.path, placement=placement))
+    assert len(arrivals.at_s) == 2 * 40 * 207
+    assert (np.lexsort((arrivals.function, arrivals.at_s)) == np.arange(len(arrivals.at_s))).all()
+
+
+def test_memory_is_that_of_the_busiest_minute_not_of_the_trace(write):
+    peaks = []
+    for last in (4, 30):
+        trace = open_trace(write([dict.fromkeys(range(1, last + 1), 20_000)]))
+        tracemalloc.start()
+        assert sum(len(chunk.at_s) for chunk in trace.chunks()) == last * 20_000
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.05 * peaks[0]
 
 
 def test_seeds_and_minutes_and_days_differ(azure2019):

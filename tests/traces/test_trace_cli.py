@@ -1,6 +1,7 @@
 """The ``traces`` command."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -30,32 +31,56 @@ def test_inspect_prints_json(run, azure2019):
     azure2019.day(("a/f", {1: 3, 2: 1}), ("b/g", {1: 1}), ("c/never", {}))
     figures = json.loads(run("inspect", azure2019.path, "--window", "00:00-00:02", "--json").out)
     assert figures["format"] == "azure2019"
-    assert (figures["n_functions"], figures["n_apps"], figures["n_invocations"]) == (2, 2, 5)
-    assert figures["mean_per_s"] == pytest.approx(5 / 120)
-    assert figures["peak_per_s"] == pytest.approx(4 / 60)
-    assert (figures["top_function"], figures["top_function_frac"]) == ("a/f", 0.8)
-    assert figures["mean_duration_s"] == pytest.approx(0.1)
+    assert (figures["functions"], figures["apps"], figures["invocations"]) == (2, 2, 5)
+    assert figures["rate"]["mean_per_s"] == pytest.approx(5 / 120)
+    assert figures["rate"]["busiest_minute_per_s"] == pytest.approx(4 / 60)
+    assert (figures["popularity"]["top_function"], figures["popularity"]["top_1_frac"]) == ("a/f", 0.8)
+    assert figures["duration_s"]["mean"] == pytest.approx(0.1)
     assert figures["mean_concurrency"] == pytest.approx(0.5 / 120)
     assert figures["triggers"] == {"http": {"functions_frac": 1.0, "invocations_frac": 1.0}}
-    assert figures["duration_s"]["p50"] == pytest.approx(0.1)
-    assert figures["memory_bytes"]["p99"] == 64 * 2**20
+    assert figures["duration_s"]["of_functions"][50] == pytest.approx(0.1)
+    assert figures["memory_bytes"]["percentiles"][99] == 64 * 2**20
     assert figures["window_s"] == [0, 120]
 
 
 def test_inspect_prints_a_table_with_rules(run, azure2019):
     azure2019.day(("a/f", {1: 1}))
     azure2019.durations(("a/f", -3, [5] * 7))
-    output = run("inspect", azure2019.path).out
-    assert "00:00-24:00" in output
-    assert RULES["average_not_positive"] in output
+    lines = run("inspect", azure2019.path).out.splitlines()
+    assert "window        00:00-24:00" in lines
+    assert "functions     1 of 1 apps" in lines
+    assert f"1  {RULES['average_not_positive']}" in lines
+    header, durations = (next(line for line in lines if line.startswith(name)) for name in ("percentiles", "duration,"))
+    assert len(header) == len(durations)
+    assert durations.split()[2:] == ["0.005"] * 7
 
 
 def test_inspect_of_a_trace_without_memory(run, tmp_path):
     file = tmp_path / "events.csv"
     file.write_text("app,func,end_timestamp,duration\na,f,2,0\n")
     output = run("inspect", file, "--format", "azure2021").out
-    assert "memory of functions" in output
-    assert "unknown" in output
+    assert re.search(r"^memory, MiB( +-){7}$", output, re.MULTILINE)
+    assert re.search(r"^CV( +-){7}$", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
+def test_inspect_draws_a_figure(run, azure2019, tmp_path, suffix, magic):
+    azure2019.day(("a/f", {1: 30, 2: 10}), ("b/g", {1: 1}))
+    drawn = []
+    for name in ("one", "two"):
+        file = tmp_path / f"{name}{suffix}"
+        assert "percentiles" in run("inspect", azure2019.path, "--plot", file).out
+        drawn.append(file.read_bytes())
+    assert drawn[0].startswith(magic)
+    assert len(drawn[0]) > 10_000
+    assert drawn[0] == drawn[1]
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("file", ["figure.gif", "nowhere/figure.png", "figure"])
+def test_inspect_refuses_a_bad_figure_before_it_reads(run, tmp_path, file):
+    error = run("inspect", tmp_path / "no-trace", "--plot", tmp_path / file, code=2).err
+    assert error.startswith(f"Error: {tmp_path / file}: ")
 
 
 def test_errors_are_one_sentence_and_exit_2(run, tmp_path):
@@ -69,7 +94,7 @@ def test_synth_writes_what_info_reads(run, tmp_path):
     files = run("synth", "-o", tmp_path / "demo", "--functions", 9, "--minutes", 5, "--rate", 2).out.split()
     assert len(files) == 3
     figures = json.loads(run("inspect", tmp_path / "demo", "--window", "00:00-00:05", "--json").out)
-    assert figures["n_functions"] == 9
+    assert figures["functions"] == 9
     assert "--force" in run("synth", "-o", tmp_path / "demo", code=2).err
     run("synth", "-o", tmp_path / "demo", "--force")
 

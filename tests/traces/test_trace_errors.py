@@ -1,9 +1,6 @@
 """A file that isn't a trace is refused with one sentence: the file, the place, the value and the rule."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from trace_files import collect
 
 from sim.errors import TraceError
 from traces.open import FORMATS, open_trace
@@ -47,7 +44,7 @@ def refused(tmp_path, content, match, name="x.csv", **options):
         (["HashApp,HashFunction,1440,1441", "a,f,1,1"], r"minute column '1441' must be"),
         (["HashFunction,1,2", "f,1,1"], r"lacks the column 'HashApp'"),
         (["version https://git-lfs.github.com/spec/v1", "oid sha256:00", "size 1"], r"is a Git LFS pointer"),
-        (["time,value", "1,2"], r"format can't be told from its columns time, value; known are azure2019,"),
+        (["time,value", "1,2"], r"columns time, value: the format can't be told; known are azure2019,"),
         ([DURATIONS, "a,f" + ",1" * 8], r"no invocations table; expected invocations_per_function_md.anon.d01.csv"),
         (["app,func,end_timestamp", "a,f,1"], r"format can't be told"),
     ],
@@ -108,7 +105,7 @@ def test_paths_without_a_trace_are_named(tmp_path):
 def test_files_of_two_data_sets_are_no_trace(azure2019):
     azure2019.day(("a/f", {1: 1}))
     (azure2019.path / "events.csv").write_text(EVENTS)
-    with pytest.raises(TraceError, match="and those of other files"):
+    with pytest.raises(TraceError, match="they are of different data sets, choose with --format"):
         open_trace(azure2019.path)
     assert open_trace(azure2019.path, format="azure2021").n_arrivals == 2
 
@@ -134,58 +131,31 @@ def test_bad_options_are_named(azure2019, options, match):
         open_trace(azure2019.path, **options)
 
 
-@st.composite
-def mangled(draw, original):
-    """The file with a few bytes cut out, inserted or replaced, and perhaps its end missing."""
-    content = bytearray(original.encode())
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(content)))
-        cut = draw(st.integers(0, 6))
-        content[at : at + cut] = draw(
-            st.one_of(st.binary(max_size=4), st.sampled_from([b"\n", b",", b'"', b"-", b"9"]))
-        )
-    return bytes(content[: draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))])
-
-
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def read_or_refused(paths):
-    try:
-        trace = open_trace(paths)
-    except TraceError:
-        return
-    if trace.n_arrivals < 1e6:
-        collect(trace)
-
-
-@FUZZ
-@given(content=mangled(f"{HEADER}\n{GOOD}\no,a,g,timer,0,7,1\n"))
-def test_mangled_counts_are_read_or_refused(tmp_path, content):
-    (tmp_path / "x.csv").write_bytes(content)
-    read_or_refused(tmp_path / "x.csv")
-
-
-@FUZZ
-@given(content=mangled(EVENTS))
-def test_mangled_events_are_read_or_refused(tmp_path, content):
-    (tmp_path / "x.csv").write_bytes(content)
-    read_or_refused(tmp_path / "x.csv")
-
-
-@FUZZ
-@given(
-    content=mangled(f"{DURATIONS}\na,f,5,1,2,3,4,5,6,7\nb,g,0,1,1,1,1,1,1,1\n"), other=mangled(f"{MEMORY}\na,12\nb,9\n")
-)
-def test_mangled_durations_and_memory_are_read_or_refused(tmp_path, content, other):
-    (tmp_path / "invocations.csv").write_text(f"{HEADER}\n{GOOD}\n")
-    (tmp_path / "durations.csv").write_bytes(content)
-    (tmp_path / "memory.csv").write_bytes(other)
-    read_or_refused(tmp_path)
-
-
 def test_every_role_is_told_from_its_header(azure2019):
     azure2019.day(("a/f", {1: 1}))
     for role in Role:
         azure2019.file(role).rename(azure2019.path / f"{role.name.lower()[::-1]}.csv")
     assert open_trace(azure2019.path).n_arrivals == 1
+
+
+def test_tables_that_a_directory_holds_besides_are_counted(azure2019):
+    azure2019.day(("a/f", {1: 1}))
+    (azure2019.path / "note.txt").write_text("nothing")
+    assert open_trace(azure2019.path).source.anomalies == {}
+    azure2019.day(("a/f", {1: 1}), day=2)
+    broken = azure2019.file(Role.INVOCATIONS, 2)
+    broken.write_text(broken.read_text().replace("HashFunction", "HashFonction"))
+    trace = open_trace(azure2019.path)
+    assert (trace.n_arrivals, trace.source.anomalies) == (1, {"file_passed_over": 1})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "app,func,end_timestamp,duration\na,f,10,1\na,f,1e300,1\n",
+        "arrival_s,function\n5,a/f\n1700000000,a/f\n",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n1970-01-01 00:00:00,1,1\n2024-05-10 00:00:00,1,1\n",
+    ],
+)
+def test_instants_decades_apart_are_no_trace(tmp_path, text):
+    refused(tmp_path, text, r"covers .* s, more than ten years; are its instants seconds from one start\?")

@@ -1,9 +1,12 @@
 """Genuine excerpts of the public data sets, where they are at hand."""
 
+import csv
+
 import numpy as np
 import pytest
 from trace_files import collect
 
+from traces.native import write_native
 from traces.open import open_trace
 
 
@@ -63,3 +66,73 @@ def test_two_hundred_rows_of_2021(sample):
     assert trace.source.anomalies == {"zero_duration": 8}
     assert len({f.app for f in trace.functions}) == 13
     assert collect(trace).at_s[0] == pytest.approx(0.0015, abs=1e-4)
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name.strip(): cell for name, cell in row.items()} for row in csv.DictReader(file)]
+
+
+def of_minutes(path):
+    return sum(int(cell) for row in rows(path) for name, cell in row.items() if name.isdecimal())
+
+
+def of_rows(path):
+    return len(rows(path))
+
+
+def of_invocations(path):
+    return sum(int(row["Invocations"]) for row in rows(path))
+
+
+def of_words(path):
+    return sum(map(int, path.read_text().split()))
+
+
+TOTALS = [
+    ("azure2019", "azure2019-500fn", "invocations_per_function_md.anon.d01.csv", of_minutes),
+    ("azure2019-invitro", "azure2019-500fn-invitro", "invocations.csv", of_minutes),
+    ("azure2019", "azure2019-8fn-fullday/test_workload.csv", "", of_minutes),
+    ("azure2019", "azure2019-8fn-fullday/integration_data.csv", "", of_minutes),
+    ("azure2021", "azure2021-199rows/Azure2021_200.csv", "", of_rows),
+    ("azure2021", "azure2021-199rows/Azure2021_30.csv", "", of_rows),
+    ("azure2021", "azure2021-199rows", "*.csv", of_rows),
+    ("azure-llm", "azure-llm-2023/AzureLLMInferenceTrace_code.csv", "", of_rows),
+    ("azure-llm", "azure-llm-2023", "*.csv", of_rows),
+    ("opendc", "opendc-serverless", "*.csv", of_invocations),
+    ("plain-counts", "streambox-loads/bursty-load.txt", "", of_words),
+    ("plain-counts", "streambox-loads", "*-load.txt", of_words),
+]
+
+
+@pytest.mark.parametrize(("format", "name", "pattern", "total"), TOTALS, ids=[name for _, name, _, _ in TOTALS])
+def test_totals_read_are_the_totals_in_the_files(sample, format, name, pattern, total):
+    path = sample(name)
+    trace = open_trace(path)
+    assert trace.source.format == format
+    n = sum(len(chunk.at_s) for chunk in trace.chunks())
+    assert n == trace.n_arrivals == sum(map(total, path.glob(pattern) if pattern else [path])) > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["azure2019-500fn-invitro", "azure2021-199rows", "azure-llm-2023", "opendc-serverless"]
+)
+def test_converted_samples_have_the_same_arrivals(sample, tmp_path, name):
+    trace = open_trace(sample(name), window="08:00-08:10" if "2019" in name else None)
+    write_native(trace, tmp_path / "x.parquet")
+    again = open_trace(tmp_path / "x.parquet")
+    one, other = collect(trace), collect(again)
+    assert one.at_s.tolist() == other.at_s.tolist()
+    assert one.function.tolist() == other.function.tolist()
+    assert one.duration_s.tolist() == other.duration_s.tolist()
+    assert [(f.key, f.memory_bytes) for f in trace.functions] == [(f.key, f.memory_bytes) for f in again.functions]
+    assert again.duration_s == trace.duration_s
+
+
+def test_the_published_statistics_of_the_llm_sample_are_read(sample):
+    code, conv = (open_trace(sample(f"azure-llm-2023/AzureLLMInferenceTrace_{name}.csv")) for name in ("code", "conv"))
+    assert (code.n_arrivals, conv.n_arrivals) == (8_819, 19_366)
+    at_s = collect(code).at_s
+    assert at_s[-1] - at_s[0] == pytest.approx(3435.9, abs=0.1)
+    gaps_s = np.diff(at_s)
+    assert gaps_s.std() / gaps_s.mean() == pytest.approx(13.15, abs=0.01)

@@ -6,8 +6,11 @@ import click
 
 from sim import __version__
 from sim.console import SETTINGS, ProjectGroup
+from traces.cli.convert import convert
+from traces.cli.fetch import fetch
 from traces.cli.formats import formats
 from traces.cli.inspect import inspect
+from traces.cli.sample import sample
 from traces.cli.synth import synth
 
 
@@ -23,5 +26,5 @@ def main() -> None:
     """
 
 
-for _command in (inspect, synth, formats):
+for _command in (inspect, synth, sample, fetch, convert, formats):
     main.add_command(_command)

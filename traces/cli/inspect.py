@@ -3,69 +3,118 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 _MIB = 2**20
+_PERCENTS = (1, 10, 25, 50, 75, 90, 99)  # columns of the table
 
 
 @click.command()
 @click.argument("trace", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", help="Format of the files, see 'traces formats'.  [default: told from the headers]")
+@click.option("--format", help="Format of the files, see 'traces formats'.  [default: told from the content]")
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
 @click.option("--placement", default="uniform", show_default=True, help="uniform, equidistant, poisson or start.")
 @click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
+@click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw a figure: .png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(trace: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def inspect(trace: tuple[Path, ...], plot: Path | None, as_json: bool, **options: Any) -> None:
     """Show what is in TRACE: files or directories that make up one trace.
+
+    Percentiles are over functions, or over invocations where it says so. CV is the coefficient of variation of a
+    function's inter-arrival times: about 0 for a timer, 1 for a Poisson process, more for bursts. The figure has the
+    rate over time, popularity, and the distributions of CV, durations and memory.
 
     \b
     Example:
-      traces inspect azure2019 --window 08:00-09:00
+      traces inspect azure2019 --window 08:00-09:00 --plot azure2019.pdf
     """
     from traces.open import open_trace
     from traces.summary import summarise
 
+    if plot:
+        from analysis.figures_traces import check_file, draw
+
+        check_file(plot)
     figures = summarise(open_trace(trace, **options))
-    click.echo(json.dumps(figures, indent=2) if as_json else _table(figures))
+    if plot:
+        draw(figures, plot)
+    click.echo(json.dumps(figures, indent=2) if as_json else _report(figures))
 
 
-def _table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
-    from traces.anomalies import RULES
+def _report(figures: dict[str, Any]) -> str:
+    """The figures for people: what it is, percentiles, triggers, and what was odd."""
+    parts = [_aligned(_facts(figures)), _aligned(_percentiles(figures), right=True)]
+    parts.append(_aligned(_triggers(figures["triggers"]), right=True))
+    if figures["anomalies"]:
+        odd = [(f"{a['count']:,}", a["rule"]) for a in figures["anomalies"].values()]
+        parts.append("Odd, and read by a rule:\n" + _aligned(odd))
+    return "\n\n".join(parts)
+
+
+def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
     from traces.window import format_window
 
-    rows = [
+    rate, cv, popularity = figures["rate"], figures["iat_cv"], figures["popularity"]
+    bin_s = rate["bin_s"]
+    bins = f"{bin_s / 3600:g} h" if bin_s >= 3600 else f"{bin_s / 60:g} min"
+    return [
         ("format", figures["format"]),
         *(("file", file) for file in figures["files"]),
         ("window", format_window(figures["window_s"])),
-        ("functions", f"{figures['n_functions']:,} of {figures['n_apps']:,} apps"),
-        ("invocations", f"{figures['n_invocations']:,}"),
-        ("rate", f"{figures['mean_per_s']:.3g}/s, busiest minute {figures['peak_per_s']:.3g}/s"),
-        ("top function", f"{figures['top_function_frac']:.1%} of invocations, {figures['top_function']}"),
+        ("functions", f"{figures['functions']:,} of {figures['apps']:,} apps"),
+        ("invocations", f"{figures['invocations']:,}, {_short(figures['mean_concurrency'])} at a time in the mean"),
         (
-            "load",
-            f"{figures['mean_concurrency']:.3g} at a time, each {figures['mean_duration_s']:.3g} s in the mean",
+            "rate",
+            f"{_short(rate['mean_per_s'])}/s in the mean, busiest minute {_short(rate['busiest_minute_per_s'])}/s",
         ),
-        ("duration of functions", _quantiles(figures["duration_s"], 1.0, "s")),
-        ("memory of functions", _quantiles(figures["memory_bytes"], _MIB, "MiB")),
-        *(
-            (
-                f"trigger {name}",
-                f"{t['functions_frac']:.1%} of functions, {t['invocations_frac']:.1%} of invocations",
-            )
-            for name, t in figures["triggers"].items()
+        ("", f"from {_short(rate['min_per_s'])} to {_short(rate['max_per_s'])}/s over intervals of {bins}"),
+        (
+            "popularity",
+            f"top 1% of functions {_percent(popularity['top_1_percent_frac'])} of invocations, "
+            f"10% {_percent(popularity['top_10_percent_frac'])}, "
+            f"bottom half {_percent(popularity['bottom_half_frac'])}",
         ),
-        *((f"{n:,} x", RULES[name]) for name, n in figures["anomalies"].items()),
+        ("top function", f"{_percent(popularity['top_1_frac'])} of invocations: {popularity['top_function']}"),
+        (
+            "burstiness",
+            f"{_percent(cv['above_1_frac'])} of functions have CV > 1" if cv["functions"] else "unknown",
+        ),
     ]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def _quantiles(values: dict[str, float] | None, unit: float, name: str) -> str:
-    if values is None:
-        return "unknown"
-    return ", ".join(f"{quantile} {value / unit:.3g}" for quantile, value in values.items()) + f" {name}"
+def _percentiles(figures: dict[str, Any]) -> list[Sequence[str]]:
+    duration, memory = figures["duration_s"], figures["memory_bytes"]["percentiles"]
+    lines = {
+        "CV": figures["iat_cv"]["percentiles"],
+        "duration, s": duration["of_functions"],
+        "duration of invocations, s": duration["of_invocations"],
+        "memory, MiB": memory and [value / _MIB for value in memory],
+    }
+    rows = [(name, *(_short(values[p]) if values else "-" for p in _PERCENTS)) for name, values in lines.items()]
+    return [("percentiles", *(f"p{p}" for p in _PERCENTS)), *rows]
+
+
+def _triggers(triggers: dict[str, Any]) -> list[Sequence[str]]:
+    rows = [(name, _percent(t["functions_frac"]), _percent(t["invocations_frac"])) for name, t in triggers.items()]
+    return [("trigger", "functions", "invocations"), *rows]
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> str:
+    """Rows in columns; all but the first column to the right if so asked."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<", *(">" if right else "<" for _ in widths[1:])]
+    lines = ("  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"

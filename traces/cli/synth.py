@@ -2,27 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from traces.synth_compare import Statistic
+
 
 @click.command()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory for the three files.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory for the files.")
 @click.option("--functions", default=100, show_default=True, help="Number of functions.")
-@click.option("--minutes", default=60, show_default=True, help="Minutes with invocations, from 00:00.")
-@click.option("--rate", default=30.0, show_default=True, help="Mean invocations/s of all functions together.")
+@click.option("--minutes", default=60, show_default=True, help="Length, from 00:00 of a Monday; 14 days are 20160.")
+@click.option("--rate", type=float, help="Mean invocations/s of all functions together.  [default: as published]")
+@click.option(
+    "--arrivals",
+    default="azure",
+    show_default=True,
+    metavar="NAME[k=v,...]",
+    help="azure, poisson, gamma[cv], mmpp[ratio,high_s,low_s], bursty[cv], periodic[cv,period_s] or sporadic[cv].",
+)
+@click.option(
+    "--service",
+    default="azure",
+    show_default=True,
+    type=click.Choice(["azure", "llm"]),
+    help="Durations and memory of CPU functions, or of language models on GPUs.",
+)
+@click.option("--defects", is_flag=True, help="Add the defects of the published tables.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
+@click.option("--compare", is_flag=True, help="Print published numbers and those of the trace.")
+@click.option(
+    "--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw both as curves: .png, .pdf or .svg."
+)
 @click.option("--force", is_flag=True, help="Overwrite a trace that is there.")
-def synth(output: Path, functions: int, minutes: int, rate: float, seed: int, force: bool) -> None:
-    """Write a synthetic trace in the file layout of Azure Functions 2019.
+def synth(
+    output: Path,
+    functions: int,
+    minutes: int,
+    rate: float | None,
+    arrivals: str,
+    service: str,
+    defects: bool,
+    seed: int,
+    compare: bool,
+    plot: Path | None,
+    force: bool,
+) -> None:
+    """Write a synthetic trace: functions like those of Azure Functions 2019, counted by minute in its file layout.
+
+    With other arrivals than azure, one process makes the arrivals of the whole trace, and each belongs to a function
+    drawn by popularity: a Parquet file of the format 'native', with an instant for every invocation.
 
     \b
     Example:
       traces synth -o demo --functions 100 --minutes 60 --rate 30
+      traces synth -o bursts --arrivals "bursty[cv=0.95]" --service llm
     """
-    from traces.synth import write_azure2019
+    if arrivals != "azure" and (defects or compare or plot):
+        raise click.UsageError("--defects, --compare and --plot need --arrivals azure: they are about its tables")
+    if plot:
+        from analysis.figures_synth import check_file
 
-    files = write_azure2019(output, n_functions=functions, minutes=minutes, rate_per_s=rate, seed=seed, overwrite=force)
-    for file in files:
+        check_file(plot)
+    write = partial(_writer(arrivals, defects), output, n_functions=functions, minutes=minutes, rate_per_s=rate)
+    for file in write(service=service, seed=seed, overwrite=force):
         click.echo(file)
+    if compare or plot:
+        _compare(output, minutes, compare, plot)
+
+
+def _writer(arrivals: str, defects: bool) -> Callable[..., list[Path]]:
+    if arrivals == "azure":
+        from traces.synth import write_azure2019
+
+        return partial(write_azure2019, defects=defects)
+    from traces.patterns import make_pattern
+    from traces.synth_native import write_pattern
+
+    return partial(write_pattern, pattern=make_pattern(arrivals))
+
+
+def _compare(directory: Path, minutes: int, table: bool, plot: Path | None) -> None:
+    """Read the trace again, and print and draw how near it is to what is published."""
+    from traces.minutes import MinuteTrace
+    from traces.open import open_trace
+    from traces.synth_compare import compare
+    from traces.synth_curves import curves
+    from traces.synth_measure import measure
+    from traces.window import format_window
+
+    trace = open_trace([directory], window=format_window((0.0, minutes * 60.0)))
+    assert isinstance(trace, MinuteTrace)
+    measured = measure(trace)
+    if table:
+        click.echo(_table(compare(measured)))
+    if plot:
+        from analysis.figures_synth import draw
+
+        draw(curves(measured), plot)
+        click.echo(plot)
+
+
+def _table(statistics: list[Statistic]) -> str:
+    """Numbers for people; a star marks those that are farther away than the tolerance."""
+    width = max(len(s.name) for s in statistics)
+    rows = [f"{'':{width}}  published  synthetic  tolerance"]
+    for s in statistics:
+        mark = "" if s.holds else "  *"
+        rows.append(f"{s.name:{width}}  {s.published:9.3g}  {s.measured:9.3g}  {s.tolerance:9.2g}{mark}")
+    return "\n".join(rows)

@@ -7,10 +7,11 @@ everyone does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
+from traces.csvfile import CsvFile
 from traces.durations import POINTS
+from traces.files import TraceFile
 from traces.formats import Format
 from traces.readers.daily import read_daily
 from traces.readers.daily_files import MINUTES_A_DAY
@@ -33,8 +34,8 @@ MEMORY_HEADER = (
 _HEADERS = (INVOCATIONS_HEADER, DURATIONS_HEADER, MEMORY_HEADER)
 
 
-def _recognises(header: Sequence[str]) -> bool:
-    return tuple(header) in _HEADERS
+def _recognises(file: TraceFile) -> bool:
+    return isinstance(file, CsvFile) and file.header in _HEADERS
 
 
 FORMAT = Format(

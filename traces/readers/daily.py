@@ -12,10 +12,11 @@ import numpy.typing as npt
 from sim.domain import TraceFunction, TraceSource
 from sim.errors import TraceError
 from traces.durations import DurationTable, no_durations
-from traces.formats import UNKNOWN_TRIGGER, TracePath
+from traces.formats import UNKNOWN_TRIGGER, TracePath, count_paths, names
 from traces.minutes import DayCounts, MinuteTrace
-from traces.options import ReadOptions, Stream
-from traces.placement import MINUTE_S, scale_counts
+from traces.options import ReadOptions
+from traces.placement import MINUTE_S
+from traces.readers.counted import scale_cells
 from traces.readers.daily_files import DAY_S, Day, find_days
 from traces.readers.daily_tables import Counts, read_counts, read_durations, read_memory
 from traces.window import format_window
@@ -64,9 +65,9 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
     Raises TraceError for files that break the layout and for a window without invocations.
     """
     days = find_days(paths)
-    names = ", ".join(str(path.path) for path in paths)
-    window_s = options.narrow(_span_s(days), names)
+    window_s = options.narrow(_span_s(days), names(paths))
     anomalies: Counter[str] = Counter()
+    count_paths(paths, anomalies)
     functions = _Functions()
     parts = list(_read_parts(days, window_s, functions, options, anomalies))
 
@@ -76,7 +77,7 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
         total += np.bincount(part.function[part.counts.row], part.counts.count, n_all)
     kept = np.flatnonzero(totals.any(axis=0))
     if not len(kept):
-        raise TraceError(f"{names}: no invocation in the window {format_window(window_s)}")
+        raise TraceError(f"{names(paths)}: no invocation in the window {format_window(window_s)}")
     totals = totals[:, kept]
     all_keys = list(functions.index)
     keys = [all_keys[i] for i in kept]
@@ -116,21 +117,14 @@ def _read_parts(
         if minutes:
             counts = read_counts(day.invocations, [day.minutes[m] for m in minutes], anomalies)
             function = functions.add(counts, anomalies)
-            yield _Part(day, start_s, minutes, _scaled(counts, day.number, minutes, options), function)
+            yield _Part(day, start_s, minutes, _scaled(counts, day, minutes, options), function)
 
 
-def _scaled(counts: Counts, day: int, minutes: Sequence[int], options: ReadOptions) -> Counts:
-    """The counts at ``rate_scale``, without the cells that it emptied."""
-    if options.rate_scale == 1.0:
-        return counts
-    count = counts.count.astype(np.int64)
-    for i, minute in enumerate(minutes):
-        cells = slice(counts.indptr[i], counts.indptr[i + 1])
-        rng = options.rng(Stream.THINNING, day, minute)
-        count[cells] = scale_counts(count[cells], options.rate_scale, rng)
-    filled = count > 0
-    indptr = np.concatenate([[0], np.cumsum(filled)])[counts.indptr]
-    return replace(counts, indptr=indptr, row=counts.row[filled], count=count[filled])
+def _scaled(counts: Counts, day: Day, minutes: Sequence[int], options: ReadOptions) -> Counts:
+    """The counts at ``rate_scale``."""
+    named = str(day.invocations.path)
+    indptr, row, count = scale_cells(counts.indptr, counts.row, counts.count, day.number, minutes, options, named)
+    return replace(counts, indptr=indptr, row=row, count=count)
 
 
 def _durations(day: Day, keys: Sequence[str], invoked: npt.NDArray[np.bool_], anomalies: Counter[str]) -> DurationTable:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sim.errors import TraceError
 from traces.csvfile import CsvFile
-from traces.formats import TracePath
+from traces.formats import TracePath, csv_files, names
 
 DAY_S = 86_400.0
 MINUTES_A_DAY = 1440
@@ -66,7 +66,7 @@ def find_days(paths: Sequence[TracePath]) -> list[Day]:
     """
     tables: dict[tuple[Role, int], CsvFile] = {}
     for path in paths:
-        for file in path.files:
+        for file in csv_files([path]):
             role, day = role_of(file.header), _day_number(file.path)
             if role is None:
                 continue
@@ -78,9 +78,7 @@ def find_days(paths: Sequence[TracePath]) -> list[Day]:
             tables[role, day] = file
     numbers = sorted(day for role, day in tables if role is Role.INVOCATIONS)
     if not numbers:
-        raise TraceError(
-            f"{', '.join(str(p.path) for p in paths)}: no invocations table; expected {Role.INVOCATIONS.names(1)}"
-        )
+        raise TraceError(f"{names(paths)}: no invocations table; expected {Role.INVOCATIONS.names(1)}")
     days = [_day(tables, number) for number in numbers]
     for path in paths:
         if path.is_directory:

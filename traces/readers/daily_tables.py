@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import CsvFile, Kind
+from traces.csvfile import CsvFile
 from traces.durations import POINTS, DurationTable, duration_table
 from traces.formats import UNKNOWN_TRIGGER
+from traces.kinds import Kind
 
 
 @dataclass(frozen=True)

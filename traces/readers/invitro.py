@@ -7,16 +7,17 @@ among the app's functions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
+from traces.csvfile import CsvFile
+from traces.files import TraceFile
 from traces.formats import Format
 from traces.readers.daily import read_daily
 from traces.readers.daily_files import role_of
 
 
-def _recognises(header: Sequence[str]) -> bool:
-    return role_of(header) is not None
+def _recognises(file: TraceFile) -> bool:
+    return isinstance(file, CsvFile) and role_of(file.header) is not None
 
 
 FORMAT = Format(

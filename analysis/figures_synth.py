@@ -1,0 +1,75 @@
+"""The figure of ``traces synth``: published curves and those of a trace, for one column of a two-column paper."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import matplotlib
+import matplotlib.style
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from analysis.figures_style import STYLE, add_legend, line_of, log_axis, new_figure
+from analysis.metrics import Floats
+from sim.errors import RunError
+
+_NAMES = ("published", "synthetic")
+_FEW = 20  # points; between them nothing is known
+_METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}  # no dates or versions
+
+
+class Curve(Protocol):
+    """A published curve and the same of a trace, both as (x, y); y is a share."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def x_label(self) -> str: ...
+    @property
+    def published(self) -> tuple[Floats, Floats]: ...
+    @property
+    def measured(self) -> tuple[Floats, Floats]: ...
+
+
+def check_file(file: Path) -> None:
+    """Raise RunError, before the work of making the curves, when the name isn't that of a figure."""
+    if file.suffix.lower() not in _METADATA:
+        raise RunError(f"{file}: the name of a figure must end in {', '.join(_METADATA)}")
+
+
+def comparison_figure(curves: Sequence[Curve]) -> Figure:
+    """A panel a curve, two in a row; a few points stand alone."""
+    n_rows = -(-len(curves) // 2)
+    figure = new_figure(1.4 * n_rows)
+    panels = figure.subplots(n_rows, 2, squeeze=False).ravel()
+    for axes, curve in zip(panels, curves, strict=False):
+        lines = [curve.published, curve.measured]
+        log_axis(axes, "x", [x for x, _ in lines])
+        axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        for place, (x, share) in enumerate(lines):
+            if len(x) < _FEW:
+                axes.plot(x, share, "o", color=line_of(place)["color"], markersize=3)
+            else:
+                axes.plot(x, share, **line_of(place))
+        axes.set_title(curve.title, loc="left")
+        axes.set(xlabel=curve.x_label, ylabel="Share", ylim=(0, 1.02))
+    for axes in panels[len(curves) :]:
+        axes.remove()
+    add_legend(figure, _NAMES)
+    return figure
+
+
+def draw(curves: Sequence[Curve], file: Path) -> None:
+    """Draw the figure into a file, which is replaced. Raises RunError when it can't be written."""
+    suffix = file.suffix.lower()
+    part = file.with_name(f".{file.stem}.part{suffix}")
+    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "traces"}]):
+        try:
+            comparison_figure(curves).savefig(part, metadata=_METADATA[suffix])
+            os.replace(part, file)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise RunError(f"{file}: can't be written ({error.strerror})") from None

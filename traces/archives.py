@@ -1,0 +1,69 @@
+"""Tar archives of traces, such as the one of Azure Functions 2019: unpacked with suspicion, for as long as we run."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from sim.errors import TraceError
+from traces.plainbytes import is_compressed, open_bytes
+
+_MAGIC, _MAGIC_AT = b"ustar", 257
+_unpacked: list[TemporaryDirectory[str]] = []  # removed when the process ends: traces are read lazily
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the content of a file, decompressed, is a tar archive. Raises TraceError when it can't be read."""
+    with open_bytes(path) as file:
+        return file.read(_MAGIC_AT + len(_MAGIC)).endswith(_MAGIC)
+
+
+def unpack(path: Path, patterns: Sequence[str]) -> Path:
+    """Unpack the regular files whose names fit one of the patterns, all into one temporary directory.
+
+    Other files, and those that macOS adds (``._x.csv``), stay in the archive. The directory goes when the process ends.
+    How much an archive may expand to is limited, see ``open_bytes``. Raises TraceError for a broken archive, and for
+    members that no data set has: absolute paths, paths with '..', links, devices, sparse files, and names twice.
+    """
+    root = TemporaryDirectory(prefix="gpu-faas-")
+    directory = Path(root.name, path.name)  # so that messages name the archive
+    directory.mkdir()
+    try:
+        with open_bytes(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+            for member in archive:
+                _check(path, member)
+                name = PurePosixPath(member.name).name
+                if not member.isfile() or name.startswith(".") or not any(fnmatchcase(name, p) for p in patterns):
+                    continue
+                content = archive.extractfile(member)
+                assert content is not None
+                try:
+                    with (directory / name).open("xb") as target:
+                        shutil.copyfileobj(content, target)
+                except FileExistsError:
+                    raise TraceError(f"{path}: has two files {name!r}") from None
+            # Compressed data that are cut are broken; a plain archive may be cut between members.
+            if not is_compressed(path) and path.stat().st_size < archive.offset + tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("it has no end")
+    except tarfile.TarError as error:
+        root.cleanup()
+        raise TraceError(f"{path}: isn't a readable tar archive ({error})") from None
+    except BaseException:
+        root.cleanup()
+        raise
+    _unpacked.append(root)
+    return directory
+
+
+def _check(path: Path, member: tarfile.TarInfo) -> None:
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        raise TraceError(
+            f"{path}: has the member {member.name!r}, which would leave the directory; nothing is unpacked"
+        )
+    if not (member.isreg() or member.isdir()) or member.issparse():
+        raise TraceError(f"{path}: has the member {member.name!r}, which is a link, a device or sparse, not plain data")

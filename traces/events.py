@@ -1,0 +1,160 @@
+"""A trace with an instant for every invocation: rows in order of time, cut to a window, thinned or multiplied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.domain import ArrivalChunk, TraceFunction, TraceSource
+from sim.errors import TraceError
+from traces.functions import Functions
+from traces.minutes import rechunk
+from traces.options import ReadOptions, Stream
+from traces.placement import MINUTE_S, Floats
+from traces.window import format_window
+
+_SHIFT_S = MINUTE_S  # copies of an invocation, for a rate above the trace's own, stay within a minute of it
+_BLOCK_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Invocations as columns. at_s: trace time; function: its number in ``Functions``; duration_s: > 0."""
+
+    at_s: Floats
+    function: npt.NDArray[np.int32]
+    duration_s: Floats
+
+    def take(self, which: slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Rows:
+        """Some of the rows."""
+        return Rows(self.at_s[which], self.function[which], self.duration_s[which])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Rows]) -> Rows:
+        """The rows of all parts, one after the other."""
+        return Rows(
+            np.concatenate([p.at_s for p in parts]),
+            np.concatenate([p.function for p in parts]),
+            np.concatenate([p.duration_s for p in parts]),
+        )
+
+
+Blocks: TypeAlias = Callable[[], Iterator[Rows]]
+"""All rows of a trace in blocks, in order of time within them and from one to the next; the same at every call."""
+
+
+@dataclass(frozen=True)
+class EventTrace:
+    """A trace with an instant for every invocation (see ``sim.domain.Trace``); rows are read anew by every ``chunks``.
+
+    number: index into functions, by the number of a function in the blocks; -1 for those without an invocation.
+    """
+
+    source: TraceSource
+    functions: Sequence[TraceFunction]
+    n_arrivals: int
+    blocks: Blocks
+    number: npt.NDArray[np.int32]
+    options: ReadOptions
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the window."""
+        return self.source.duration_s
+
+    def chunks(self) -> Iterator[ArrivalChunk]:
+        """The arrivals in order. Of equal instants the order is that of the rows."""
+        start_s, _ = self.source.window_s
+        return rechunk(
+            ArrivalChunk(rows.at_s - start_s, self.number[rows.function], rows.duration_s)
+            for rows in _scaled(self.blocks, self.source.window_s, self.options)
+        )
+
+
+def sorted_blocks(rows: Rows) -> Blocks:
+    """Blocks of rows that are in memory, in any order; equal instants are ordered by function."""
+    ordered = rows.take(np.lexsort((rows.function, rows.at_s)))
+    edges = range(0, len(rows.at_s), _BLOCK_ROWS)
+    return lambda: (ordered.take(slice(start, start + _BLOCK_ROWS)) for start in edges)
+
+
+def whole_minutes(at_s: Floats) -> tuple[float, float]:
+    """What a trace covers that doesn't say: the minutes from that of its first instant to that of its last."""
+    first, last = np.floor(at_s.min() / MINUTE_S), np.floor(at_s.max() / MINUTE_S)
+    return float(first * MINUTE_S), float((last + 1) * MINUTE_S)
+
+
+def event_trace(
+    source: TraceSource, blocks: Blocks, functions: Functions, options: ReadOptions, named: str
+) -> EventTrace:
+    """Build the trace of the source's window, by one pass over its arrivals. Functions without one are left out.
+
+    Raises TraceError when there are no arrivals.
+    """
+    n = np.zeros(len(functions), np.int64)
+    sum_s = np.zeros(len(functions))
+    for rows in _scaled(blocks, source.window_s, options):
+        n += np.bincount(rows.function, minlength=len(n))
+        sum_s += np.bincount(rows.function, rows.duration_s, len(n))
+    kept = np.flatnonzero(n)
+    if not len(kept):
+        raise TraceError(f"{named}: no invocation in the window {format_window(source.window_s)}")
+    number = np.full(len(n), -1, np.int32)
+    number[kept] = np.arange(len(kept))
+    described = functions.describe(kept, sum_s[kept] / n[kept])
+    return EventTrace(source, described, int(n.sum()), blocks, number, options)
+
+
+def _scaled(blocks: Blocks, window_s: tuple[float, float], options: ReadOptions) -> Iterator[Rows]:
+    """The rows of the window at ``rate_scale``, in order of time.
+
+    Below 1 each row stays with that probability. Above 1 there are further copies of each row, the last one with
+    the probability of the fraction, each shifted by up to a minute to either side; what leaves the window is gone.
+    The draws of a piece are its own, so that a window sees the same ones as the whole trace.
+    """
+    reach_s = _SHIFT_S if options.rate_scale > 1 else 0.0
+    waiting: list[Rows] = []
+    for nth, rows in enumerate(_pieces(blocks, options.rate_scale)):
+        if rows.at_s[0] >= window_s[1] + reach_s:
+            break
+        if rows.at_s[-1] < window_s[0] - reach_s:
+            continue
+        if options.rate_scale != 1:
+            last_s = rows.at_s[-1]
+            copies = _copies(rows, options.rate_scale, options.rng(Stream.COPIES, nth))
+            rows = _in_time(Rows.concatenate([*waiting, copies]))
+            settled = int(np.searchsorted(rows.at_s, last_s - reach_s))  # later copies can't come before these
+            waiting = [rows.take(slice(settled, None))]
+            rows = rows.take(slice(settled))
+        yield _cut(rows, window_s)
+    yield from (_cut(rows, window_s) for rows in waiting)
+
+
+def _pieces(blocks: Blocks, rate_scale: float) -> Iterator[Rows]:
+    """The rows in pieces, of which the copies are no more than a block."""
+    step = max(1, int(_BLOCK_ROWS / max(1.0, rate_scale)))
+    for rows in blocks():
+        for start in range(0, len(rows.at_s), step):
+            yield rows.take(slice(start, start + step))
+
+
+def _copies(rows: Rows, rate_scale: float, rng: np.random.Generator) -> Rows:
+    n_copies, n_rows = int(np.ceil(rate_scale)), len(rows.at_s)
+    shift_s = rng.uniform(-_SHIFT_S, _SHIFT_S, (n_copies, n_rows))
+    shift_s[0] = 0.0
+    stays = (rng.random((n_copies, n_rows)) < (rate_scale - np.arange(n_copies))[:, None]).ravel()
+    every = np.tile(np.arange(n_rows), n_copies)[stays]
+    return Rows((rows.at_s + shift_s).ravel()[stays], rows.function[every], rows.duration_s[every])
+
+
+def _in_time(rows: Rows) -> Rows:
+    return rows.take(np.argsort(rows.at_s, kind="stable"))
+
+
+def _cut(rows: Rows, window_s: tuple[float, float]) -> Rows:
+    first, end = np.searchsorted(rows.at_s, window_s)
+    return rows.take(slice(first, end))

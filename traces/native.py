@@ -1,0 +1,91 @@
+"""Write a trace in the project's own layout, Parquet with one row an invocation: ``traces.readers.native`` reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from sim.domain import ArrivalChunk, Trace
+from sim.errors import TraceError
+
+METADATA = b"gpu_faas_trace"
+"""Key of the file's metadata: JSON with ``duration_s``, and the TraceSource that the arrivals came from."""
+
+_GROUP_ROWS = 1 << 20
+_DICTIONARY_BYTES = 1 << 30  # a row group keeps one dictionary of all functions, in the trace's order
+
+
+def write_native(trace: Trace, file: Path) -> int:
+    """Write all arrivals of a trace, row group by row group; returns their number.
+
+    ``arrival_s`` runs from the start of the trace's window. Reading the file gives the same arrivals and functions in
+    the same order; their triggers aren't kept, and their mean durations become those of the arrivals. Memory: a row
+    group and the functions. The file appears, and replaces one that is there, when it is whole. Raises TraceError
+    when it can't be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    part = file.with_name(f".{file.name}.part")
+    keys = pa.array([f.key for f in trace.functions], pa.string())
+    memory = pa.array([f.memory_bytes for f in trace.functions], pa.int64())
+    said = {"duration_s": trace.duration_s, **asdict(trace.source)}
+    schema = pa.schema(
+        [
+            pa.field("arrival_s", pa.float64(), nullable=False),
+            pa.field("function", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+            pa.field("duration_s", pa.float64(), nullable=False),
+            pa.field("memory_bytes", pa.int64()),
+        ],
+        {METADATA: json.dumps(said).encode()},
+    )
+    n_rows = 0
+    try:
+        with pq.ParquetWriter(
+            part,
+            schema,
+            compression="zstd",
+            use_dictionary=["function", "memory_bytes"],
+            dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            write_page_checksum=True,
+        ) as writer:
+            for group in _groups(trace):
+                columns = [
+                    pa.array(group.at_s),
+                    pa.DictionaryArray.from_arrays(pa.array(group.function), keys),
+                    pa.array(group.duration_s),
+                    memory.take(pa.array(group.function)),
+                ]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=_GROUP_ROWS)
+                n_rows += len(group.at_s)
+        os.replace(part, file)
+    except OSError as error:
+        raise TraceError(f"{file}: can't be written ({error.strerror or error})") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return n_rows
+
+
+def _groups(trace: Trace) -> Iterator[ArrivalChunk]:
+    """The arrivals in groups of at least ``_GROUP_ROWS``, the last one aside."""
+    waiting: list[ArrivalChunk] = []
+    for chunk in trace.chunks():
+        waiting.append(chunk)
+        if sum(len(c.at_s) for c in waiting) >= _GROUP_ROWS:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(chunks: list[ArrivalChunk]) -> ArrivalChunk:
+    return ArrivalChunk(
+        np.concatenate([c.at_s for c in chunks]),
+        np.concatenate([c.function for c in chunks]),
+        np.concatenate([c.duration_s for c in chunks]),
+    )

@@ -1,0 +1,91 @@
+"""Alibaba's log of a serverless Stable Diffusion service: one row a request for images.
+
+GenTD26 of alibaba/clusterdata, "research or study purpose"; ``lora_request_trace.csv``. Whole seconds, so that there
+are ties.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from traces.csvfile import CsvFile, Rule
+from traces.events import EventTrace, Rows
+from traces.files import TraceFile
+from traces.formats import Format, TracePath, csv_files
+from traces.functions import Functions
+from traces.kinds import Kind
+from traces.options import ReadOptions
+from traces.placement import Floats
+from traces.readers.eventlog import count_files, floored, log_trace, since_midnight
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NAME = "alibaba-genai"
+_KINDS = {
+    "gmt_create": Kind.INSTANT,
+    "checkpoint_model_version_id": Kind.TEXT,
+    "exec_time_seconds": Kind.SPAN,
+    "predict_status": Kind.TEXT,
+}
+_ANOMALIES = {
+    "SUCCEED": None,
+    "FAILED": "request_failed",
+    "PENDING": "request_unfinished",
+    "PROCESSING": "request_unfinished",
+}
+_UNKNOWN_MODEL = "unknown"
+
+
+def _unknown_status(status: pa.Array) -> npt.NDArray[np.bool_]:
+    return ~np.isin(status.to_numpy(zero_copy_only=False), list(_ANOMALIES))
+
+
+_STATUS = Rule("predict_status", _unknown_status, f"one of {', '.join(_ANOMALIES)}")
+
+
+def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
+    """A function is a base model: what has to be loaded before a request can run. The time is that of the creation.
+
+    Requests that failed, or hadn't ended when the log was taken, were requests: they count, for the time told.
+    Trace time runs from the midnight before the first request, as the log's clock tells it.
+    """
+    import pyarrow.compute as pc
+
+    anomalies: Counter[str] = Counter()
+    count_files(paths, anomalies)
+    functions = Functions()
+    instants: list[pa.Array] = []
+    numbers: list[npt.NDArray[np.int32]] = []
+    durations: list[Floats] = []
+    for file in csv_files(paths):
+        for batch in file.stream(_KINDS, _STATUS):
+            at, model, taken_s, status = batch.columns
+            for said in pc.value_counts(status).to_pylist():
+                if anomaly := _ANOMALIES[said["values"]]:
+                    anomalies[anomaly] += said["counts"]
+            is_empty = pc.equal(model, "")
+            anomalies["model_id_empty"] += is_empty.true_count
+            instants.append(at)
+            numbers.append(functions.numbers_of(pc.if_else(is_empty, _UNKNOWN_MODEL, model)))
+            durations.append(floored(taken_s.to_numpy(), anomalies))
+    parts = [Rows(*columns) for columns in zip(since_midnight(instants), numbers, durations, strict=True)]
+    return log_trace(_NAME, paths, parts, functions, options, anomalies)
+
+
+def _recognises(file: TraceFile) -> bool:
+    return isinstance(file, CsvFile) and set(_KINDS) <= set(file.header)
+
+
+FORMAT = Format(
+    name=_NAME,
+    summary="Alibaba's request log of a serverless Stable Diffusion service, 2026",
+    tables=("requests: gmt_create, checkpoint_model_version_id, exec_time_seconds, predict_status",),
+    recognises=_recognises,
+    read=_read,
+)

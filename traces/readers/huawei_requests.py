@@ -1,0 +1,81 @@
+"""Huawei's requests of 2025: one row a request, with the pod that served it.
+
+Joosen et al., "Serverless Cold Starts and Where to Find Them", EuroSys 2025; the requests of day 30 in five regions,
+sir-lab/data-release, CC BY 4.0. Names of functions repeat between users and pools, so the key has all three. The
+columns of the frontend are empty near the end of the day; those of the worker are used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from traces.csvfile import CsvFile, Rule
+from traces.events import EventTrace, Rows
+from traces.files import TraceFile
+from traces.formats import Format, TracePath, csv_files
+from traces.functions import Functions
+from traces.kinds import Kind
+from traces.options import ReadOptions
+from traces.readers.eventlog import count_files, floored, log_trace
+from traces.readers.huawei_minutes import function_key, pool_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NAME = "huawei-requests"
+_KINDS = {
+    "time_worker": Kind.SPAN,
+    "funcName": Kind.TEXT,
+    "userID": Kind.TEXT,
+    "podID": Kind.TEXT,
+    "totalCost_worker": Kind.SPAN,  # s; the publisher doesn't say whether a cold start is in it
+}
+_POD = re.compile(r"(pool\d+-\d+-\d{1,9})-\w+", re.ASCII)
+
+
+def _not_a_pod(pods: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.array([not _POD.fullmatch(pod) for pod in pods.to_pylist()])
+
+
+_PODS = Rule("podID", _not_a_pod, "pool, thousandths of cores, MB and number, such as pool24-600-512-0000577863")
+
+
+def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
+    """A request arrives at time_worker, s from the data's first midnight, and takes totalCost_worker.
+
+    The memory of a function is that of the pods of its pool.
+    """
+    import pyarrow as pa
+
+    anomalies: Counter[str] = Counter()
+    count_files(paths, anomalies)
+    functions = Functions()
+    parts: list[Rows] = []
+    for file in csv_files(paths):
+        for batch in file.stream(_KINDS, _PODS):
+            at_s, name, user, pod, taken_s = batch.columns
+            pools = [text.rpartition("-")[0] for text in pod.to_pylist()]
+            keys = pa.array(map(function_key, name.to_pylist(), user.to_pylist(), pools), pa.string())
+            numbers = functions.numbers_of(keys)
+            functions.add_memory(numbers, np.array(list(map(pool_bytes, pools))))
+            parts.append(Rows(at_s.to_numpy(), numbers, floored(taken_s.to_numpy(), anomalies)))
+    return log_trace(_NAME, paths, parts, functions, options, anomalies)
+
+
+def _recognises(file: TraceFile) -> bool:
+    return isinstance(file, CsvFile) and set(_KINDS) <= set(file.header)
+
+
+FORMAT = Format(
+    name=_NAME,
+    summary="Huawei 2025, requests of day 30: one row a request",
+    tables=(f"requests: {', '.join(_KINDS)}",),
+    recognises=_recognises,
+    read=_read,
+)

@@ -1,0 +1,106 @@
+"""What is kept of a trace's arrivals in one pass: sums whose size doesn't grow with the number of invocations."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.domain import ArrivalChunk
+from traces.placement import MINUTE_S, Floats, Ints
+
+PERCENTS = np.arange(101)
+LEAST_GAPS = 3
+"""Inter-arrival times that a function must have for a coefficient of variation; of fewer it says nothing."""
+
+_SHIFT = 45  # of the 52 bits of a float64's mantissa 7 stay
+_N_BINS = 0x7FF << 7  # the bits of an infinity, shifted
+
+
+class LogHistogram:
+    """Counts of positive, finite numbers. A bin is at most 1/128 of its numbers wide, so percentiles are within 0.4%.
+
+    The bin of a number is the first bits of its float64: exponent and 7 bits of the mantissa. No logarithms, no range.
+    """
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_N_BINS, np.int64)
+        self._least, self._most = np.inf, 0.0
+
+    def add(self, values: Floats) -> None:
+        """Count these numbers, one or more."""
+        self._least, self._most = min(self._least, values.min()), max(self._most, values.max())
+        self._counts += np.bincount(values.view(np.int64) >> _SHIFT, minlength=_N_BINS)
+
+    def percentiles(self) -> Floats:
+        """The 0th to the 100th percentile, (101,): middles of bins, the ends exactly. There must be a number."""
+        cumulative = np.cumsum(self._counts)
+        place = np.ceil(PERCENTS / 100 * (cumulative[-1] - 1))
+        bins = np.searchsorted(cumulative, place, side="right")
+        edges = np.stack([bins, bins + 1]) << _SHIFT
+        values = np.clip(edges.view(np.float64).mean(axis=0), self._least, self._most)
+        values[[0, -1]] = self._least, self._most
+        return np.asarray(values)
+
+
+class Tally:
+    """Sums over arrivals, fed chunk by chunk in order of time.
+
+    per_function: arrivals, (n_functions,). per_minute: arrivals, (minutes of the window,). busy_s: sum of all
+    durations. durations_s: their histogram.
+    """
+
+    def __init__(self, n_functions: int, duration_s: float) -> None:
+        self.per_function = np.zeros(n_functions, np.int64)
+        self.per_minute = np.zeros(int(np.ceil(duration_s / MINUTE_S)), np.int64)
+        self.busy_s = 0.0
+        self.durations_s = LogHistogram()
+        self._first_at_s = np.full(n_functions, np.nan)
+        self._last_at_s = np.full(n_functions, np.nan)
+        self._sum_of_squares = np.zeros(n_functions)  # of inter-arrival times; their sum is last less first
+
+    def add(self, chunk: ArrivalChunk) -> None:
+        """Count a chunk that is not empty; it must not begin before the last one ended."""
+        self.busy_s += float(chunk.duration_s.sum())
+        self.durations_s.add(chunk.duration_s)
+        first, last = int(chunk.at_s[0] // MINUTE_S), int(chunk.at_s[-1] // MINUTE_S)
+        edges_s = MINUTE_S * np.arange(first, last + 2)
+        self.per_minute[first : last + 1] += np.diff(np.searchsorted(chunk.at_s, edges_s))
+        self._add_gaps(chunk)
+
+    def inter_arrival_cv(self) -> Floats:
+        """Coefficient of variation of each function's inter-arrival times, standard deviation / mean, (n_functions,).
+
+        NaN for functions with fewer than ``LEAST_GAPS`` of them, or whose arrivals are all at one instant.
+        """
+        n_gaps = self.per_function - 1
+        known = (n_gaps >= LEAST_GAPS) & (self._last_at_s > self._first_at_s)
+        mean_s = (self._last_at_s - self._first_at_s)[known] / n_gaps[known]
+        variance = self._sum_of_squares[known] / n_gaps[known] - mean_s**2
+        cv = np.full(len(n_gaps), np.nan)
+        cv[known] = np.sqrt(np.maximum(variance, 0.0)) / mean_s
+        return cv
+
+    def _add_gaps(self, chunk: ArrivalChunk) -> None:
+        """Bring the arrivals of each function together and sum the squares of the gaps between them."""
+        function, order = _grouped(chunk.function)
+        at_s = chunk.at_s[order]
+        starts = np.flatnonzero(np.diff(function, prepend=-1))
+        present = function[starts]
+        before_s = np.empty_like(at_s)
+        before_s[1:] = at_s[:-1]
+        unseen = np.isnan(self._first_at_s[present])
+        before_s[starts] = np.where(unseen, at_s[starts], self._last_at_s[present])
+        self._sum_of_squares[present] += np.add.reduceat((at_s - before_s) ** 2, starts)
+        self._first_at_s[present[unseen]] = at_s[starts[unseen]]
+        ends = np.append(starts[1:], len(at_s))
+        self._last_at_s[present] = at_s[ends - 1]
+        self.per_function[present] += ends - starts
+
+
+def _grouped(function: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
+    """Functions in ascending order, and where each stood: a stable sort, by one sort of plain integers.
+
+    That takes a tenth of the time of a stable argsort.
+    """
+    keys = np.sort((function.astype(np.int64) << 32) | np.arange(len(function)))
+    return keys >> 32, keys & 0xFFFFFFFF
