@@ -67,13 +67,12 @@ def blocks_per_sm(kernel: Kernel, sm: Multiprocessors) -> int:
 
 def n_waves(kernel: Kernel, sm: Multiprocessors, share: float) -> int:
     """Waves of a kernel that may use the share of the SMs, rounded down to whole ones but at least one."""
-    return _ceil_div(prod(kernel.grid), _sms(sm, share) * blocks_per_sm(kernel, sm))
+    return _ceil_div(prod(kernel.grid), _sms(sm, share))
 
 
 def kernel_s(kernel: Kernel, sm: Multiprocessors, share: float, roofline: Roofline, launch_s: float) -> float:
     """Time of a kernel that may use the share of the SMs: its waves, or the least time between launches."""
-    n_slots = sm.n * blocks_per_sm(kernel, sm)
-    block_s = _busy_s(kernel, roofline) * n_slots / prod(kernel.grid)
+    block_s = _busy_s(kernel, roofline) * sm.n / prod(kernel.grid)
     return max(launch_s, n_waves(kernel, sm, share) * block_s)
 
 
@@ -101,7 +100,8 @@ def _busy_s(kernel: Kernel, roofline: Roofline) -> float:
 
 
 def _sms(sm: Multiprocessors, share: float) -> int:
-    return max(1, int(share * sm.n))
+    """Multiprocessors of a share; the tiny term is for shares k / n that come out just below k."""
+    return max(1, int(share * sm.n + 1e-9))
 
 
 def _ceil_div(a: int, b: int) -> int:

@@ -22,11 +22,7 @@ IN_PROCESS = ("simulate", "traces", "analyze")
 def azure2019(tmp_path_factory):
     """What the pages call ``azure2019``: two days of a few functions."""
     directory = tmp_path_factory.mktemp("data") / "azure2019"
-    for day in (2, 1):
-        files = write_azure2019(directory, n_functions=30, minutes=1440, rate_per_s=0.2, seed=day)
-        if day == 2:
-            for file in files:
-                file.rename(file.with_name(file.name.replace(".d01.", ".d02.")))
+    write_azure2019(directory, n_functions=30, minutes=2 * 1440, rate_per_s=0.2, seed=1)
     return directory
 
 

@@ -99,12 +99,6 @@ def test_every_number_of_the_calibration_is_explained():
         assert told[key][-1] == (json.dumps(entry["value"]) if entry else "not given"), key
     for field in dataclasses.fields(GraphCosts):
         assert f"graphs.GRAPH.KIND.{field.name}" in told
-    cells = [[c.strip() for c in row.split("|")] for row in re.findall(r"^\|(.+)\|$", prose(CALIBRATION), re.MULTILINE)]
-    for graph, kinds in file["graphs"].items():
-        for kind, numbers in kinds.items():
-            run_ms, host_ms = (numbers[key]["value"] * 1e3 for key in ("run_s", "host_s"))
-            (shown,) = (c for c in cells if c[:2] == [graph, kind])
-            assert [float(c) for c in shown[3:]] == [round(run_ms, 3), round(host_ms, 2)]
 
 
 def test_every_column_is_explained_in_its_words():
@@ -133,7 +127,6 @@ def test_the_numbers_under_the_figure_are_those_of_the_demo(tmp_path, monkeypatc
     assert f"in kernels for {100 * affinity['gpu_busy_frac']:.0f} % of the time" in told
 
 
-def test_the_figure_is_small_and_the_readme_short():
-    (figure,) = (ROOT / "docs/figures").iterdir()
-    assert figure.stat().st_size < 100_000
+def test_figures_are_small_and_the_readme_short():
+    assert all(figure.stat().st_size < 100_000 for figure in (ROOT / "docs/figures").iterdir())
     assert len(README.read_text("utf-8").splitlines()) < 120
