@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from replay.errors import ReplayError
 from replay.messages import Assignment
 from sim.domain import Function
+from sim.protocol import Standing
 
 
 def device_name(first: str, number: int) -> str:
@@ -22,23 +23,33 @@ def device_name(first: str, number: int) -> str:
 
 
 class Assigner:
-    """Assignments as bytes, by device and function (-1: an executor of all); made once, for starts are timed."""
+    """Assignments as bytes, by what a worker is; made once, for starts are timed.
 
-    def __init__(self, pattern: Assignment, functions: Sequence[Function]) -> None:
+    limits_bytes: memory of the standing workers; others have that of the pattern.
+    """
+
+    def __init__(
+        self, pattern: Assignment, functions: Sequence[Function], limits_bytes: Mapping[Standing, int]
+    ) -> None:
         self._pattern = pattern
         self._functions = functions
-        self._made: dict[tuple[int, int], bytes] = {}
+        self._limits_bytes = limits_bytes
+        self._made: dict[Standing, bytes] = {}
 
-    def __call__(self, device: int, function: int) -> bytes:
-        key = (device, function)
-        if key not in self._made:
-            self._made[key] = pickle.dumps(self._assignment(device, function))
-        return self._made[key]
+    def __call__(self, worker: Standing) -> bytes:
+        if worker not in self._made:
+            self._made[worker] = pickle.dumps(self._assignment(worker))
+        return self._made[worker]
 
-    def _assignment(self, device: int, function: int) -> Assignment:
-        name = device_name(self._pattern.device, device)
-        if function < 0:
-            return replace(self._pattern, device=name, functions=tuple(self._functions))
-        only = self._functions[function]
-        places = {only.graph.name: self._pattern.places[only.graph.name]}
-        return replace(self._pattern, device=name, functions=(only,), places=places, preload=True)
+    def _assignment(self, worker: Standing) -> Assignment:
+        base = replace(
+            self._pattern,
+            device=device_name(self._pattern.device, worker.device),
+            memory_limit_bytes=self._limits_bytes.get(worker, self._pattern.memory_limit_bytes),
+            share=worker.share,
+        )
+        if worker.function < 0:
+            return replace(base, functions=tuple(self._functions))
+        only = self._functions[worker.function]
+        places = {only.graph.name: base.places[only.graph.name]}
+        return replace(base, functions=(only,), places=places, preload=True)

@@ -37,7 +37,7 @@ def main() -> None:
 @main.command()
 @click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(path_type=Path))
 @click.option("--policy", required=True, metavar="NAME[k=v,...]", help="See 'simulate policies'.")
-@click.option("--mode", metavar="MODE", help="kaas or exclusive; must fit the policy.  [default: the policy's]")
+@click.option("--mode", metavar="MODE", help="kaas, exclusive, static, fractional or green.  [default: the policy's]")
 @click.option("--device", default="cpu", show_default=True, help="cuda:N, the first GPU of the fleet, or cpu.")
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
 @click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
@@ -46,7 +46,7 @@ def main() -> None:
 @click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
 @click.option("--time-scale", default=1.0, show_default=True, help="Factor on all times between arrivals.")
 @click.option("--memory-limit", "memory_limit_bytes", type=int, metavar="BYTES",
-              help="Device memory for the buffers of each worker.  [default: 90 % of what is free]")  # fmt: skip
+              help="Device memory for the workers of a GPU.  [default: 90 % of what is free]")  # fmt: skip
 @click.option("--calibration", default="v100-kaas", show_default=True, metavar="NAME|FILE",
               help="What the policy is told about durations.")  # fmt: skip
 @click.option("--placement", default="uniform", show_default=True, help="uniform, equidistant, poisson or start.")

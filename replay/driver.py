@@ -48,7 +48,7 @@ class _Live(NamedTuple):
 class Driver:
     """One workload under one policy on one real fleet.
 
-    ``start_executors()`` comes before ``run()``, which may be interrupted; ``close()`` records what is left then.
+    ``start_standing()`` comes before ``run()``, which may be interrupted; ``close()`` records what is left then.
     log: see Dispatcher. progress: called with the number of arrivals since its last call.
     late_s: of each arrival, how long after its scheduled instant it was issued. end_s: when the run ended.
     is_realtime: whether the system gave the driver precedence over its workers, see ``_hurry``.
@@ -71,8 +71,6 @@ class Driver:
         self.end_s = 0.0
         self.is_realtime = False
         self._workload = workload
-        self._kind = policy.kind
-        self._n_gpus = spec.n_gpus
         self._recorder = recorder
         self._costs = costs
         self._fleet = fleet
@@ -91,13 +89,12 @@ class Driver:
         """Seconds since the start of the run."""
         return self._at_s(time.monotonic_ns())
 
-    def start_executors(self) -> None:
-        """Start a KaaS executor on each device and wait until they are ready; nothing for exclusive workers."""
-        if self._kind is WorkerKind.KAAS:
-            for device in range(self._n_gpus):
-                self._add_worker(device, device, -1)
-            while any(w.ready_ns is None for w in self._workers):
-                self._fleet.wait(None)
+    def start_standing(self) -> None:
+        """Start the standing workers, and wait until all are ready."""
+        for number, what in enumerate(self.dispatcher.standing):
+            self._keep(self._fleet.stand_up(number, what))
+        while any(w.ready_ns is None for w in self._workers):
+            self._fleet.wait(None)
 
     def run(self) -> None:
         """Replay until every invocation has ended and every order is carried out."""
@@ -152,7 +149,7 @@ class Driver:
                     self._cold.add(action.invocation)
                 self._fleet.run(action.worker, Job(action.invocation, self._live[action.invocation].function))
             elif isinstance(action, Start):
-                self._add_worker(action.worker, action.device, action.function)
+                self._keep(self._fleet.start(action.worker, action.device, action.function))
             elif isinstance(action, Reject):
                 live = self._live.pop(action.invocation)
                 self._recorder.ended(action.invocation, *live, self.now_s, "rejected", action.reason)
@@ -161,9 +158,9 @@ class Driver:
 
     # Records
 
-    def _add_worker(self, number: int, device: int, function: int) -> None:
-        self._workers.append(self._fleet.start(number, device, function))
-        self._recorder.worker_device.append(device)
+    def _keep(self, worker: Worker) -> None:
+        self._workers.append(worker)
+        self._recorder.worker_device.append(worker.what.device)
 
     def _record(self, worker: Worker, done: Done) -> None:
         live = self._live.pop(done.invocation)
@@ -186,7 +183,7 @@ class Driver:
         recorder.rows += [row[name] for name in ROW]
         if len(recorder.rows) >= recorder.limit:
             recorder.flush()
-        if worker.function >= 0:
+        if not worker.is_standing:
             graph = self._workload.functions[live.function].graph.name
             if worker.number in self._first_runs:
                 self._warm_runs[graph].append(done.run_s)
@@ -194,19 +191,19 @@ class Driver:
                 self._first_runs[worker.number] = (graph, done.run_s)
 
     def _record_worker(self, worker: Worker) -> None:
-        """Executors were ready before the run. The stage first_run: how much longer than warm the first run took."""
-        instants_s = (0.0, 0.0, self._at_s(worker.stopped_ns))
-        loaded_bytes = 0
-        ladder = worker.ladder
-        if worker.function >= 0:
-            instants_s = (self._at_s(worker.requested_ns), self._at_s(worker.ready_ns), self._at_s(worker.stopped_ns))
-            loaded_bytes = self._costs.constants_bytes[worker.function] if worker.ready_ns is not None else 0
+        """Standing workers were ready before the run. Stage first_run: how much longer than warm the first run took."""
+        requested_s, ready_s = self._at_s(worker.requested_ns), self._at_s(worker.ready_ns)
+        if worker.is_standing:
+            requested_s = ready_s = 0.0
+        function, ladder, loaded_bytes = worker.what.function, worker.ladder, 0
+        if ladder is not None:
+            loaded_bytes = self._costs.constants_bytes[function]
             graph, first_s = self._first_runs.get(worker.number, ("", 0.0))
-            warm = self._warm_runs.get(graph)
-            if ladder is not None and warm:
+            if warm := self._warm_runs.get(graph):
                 ladder = ladder._replace(first_run=max(first_s - median(warm), 0.0))
-        kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
-        self._recorder.worker(worker.number, kind, worker.function, instants_s, ladder, loaded_bytes)
+        kind = WorkerKind.KAAS if function < 0 else WorkerKind.EXCLUSIVE
+        instants_s = (requested_s, ready_s, self._at_s(worker.stopped_ns))
+        self._recorder.worker(worker.number, kind, function, instants_s, ladder, loaded_bytes)
 
 
 @contextmanager

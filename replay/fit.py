@@ -48,7 +48,7 @@ def estimate(what: str, rows: Floats, is_late: npt.NDArray[np.bool_], statistic:
     held_out = "too few for a hold-out"
     if min(np.sum(is_late), np.sum(~is_late)) >= MIN_SAMPLES:
         fitted, seen = statistic(rows[~is_late]), statistic(rows[is_late])
-        held_out = f"hold-out error {abs(fitted / seen - 1):.1%}"
+        held_out = f"hold-out error {abs(fitted / seen - 1):.1%}" if seen else f"hold-out {fitted:.4g} instead of 0"
     return Estimate(value, f"measured: {how}; n = {n}, 95 % interval {low:.4g} to {high:.4g}, {held_out}")
 
 

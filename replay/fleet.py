@@ -1,8 +1,9 @@
 """The real fleet: devices, the workers on them, and who waits for whom; in the order of ``sim.engine``.
 
-A worker takes jobs first in, first out. Told to stop, it finishes what it was given and is killed then. A worker that
-is started on an occupied device waits until those before it are gone. A worker that dies by itself fails the job that
-it was at, is restarted in its place, and goes on with its queue.
+A worker takes jobs first in, first out. Told to stop, it finishes what it was given and is killed then. Standing
+workers have their device from the beginning, several of them side by side; a worker that is started on an occupied
+device waits until those before it are gone. A worker that dies by itself fails the job that it was at, is restarted in
+its place, and goes on with its queue.
 """
 
 from __future__ import annotations
@@ -17,32 +18,37 @@ from replay.errors import ReplayError
 from replay.messages import Broken, Done, Failed, Job, Ready
 from replay.workers import Death, Release, Undertaker, WorkerProcess
 from sim.models.startup import Ladder
-from sim.protocol import FINISHED, WORKER_CHANGED
+from sim.protocol import FINISHED, WORKER_CHANGED, Standing
 
 SENT_AHEAD = 2  # jobs in a pipe: one at work and the next, so that a worker does not wait for the driver
 MAX_STARTS = 3  # of a worker in a row, without getting ready
 
-Assign = Callable[[int, int], bytes]  # device and function (-1: all) -> pickled replay.messages.Assignment
+Assign = Callable[[Standing], bytes]  # what a worker is -> pickled replay.messages.Assignment
 
 
 class Device:
-    """One device: its worker, and those that wait for it. freed: the end of the process that had it last."""
+    """One device: who has it, and who waits until it is free. freed: the end of the process that ended there last."""
 
     def __init__(self, number: int, release: Release) -> None:
         self.number = number
         self.release = release
-        self.owner: Worker | None = None
+        self.owners: set[Worker] = set()
         self.waiting: deque[Worker] = deque()
         self.freed: Death | None = None
 
 
 class Worker:
-    """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come."""
+    """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come.
 
-    def __init__(self, number: int, device: Device, function: int) -> None:
+    what: its device, function and share; is_standing: whether it was there from the beginning. ladder: how it was
+    started, if it was not.
+    """
+
+    def __init__(self, number: int, device: Device, what: Standing, *, is_standing: bool) -> None:
         self.number = number
         self.device = device
-        self.function = function
+        self.what = what
+        self.is_standing = is_standing
         self.requested_ns = time.monotonic_ns()
         self.ready_ns: int | None = None
         self.stopped_ns: int | None = None
@@ -65,15 +71,20 @@ class Change(NamedTuple):
 
 
 class Fleet:
-    """Workers by number, as the dispatcher knows them. Processes write what they have to say to ``log``."""
+    """Workers by number, as the dispatcher knows them. Processes write what they have to say to ``log``.
 
-    def __init__(self, releases: Sequence[Release], assign: Assign, data_fd: int, log: IO[bytes]) -> None:
+    n_processes: how many there are at most, whose ends then don't wait for each other.
+    """
+
+    def __init__(
+        self, releases: Sequence[Release], assign: Assign, data_fd: int, log: IO[bytes], n_processes: int
+    ) -> None:
         self.workers: dict[int, Worker] = {}
         self._devices = [Device(number, release) for number, release in enumerate(releases)]
         self._assign = assign
         self._data_fd = data_fd
         self._log = log
-        self._undertaker = Undertaker(len(releases))
+        self._undertaker = Undertaker(n_processes)
         self._by_fd: dict[int, Worker] = {}
         self._changes: list[Change] = []
 
@@ -84,12 +95,20 @@ class Fleet:
 
     # Orders
 
+    def stand_up(self, number: int, what: Standing) -> Worker:
+        """Start a worker at once, beside those that stand on its device."""
+        device = self._devices[what.device]
+        worker = self.workers[number] = Worker(number, device, what, is_standing=True)
+        device.owners.add(worker)
+        self._spawn(worker)
+        return worker
+
     def start(self, number: int, device: int, function: int) -> Worker:
-        """Start a worker, once those started on the device before it are gone."""
-        worker = self.workers[number] = Worker(number, self._devices[device], function)
-        worker.device.waiting.append(worker)
-        if worker.device.owner is None:
-            self._occupy(worker.device)
+        """Start a worker, once those that were on the device before it are gone."""
+        place, what = self._devices[device], Standing(device, function)
+        worker = self.workers[number] = Worker(number, place, what, is_standing=False)
+        place.waiting.append(worker)
+        self._occupy(place)
         return worker
 
     def run(self, number: int, job: Job) -> None:
@@ -102,7 +121,7 @@ class Fleet:
         """Stop a worker once it has done what it was given."""
         worker = self.workers[number]
         worker.stopping = True
-        if worker.device.owner is worker:
+        if worker in worker.device.owners:
             self._feed(worker)
         elif not worker.queue:
             worker.device.waiting.remove(worker)
@@ -165,27 +184,28 @@ class Fleet:
     # Processes
 
     def _occupy(self, device: Device) -> None:
-        """The next waiting worker takes a free device."""
-        if device.waiting:
-            device.owner = device.waiting.popleft()
-            self._spawn(device.owner)
+        """The next waiting worker takes a device that is free."""
+        if device.waiting and not device.owners:
+            worker = device.waiting.popleft()
+            device.owners.add(worker)
+            self._spawn(worker)
 
     def _spawn(self, worker: Worker) -> None:
         if worker.n_starts == MAX_STARTS:
             raise ReplayError(f"worker {worker.number} ended {MAX_STARTS} times before it was ready; see workers.log")
         worker.n_starts += 1
         worker.leaves = False
-        assignment = self._assign(worker.device.number, worker.function)
-        worker.process = WorkerProcess(assignment, self._data_fd, self._log)
+        worker.process = WorkerProcess(self._assign(worker.what), self._data_fd, self._log)
         self._by_fd[worker.process.fileno()] = worker
 
     def _accept(self, worker: Worker, ready: Ready) -> None:
         """A process is ready; the ladder of a worker is that of its first."""
         worker.accepts = True
         worker.n_starts = 0
-        if worker.ladder is None:
+        if worker.ready_ns is None:
             worker.ready_ns = ready.ready_ns
-            worker.ladder = _ladder(worker, ready)
+            if not worker.is_standing:
+                worker.ladder = _ladder(worker, ready)
             self._changes.append(Change(WORKER_CHANGED, worker, ready))
         self._feed(worker)
 
@@ -209,7 +229,7 @@ class Fleet:
         if worker.stopping and not worker.queue:
             worker.stopped_ns = death.released_ns
             self._leave(worker)
-            worker.device.owner = None
+            worker.device.owners.remove(worker)
             self._occupy(worker.device)
         else:
             self._spawn(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from replay.nvml import Gpu, find_gpu
@@ -27,15 +28,18 @@ def describe(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "nvml": None if gpu is None else gpu.state()}
 
 
-def release_of(facts: Mapping[str, Any]) -> Release:
-    """What waits until the memory of a dead process is free.
+def release_of(facts: Mapping[str, Any], n_workers: int = 1) -> Release:
+    """What waits until the memory of a dead process is free. n_workers: how many have the device at a time.
 
     A CPU's is free with the end of the process. Of a GPU, no more memory may be in use than now, before any worker
-    has it: the driver frees it some time after the process is gone.
+    has it: the driver frees it some time after the process is gone. Where others go on, their memory is in use too, and
+    what is waited for is that it does not fall any more.
     """
     gpu = _gpu(facts)
     if gpu is None:
         return lambda: None
+    if n_workers > 1:
+        return partial(_settled_bytes, gpu)
     before_bytes = _settled_bytes(gpu)
 
     def release() -> None:

@@ -21,7 +21,8 @@ class Assignment:
 
     device: as for ``replay.cuda.open_device``. functions: those that it can run; places: where their data lie.
     executor: import path of the class that runs graphs. memory_limit_bytes: of an executor, None for 90 % of what is
-    free. preload: have modules and constants on the device before being ready, as exclusive workers do.
+    free. preload: have modules and constants on the device before being ready, as exclusive workers do. mode: of
+    ``replay.modes``. share: of the multiprocessors of a GPU, in the modes in which workers share them.
     Without data, a worker compiles the kernels of its functions, says what there is, and leaves: see Ready.facts.
     """
 
@@ -31,6 +32,8 @@ class Assignment:
     executor: str
     memory_limit_bytes: int | None = None
     preload: bool = False
+    mode: str = "kaas"
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Ready:
     """The worker can run jobs. Each instant ends a stage of its start.
 
     facts, of a worker without data: name, arch, memory_bytes, free_bytes, versions and PCI ids of the device;
-    limit_bytes and capacity_bytes of an executor: the memory it takes, and what of it is for buffers.
+    multiprocessors: what ``sim.models.occupancy.Multiprocessors`` says, and usable_multiprocessors: how many of them
+    this worker may use, both None on a CPU; limit_bytes and capacity_bytes of an executor: the memory it takes, and
+    what of it is for buffers.
     """
 
     entered_ns: int  # the interpreter runs: stage process

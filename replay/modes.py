@@ -1,30 +1,59 @@
-"""How workers share a device, and which of these ways this harness has."""
+"""How workers share a device, and which of these ways fit a policy and a machine."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from replay.errors import ReplayError
-from sim.protocol import Policy
+from replay.mps import check_daemon
+from sim.domain import WorkerKind
+from sim.policies.fractional import Fractional
+from sim.policies.static import Static
+from sim.protocol import Policy, Standing
 
 MODES = {
     "kaas": "one executor process a GPU, shared by all functions",
     "exclusive": "one process and CUDA context a function, started and killed as the policy says",
-    "static": "processes of fixed functions, one a GPU",
-    "fractional": "processes that share a GPU by MPS",
-    "green": "processes that share a GPU by green contexts",
+    "static": "processes of fixed functions, each with a GPU of its own",
+    "fractional": "processes of fixed functions that share GPUs by MPS",
+    "green": "processes of fixed functions, each in a green context of a GPU that they share",
 }
-
-_MISSING = {
-    "static": "no policy keeps fixed workers",
-    "fractional": "no policy places several workers on a GPU at a time, which is what an MPS daemon would be for",
-    "green": "no policy places several workers on a GPU at a time, which is what green contexts would be for",
-}
+SHARING = {"fractional": "MPS", "green": "green contexts"}  # modes of workers with parts of a GPU -> by what
 
 
-def check_mode(mode: str | None, policy: Policy) -> str:
+def modes_of(policy: Policy) -> tuple[str, ...]:
+    """The modes that fit a policy, its own first."""
+    if policy.kind is WorkerKind.KAAS:
+        return ("kaas",)
+    if isinstance(policy, Fractional):
+        return tuple(SHARING)
+    return ("static",) if isinstance(policy, Static) else ("exclusive",)
+
+
+def check_mode(mode: str | None, policy: Policy, device: str) -> str:
     """The mode of a run: as asked, else the policy's own. Raises ReplayError for one that can't be had, saying why."""
-    own = policy.kind.value
-    if mode is None or mode == own:
-        return own
-    if mode in _MISSING:
-        raise ReplayError(f"mode {mode!r} is not supported: {_MISSING[mode]}")
-    raise ReplayError(f"mode {mode!r} does not fit {policy.describe()}, which is for workers of the mode {own!r}")
+    fitting = modes_of(policy)
+    chosen = mode or fitting[0]
+    if chosen not in MODES:
+        raise ReplayError(f"mode {chosen!r} is unknown; the modes are {', '.join(MODES)}")
+    if chosen not in fitting:
+        raise ReplayError(
+            f"mode {chosen!r} does not fit {policy.describe()}, which is for workers of the mode "
+            f"{' or '.join(map(repr, fitting))}"
+        )
+    if chosen in SHARING and not device.startswith("cuda:"):
+        raise ReplayError(
+            f"mode {chosen!r} needs an NVIDIA GPU, which {SHARING[chosen]} can share; the device is {device!r}"
+        )
+    if chosen == "fractional":
+        check_daemon()
+    return chosen
+
+
+def check_shares(mode: str, policy: Policy, standing: Sequence[Standing]) -> None:
+    """Raise ReplayError for workers with parts of GPUs in a mode that would give them whole ones."""
+    if mode not in SHARING and any(worker.share < 1 for worker in standing):
+        raise ReplayError(
+            f"{policy.describe()} gives its workers parts of GPUs, which the mode {mode!r} can't; "
+            f"a policy for {' or '.join(map(repr, SHARING))} derives from Fractional"
+        )

@@ -26,7 +26,7 @@ from replay.messages import EXECUTOR, Assignment, Ready
 from replay.sources import KERNELS
 from replay.workers import Release, WorkerProcess, answer_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COPY_BYTES = 64 << 20
 SMALL_BYTES = 4 << 10
 LAUNCHES = 1000

@@ -6,22 +6,26 @@ import dataclasses
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from replay.assign import Assigner, device_name
+from replay.check import check_graph
 from replay.decisions import FILE_NAME, DecisionLog
 from replay.driver import Driver
 from replay.errors import ReplayError
 from replay.fleet import Fleet
 from replay.machine import describe, release_of
 from replay.messages import EXECUTOR, Assignment
-from replay.modes import check_mode
+from replay.modes import check_mode, check_shares
+from replay.seats import Seat, assign_seats
 from replay.shm import SharedData
 from replay.workers import WorkerProcess, answer_of
 from sim.domain import FleetSpec
@@ -33,6 +37,7 @@ from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
+from sim.protocol import Standing
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
@@ -49,7 +54,8 @@ class Setup:
     """How a scenario is replayed.
 
     device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.modes``, None for the
-    policy's own. memory_limit_bytes: of the device memory that each worker takes; None for 90 % of what is free.
+    policy's own. memory_limit_bytes: of the device memory that the workers of a device take, each at a time or all
+    that stand there together; None for 90 % of what is free.
     executor: import path of the class that runs graphs.
     """
 
@@ -60,19 +66,23 @@ class Setup:
 
 
 class RealExperiment:
-    """A policy on the workload of a scenario, on real devices. What can be refused is refused when it is made.
+    """A policy on the workload of a scenario, on real devices. Refuses what it can without them when it is made.
 
     calibration: what the policy believes that things cost. What it says of memory and of host stages is replaced by
     what the replay has. workload: that of the scenario, at the pace of the replay.
+    Raises ReplayError, also for graphs that no device could launch, and ScenarioError.
     """
 
     def __init__(
         self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration, setup: Setup
     ) -> None:
         self.policy = make_policy(policy)
-        self.mode = check_mode(setup.mode, self.policy)
+        self.mode = check_mode(setup.mode, self.policy, setup.device)
         if workload.own_durations:
             raise ReplayError("functions is 'trace', must be 'catalogue': a device runs kernels, not durations")
+        self._graphs = {f.graph.name: f.graph for f in workload.functions}
+        for graph in self._graphs.values():
+            check_graph(graph)
         self._scenario = scenario
         self._workload = workload
         self._calibration = calibration
@@ -84,30 +94,35 @@ class RealExperiment:
 
         An interruption, a policy's mistake, and workers that can't be kept alive end the run: the directory then
         holds what was completed, is marked invalid, and the summary says why. Raises ReplayError and ScenarioError
-        for what shows before the run: a device that can't be opened, functions that don't fit on it. ``progress`` is
-        called with the number of arrivals since its last call.
+        for what shows before the run: a device that can't be opened, functions that don't fit on it, by memory or
+        because the policy refuses them. ``progress`` is called with the number of arrivals since its last call.
         """
         with ExitStack() as stack:
             log = stack.enter_context(tempfile.TemporaryFile())
             functions, seed = self._workload.functions, self._scenario.seed
-            data = SharedData({f.graph.name: f.graph for f in functions}.values(), seed)
-            stack.callback(data.close)
             setup = self._setup
-            pattern = Assignment(setup.device, functions, data.places, setup.executor, setup.memory_limit_bytes)
-            facts = {d: _prepare(replace(pattern, device=d), log) for d in dict.fromkeys(self._devices)}
-            first = facts[self._devices[0]]
+            pattern = Assignment(setup.device, functions, {}, setup.executor, setup.memory_limit_bytes, mode=self.mode)
+            found = {d: _prepare(replace(pattern, device=d), log) for d in dict.fromkeys(self._devices)}
+            devices = [found[d] for d in self._devices]
+            first = devices[0]
+            pattern = replace(pattern, memory_limit_bytes=first["limit_bytes"])
             beliefs = adapt(self._calibration, first["name"], first["capacity_bytes"])
             costs = CostModel(beliefs, functions, self.policy.kind)
             spec = FleetSpec(beliefs.spec, self._scenario.fleet.gpus)
+            seats = self._seats(spec, costs, devices, pattern, log)
+            data = SharedData(self._graphs.values(), seed)
+            stack.callback(data.close)
             interval_s = choose_interval_s(self._workload.trace.duration_s)
-            out = RunDirectory(directory, self._manifest(interval_s, first, costs), force=force)
+            out = RunDirectory(directory, self._manifest(interval_s, first, costs, seats), force=force)
             recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
             decisions = stack.enter_context((out.path / FILE_NAME).open("w", LOG_BUFFER_BYTES, encoding="utf-8"))
-            assign = Assigner(replace(pattern, memory_limit_bytes=first["limit_bytes"]), functions)
-            fleet = Fleet([release_of(facts[d]) for d in self._devices], assign, data.fd, log)
-            rng = np.random.default_rng([seed, POLICY_STREAM])
+            limits_bytes = {worker: seat.limit_bytes for worker, seat in seats}
+            assign = Assigner(replace(pattern, places=data.places), functions, limits_bytes)
+            n_on = Counter(worker.device for worker, _ in seats)
+            releases = [release_of(facts, n_on[number]) for number, facts in enumerate(devices)]
+            fleet = Fleet(releases, assign, data.fd, log, max(len(devices), len(seats)))
             record = DecisionLog(decisions)
-            driver = Driver(self._workload, self.policy, spec, costs, recorder, rng, fleet, record, progress)
+            driver = Driver(self._workload, self.policy, spec, costs, recorder, self._rng(), fleet, record, progress)
             reasons, error = _drive(driver, fleet)
             _keep(log, out.path / WORKER_LOG)
             driver.close()
@@ -116,7 +131,33 @@ class RealExperiment:
             end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late}
             return conclude(out, recorder, self.policy, end, reasons, error)
 
-    def _manifest(self, interval_s: float, device: dict[str, Any], costs: CostModel) -> dict[str, Any]:
+    def _seats(
+        self,
+        spec: FleetSpec,
+        costs: CostModel,
+        devices: Sequence[dict[str, Any]],
+        pattern: Assignment,
+        log: IO[bytes],
+    ) -> list[tuple[Standing, Seat]]:
+        """The standing workers of the policy, which may refuse the functions, and what each gets of its device."""
+        functions = self._workload.functions
+        self.policy.reset(spec, functions, costs, self._rng())
+        standing = self.policy.standing(spec)
+        check_shares(self.mode, self.policy, standing)
+
+        @cache
+        def rehearse(device: int, share: float, limit_bytes: int) -> dict[str, Any]:
+            named = replace(pattern, device=self._devices[device], functions=())
+            return _prepare(replace(named, share=share, memory_limit_bytes=limit_bytes), log)
+
+        return list(zip(standing, assign_seats(standing, functions, costs, devices, rehearse), strict=True))
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng([self._scenario.seed, POLICY_STREAM])
+
+    def _manifest(
+        self, interval_s: float, device: dict[str, Any], costs: CostModel, seats: Sequence[tuple[Standing, Seat]]
+    ) -> dict[str, Any]:
         """``told``: by graph, what the policy was told of costs; a simulation of this run tells it the same."""
         graphs = {f.graph.name: f.id for f in self._workload.functions}
         return {
@@ -126,6 +167,7 @@ class RealExperiment:
                 **dataclasses.asdict(self._setup),
                 "mode": self.mode,
                 "device": describe(device),
+                "standing": [{**worker._asdict(), **seat._asdict()} for worker, seat in seats],
                 "told": {
                     graph: {"expected_s": costs.expected_s(function), "memory_bytes": costs.memory_bytes(function)}
                     for graph, function in graphs.items()
@@ -135,9 +177,12 @@ class RealExperiment:
 
 
 def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibration:
-    """Beliefs about a fleet whose workers have ``capacity_bytes`` for buffers, and which has no frontend."""
+    """Beliefs about a fleet whose devices have ``capacity_bytes`` for buffers, and which has no frontend.
+
+    What a worker needs of them follows from its buffers, whatever was measured elsewhere.
+    """
     graphs = {
-        name: {kind: replace(costs, pre_s=0.0, post_s=0.0) for kind, costs in kinds.items()}
+        name: {kind: replace(costs, pre_s=0.0, post_s=0.0, memory_bytes=0) for kind, costs in kinds.items()}
         for name, kinds in calibration.graphs.items()
     }
     executor = Executor(
@@ -152,7 +197,7 @@ def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibra
 
 def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
     """Compile the kernels, in a process of its own, so that no start waits for a compiler; facts of the device."""
-    process = WorkerProcess(pickle.dumps(replace(assignment, places={})), None, log)
+    process = WorkerProcess(pickle.dumps(assignment), None, log)
     try:
         return answer_of(process, log).facts
     finally:
@@ -162,7 +207,7 @@ def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
 def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
     """Run to the end, whatever that is; returns reasons against the run, and the error that ended it."""
     try:
-        driver.start_executors()
+        driver.start_standing()
         driver.run()
     except KeyboardInterrupt:
         return [f"interrupted after {driver.now_s:.6g} s"], None

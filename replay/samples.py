@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from replay.errors import ReplayError
+from replay.modes import SHARING
 from sim.models.workloads.catalogue import CatalogueEntry, load_catalogue
 from sim.results import Run
 
@@ -19,7 +20,8 @@ class Samples:
     invocations: completed ones, with the columns of the table and ``run`` (number), ``kind`` (of worker), ``graph``,
     ``total_s`` (on the device), ``wait_s`` (from when it was issued and its worker idle to its start; NaN where the
     worker was not), ``rank`` (from 0, of this function on its worker), ``graph_rank`` (of this graph), ``is_late``
-    (second half of its run). workers: exclusive ones that got ready, with ``run``, ``graph`` and ``is_late``.
+    (second half of its run). workers: exclusive ones that were started in the run and got ready, with ``run``,
+    ``graph`` and ``is_late``.
     """
 
     device: str
@@ -30,7 +32,11 @@ class Samples:
 
 
 def read_samples(runs: Sequence[Run]) -> Samples:
-    """Read replays. Raises ReplayError for other runs, invalid ones, and such of different devices or memory."""
+    """Read replays.
+
+    Raises ReplayError for other runs, invalid ones, such of workers that shared a GPU (their times are not those of
+    the GPU alone), and such of different devices or memory.
+    """
     facts = {_facts(run) for run in runs}
     if len(facts) != 1:
         told = "; ".join(f"{device} with {size:,} B for buffers" for device, size in sorted(facts))
@@ -50,6 +56,8 @@ def _facts(run: Run) -> tuple[str, int]:
         raise ReplayError(f"{run.path}: is a run of {run.manifest.get('world')!r}, must be one of 'replay run'")
     if not run.manifest["valid"]:
         raise ReplayError(f"{run.path}: is INVALID ({'; '.join(run.manifest['reasons'])}), must be a valid run")
+    if (mode := run.manifest["replay"]["mode"]) in SHARING:
+        raise ReplayError(f"{run.path}: is of the mode {mode!r}, must be of workers that had their GPUs for themselves")
     device = run.manifest["replay"]["device"]
     return device["name"], device["capacity_bytes"]
 
@@ -76,7 +84,7 @@ def _invocations(run: Run, number: int) -> pd.DataFrame:
 
 def _workers(run: Run, number: int) -> pd.DataFrame:
     rows = run.table("workers")
-    rows = rows[(rows["kind"] == "exclusive") & rows["ready_at_s"].notna()].copy()
+    rows = rows[(rows["kind"] == "exclusive") & (rows["ready_at_s"] > rows["requested_at_s"])].copy()
     rows["run"] = number
     rows["graph"] = rows["function"].map(_graph_of(run))
     rows["is_late"] = rows["requested_at_s"] > run.manifest["simulated_s"] / 2

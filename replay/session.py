@@ -41,7 +41,7 @@ class Load:
 
 
 ON_GPU = Load("kaas", 24, 10.0, 0.16, 20.0, 8 << 30, seed=87)
-ON_CPU = Load("small", 24, 12.0, 0.25, 20.0, 40_000_000, seed=2)
+ON_CPU = Load("small", 48, 12.0, 0.25, 20.0, 40_000_000, seed=135)
 
 
 @dataclass(frozen=True, slots=True)

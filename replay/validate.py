@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,7 @@ def check_pair(run: Run, calibration: Calibration) -> None:
 
 def check_log(run: Run, functions: Sequence[Function]) -> int:
     """Tell a fresh policy the events of a replay again; returns how many. Raises ReplayError for another answer."""
-    fleet, device = run.manifest["scenario"]["fleet"], run.manifest["replay"]["device"]
-    spec = FleetSpec(DeviceSpec(device["name"], device["capacity_bytes"]), fleet["gpus"])
+    spec = FleetSpec(_device_of(run), run.manifest["scenario"]["fleet"]["gpus"])
     told = _Told(functions, run.manifest["replay"]["told"])
     rng = np.random.default_rng([run.manifest["scenario"]["seed"], POLICY_STREAM])
     dispatcher = Dispatcher(make_policy(run.label), spec, functions, told, rng)
@@ -91,21 +90,22 @@ def check_log(run: Run, functions: Sequence[Function]) -> int:
 
 
 class ToldPolicy(BasePolicy):
-    """The policy of a replay, which believes of costs what it believed there, whatever the simulation is told."""
+    """The policy of a replay, which believes of costs and devices what it believed there."""
 
     def __init__(self, run: Run) -> None:
         self._policy = make_policy(run.label)
         self.name = self._policy.name  # type: ignore[misc]
         self.kind = self._policy.kind  # type: ignore[misc]
         self._told: Mapping[str, Mapping[str, float]] = run.manifest["replay"]["told"]
+        self._device = _device_of(run)
 
     def describe(self) -> str:
         """As the policy itself."""
         return self._policy.describe()
 
     def reset(self, fleet: FleetSpec, functions: Any, costs: Costs, rng: Any) -> None:
-        """Told the costs of the replay instead of those given."""
-        self._policy.reset(fleet, functions, _Told(functions, self._told), rng)
+        """Told the costs and the memory of the replay instead of those given."""
+        self._policy.reset(replace(fleet, device=self._device), functions, _Told(functions, self._told), rng)
 
     def standing(self, fleet: FleetSpec) -> Sequence[Standing]:
         """As the policy itself."""
@@ -114,6 +114,11 @@ class ToldPolicy(BasePolicy):
     def on_event(self, now_s: float, event: Event, view: View) -> Any:
         """As the policy itself."""
         return self._policy.on_event(now_s, event, view)
+
+
+def _device_of(run: Run) -> DeviceSpec:
+    device = run.manifest["replay"]["device"]
+    return DeviceSpec(device["name"], device["capacity_bytes"])
 
 
 class _Told:

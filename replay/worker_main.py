@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 MEMORY_FRAC = 0.9  # of the free device memory, when no limit is given
+MULTIPROCESSORS = {  # fields of sim.models.occupancy.Multiprocessors: names in cudaDeviceProp
+    "n": "multiProcessorCount",
+    "threads": "maxThreadsPerMultiProcessor",
+    "blocks": "maxBlocksPerMultiProcessor",
+    "shared_bytes": "sharedMemPerMultiprocessor",
+    "registers": "regsPerMultiprocessor",
+}
 FAULT_EXIT = 70  # exit status after a fault of a kernel (EX_SOFTWARE of sysexits.h)
 
 
@@ -66,17 +73,16 @@ def _serve(connection: Connection[Any, Any], data_fd: int | None) -> int:
 
 def _prepare(assignment: Assignment) -> Ready:
     """Compile the kernels into the cache, and see what the device is and what an executor on it has."""
-    from replay.cuda import open_device
     from replay.messages import Ready
     from replay.sources import source_path
 
     executor_type = _executor_type(assignment)
     imported_ns = time.monotonic_ns()
-    device = open_device(assignment.device)
+    device, usable = _open(assignment)
     opened_ns = time.monotonic_ns()
     for stem in sorted({k.source for f in assignment.functions for k in f.graph.kernels}):
         device.compile(source_path(stem))
-    facts = _facts(device)
+    facts = _facts(device) | {"usable_multiprocessors": usable}
     limit_bytes = assignment.memory_limit_bytes or int(facts["free_bytes"] * MEMORY_FRAC)
     capacity_bytes = executor_type(device, memory_limit_bytes=limit_bytes).capacity_bytes
     facts |= {"limit_bytes": limit_bytes, "capacity_bytes": capacity_bytes}
@@ -89,16 +95,29 @@ def _executor_type(assignment: Assignment) -> type[Executor]:
     return found
 
 
+def _open(assignment: Assignment) -> tuple[Device, int | None]:
+    """The device, and how many of its multiprocessors this worker may use; None for a CPU."""
+    from replay import green, mps
+    from replay.cuda import open_device
+
+    if assignment.mode == "fractional":
+        mps.cap(assignment.share)
+    device = open_device(assignment.device)
+    if assignment.mode == "green" and assignment.share < 1:
+        return device, green.enter(device.runtime.getDevice(), assignment.share)
+    multiprocessors = _multiprocessors(device)  # under MPS, those that it may use
+    return device, None if multiprocessors is None else multiprocessors["n"]
+
+
 def _start(assignment: Assignment, data_fd: int) -> tuple[Executor, Ready]:
     """Climb the stages of a cold start."""
-    from replay.cuda import open_device
     from replay.messages import Ready
     from replay.shm import reader
 
     executor_type = _executor_type(assignment)
     fill = reader(data_fd, assignment.places)
     imported_ns = time.monotonic_ns()
-    device = open_device(assignment.device)
+    device, _ = _open(assignment)
     executor = executor_type(device, memory_limit_bytes=assignment.memory_limit_bytes, fill=fill)
     for function in assignment.functions:
         executor.register(function.id, function.graph, function.fresh_inputs)
@@ -124,7 +143,14 @@ def _facts(device: Device) -> dict[str, Any]:
         "cuda_driver": device.runtime.driverGetVersion(),
         "cuda_runtime": device.runtime.runtimeGetVersion(),
         "pci": [properties.get(f"pci{part}ID") for part in ("Domain", "Bus", "Device")],
+        "multiprocessors": _multiprocessors(device),
     }
+
+
+def _multiprocessors(device: Device) -> dict[str, int] | None:
+    properties = device.runtime.getDeviceProperties(device.runtime.getDevice())
+    found = {name: properties.get(attribute) for name, attribute in MULTIPROCESSORS.items()}
+    return None if None in found.values() else found
 
 
 def _run(executor: Executor, job: Job) -> Done | Failed:

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 from replay.errors import ReplayError
 from replay.messages import Broken, Job, Ready
 
-Release = Callable[[], None]  # blocks until the memory of a dead process is free
+Release = Callable[[], object]  # blocks until the memory of a dead process is free
 
 
 class Death(NamedTuple):

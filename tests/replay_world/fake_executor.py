@@ -6,6 +6,7 @@ invocation fails, nothing else does.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -13,9 +14,11 @@ from types import SimpleNamespace
 
 from replay.errors import ReplayError
 from replay.executor import KernelFault
+from replay.mps import PERCENTAGE
 from sim.domain import Role
 
 PATH = f"{__name__}:FakeExecutor"
+TELLING = f"{__name__}:TellingExecutor"
 
 
 class FakeExecutor:
@@ -60,3 +63,16 @@ class FakeExecutor:
             n_evicted += 1
         self._resident[function] = size_bytes
         return loaded_bytes, n_evicted
+
+
+class TellingExecutor(FakeExecutor):
+    """Writes what its worker is, once for each function of each process, to the file TOLD of the environment."""
+
+    def __init__(self, device, *, memory_limit_bytes, fill=None):
+        super().__init__(device, memory_limit_bytes=memory_limit_bytes, fill=fill)
+        self._told = {"pid": os.getpid(), "limit_bytes": memory_limit_bytes, "cap": os.environ.get(PERCENTAGE)}
+
+    def register(self, function, graph, fresh_inputs):
+        super().register(function, graph, fresh_inputs)
+        with open(os.environ["TOLD"], "a") as file:
+            file.write(json.dumps({"function": function, **self._told}) + "\n")

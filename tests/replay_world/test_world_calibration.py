@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,9 +11,12 @@ import pytest
 from replay.calibrate import calibrate
 from replay.errors import ReplayError
 from replay.run import adapt
+from replay.samples import read_samples
 from replay.validate import ToldPolicy, as_text, check_pair, compare
-from sim.domain import Function
+from sim.domain import DeviceSpec, FleetSpec, Function, WorkerKind
 from sim.models.calibration import ByKind, GraphCosts, load_calibration
+from sim.models.costs import CostModel
+from sim.models.layout import layout
 from sim.models.workloads.catalogue import load_catalogue
 from sim.results import open_run
 from sim.workload import Workload
@@ -22,8 +25,10 @@ from tests.support import ListTrace, simulate
 
 SMALL = load_catalogue("small")
 CAPACITY_BYTES = 20_000_000
+DEVICE = {"name": "test GPU", "capacity_bytes": CAPACITY_BYTES}
+MULTIPROCESSORS = {"n": 132, "threads": 2048, "blocks": 32, "shared_bytes": 233472, "registers": 65536}
 PROBE = {
-    "device": {"name": "test GPU", "cuda_driver": 0, "cuda_runtime": 0},
+    "device": {"name": "test GPU", "cuda_driver": 0, "cuda_runtime": 0, "multiprocessors": None},
     "machine": {"cpus": 1, "system": "none"},
     "measurements": {
         name: {"value": value, "n": 5, "least": value, "most": value}
@@ -52,28 +57,35 @@ def truth():
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Simulations under the truth, labelled as replays: one for each kind of worker."""
+def labelled(tmp_path_factory):
+    """Simulations under the truth, labelled as replays: call with a policy and the number of GPUs."""
     names = list(SMALL)
     rng = np.random.default_rng(0)
     at_s = np.cumsum(rng.exponential(0.1, 400))
     trace = ListTrace(at_s, rng.integers(0, 16, 400), [1.0] * 400, n_functions=16)
     served = tuple(Function(i, f"f{i}", SMALL[names[i % 8]].graph, SMALL[names[i % 8]].fresh_inputs) for i in range(16))
     workload = Workload(trace, served, own_durations=False)
-    made = []
-    for policy in ("affinity", "exclusive"):
+
+    def make(policy, gpus=1):
         real = experiment(served, [(0.0, 0)], policy)
         directory = tmp_path_factory.mktemp("runs") / policy
-        run = simulate(workload, real.policy, directory, calibration=truth(), check=False)
+        run = simulate(workload, real.policy, directory, gpus=gpus, calibration=truth(), check=False)
         manifest = {
             "schema_version": 1, "world": "replay", "policy": policy, "valid": True, "reasons": [], "error": None,
             "started": "today", "simulated_s": float(at_s[-1]), "scenario": {"catalogue": "small"},
-            "replay": {"device": {"name": "test GPU", "capacity_bytes": CAPACITY_BYTES}},
+            "replay": {"mode": real.mode, "device": DEVICE},
         }  # fmt: skip
         (directory / "manifest.json").write_text(json.dumps(manifest))
         (directory / "summary.json").write_text(json.dumps(run.summary))
-        made.append(open_run(directory))
-    return made
+        return open_run(directory)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def runs(labelled):
+    """One for each kind of worker."""
+    return [labelled("affinity"), labelled("exclusive")]
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +155,7 @@ def test_other_runs_and_probes_are_refused(runs, tmp_path):
     invalid = replace(runs[0], manifest={**runs[0].manifest, "valid": False, "reasons": ["late"]})
     with pytest.raises(ReplayError, match=r"INVALID \(late\)"):
         calibrate([invalid], PROBE, "x")
-    larger = {"device": {"name": "test GPU", "capacity_bytes": 1}}
+    larger = {"mode": "exclusive", "device": {**DEVICE, "capacity_bytes": 1}}
     with pytest.raises(ReplayError, match="equal devices and memory"):
         calibrate([runs[0], replace(runs[1], manifest={**runs[1].manifest, "replay": larger})], PROBE, "x")
 
@@ -155,9 +167,42 @@ def test_what_the_runs_do_not_need_comes_from_the_probe(runs):
     assert {kind for kinds in content["graphs"].values() for kind in kinds} == {"kaas"}
 
 
+def test_multiprocessors_come_from_the_probe_where_it_saw_some(runs, tmp_path):
+    assert "multiprocessors" not in calibrate(runs[:1], PROBE, "of a CPU")
+    probe = {**PROBE, "device": {**PROBE["device"], "multiprocessors": MULTIPROCESSORS}}
+    (tmp_path / "gpu.json").write_text(json.dumps(calibrate(runs[:1], probe, "of a GPU")))
+    assert asdict(load_calibration(str(tmp_path / "gpu.json")).multiprocessors) == MULTIPROCESSORS
+
+
+def test_workers_that_stood_before_a_run_tell_nothing_of_starts(labelled):
+    run = labelled("static", gpus=16)
+    assert len(read_samples([run]).workers) == 0
+    content = calibrate([run], PROBE, "static only")
+    assert content["startup_s"]["process"] == {"value": 0.02, "source": "probe: process_s, median of 5, 0.02 to 0.02"}
+    assert {kind for kinds in content["graphs"].values() for kind in kinds} == {"exclusive"}
+
+
+@pytest.mark.parametrize("mode", ["fractional", "green"])
+def test_times_of_workers_that_shared_a_gpu_are_refused(runs, mode):
+    shared = replace(runs[0], manifest={**runs[0].manifest, "replay": {"mode": mode, "device": DEVICE}})
+    with pytest.raises(
+        ReplayError, match=f"is of the mode '{mode}', must be of workers that had their GPUs for themse"
+    ):
+        calibrate([shared], PROBE, "x")
+
+
+def test_what_a_worker_needs_follows_from_its_buffers_whatever_was_measured_elsewhere():
+    graph = load_catalogue("kaas")["resnet50"].graph
+    v100 = load_calibration("v100-kaas")
+    assert any(costs.memory_bytes for kinds in v100.graphs.values() for costs in kinds.values()), "nothing could leak"
+    costs = CostModel(adapt(v100, "test GPU", 1 << 30), [Function(0, "f0", graph)], WorkerKind.EXCLUSIVE)
+    its = layout(graph, fresh_inputs=True)
+    assert costs.memory_bytes(0) == its.cached_set.total_bytes + its.scratch_set.total_bytes
+
+
 def test_the_policy_of_a_simulation_believes_what_it_believed_in_the_replay(runs):
-    told = {name: 0.5 + i for i, name in enumerate(SMALL)}
-    run = replace(runs[0], manifest={**runs[0].manifest, "replay": {"expected_s": told}})
+    told = {name: {"expected_s": 0.5 + i, "memory_bytes": 100 + i} for i, name in enumerate(SMALL)}
+    run = replace(runs[0], manifest={**runs[0].manifest, "replay": {"told": told, "device": DEVICE}})
     policy = ToldPolicy(run)
     seen = []
 
@@ -165,14 +210,18 @@ def test_the_policy_of_a_simulation_believes_what_it_believed_in_the_replay(runs
         kind = policy.kind
 
         def reset(self, fleet, functions, costs, rng):
-            seen.extend(costs.expected_s(f.id) for f in functions)
+            seen.extend(
+                {"expected_s": costs.expected_s(f.id), "memory_bytes": costs.memory_bytes(f.id)} for f in functions
+            )
+            assert fleet.device.memory_bytes == CAPACITY_BYTES
 
     policy._policy = Watch()
+    fleet = FleetSpec(DeviceSpec("another GPU", 1), 1)
     served = [Function(0, "a", SMALL["jacobi-small"].graph), Function(1, "b", SMALL["resnet50-small"].graph)]
-    policy.reset(None, served, None, None)
+    policy.reset(fleet, served, None, None)
     assert seen == [told["jacobi-small"], told["resnet50-small"]]
     with pytest.raises(ReplayError, match="its catalogue has changed"):
-        policy.reset(None, [Function(0, "a", replace(SMALL["jacobi-small"].graph, name="new"))], None, None)
+        policy.reset(fleet, [Function(0, "a", replace(SMALL["jacobi-small"].graph, name="new"))], None, None)
 
 
 def test_a_calibration_for_other_memory_is_no_match(found, runs):

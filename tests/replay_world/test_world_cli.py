@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+import sim.policies
 from replay.cli import main
 from replay.session import Load, Step, plan, run_session
 from sim.models.calibration import load_calibration
 from sim.models.workloads import jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
+from sim.policies.static import Static
 from sim.results import open_run
-from traces.synth import write_azure2019
 
 
 def run(*words: object, code: int = 0) -> str:
@@ -26,15 +27,16 @@ def run(*words: object, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """(trace, catalogue): two tiny graphs, some 40 invocations a minute."""
+    """(trace, catalogue): two tiny graphs; six functions in turn, ten invocations a second, for two minutes."""
     directory = tmp_path_factory.mktemp("small")
-    write_azure2019(directory / "trace", n_functions=4, minutes=2, rate_per_s=10.0, seed=2)
+    rows = [f"app{i % 6},func,{0.1 * (i + 1):.1f},0.1" for i in range(1200)]
+    (directory / "trace.txt").write_text("\n".join(["app,func,end_timestamp,duration", *rows, ""]))
     entries = [
         CatalogueEntry(sgemm.build(n=64, name="sgemm-64"), fresh_inputs=True),
         CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
     ]
     save_catalogue(entries, directory / "tiny.json")
-    return directory / "trace", directory / "tiny.json"
+    return directory / "trace.txt", directory / "tiny.json"
 
 
 def test_calibrate_and_validate_a_short_run(small, tmp_path):
@@ -59,11 +61,46 @@ def test_calibrate_and_validate_a_short_run(small, tmp_path):
     assert (out / "run" / "figures" / "latency_cdf.png").stat().st_size > 1000
 
 
+class Capped(Static):
+    """Static workers with a half of their GPUs."""
+
+    name = "capped"
+
+    def _thread_share(self, n_workers):
+        return 0.5
+
+
+def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp_path, monkeypatch):
+    trace, catalogue = small
+    words = ("--catalogue", catalogue, "--duration", 3, "--memory-limit", 1 << 20, "--policy", "static", "--gpus", 6)
+    run("run", trace, *words, "--window", "00:00-00:01", "--out", tmp_path / "run")
+    run("probe", "-o", tmp_path / "probe.json")
+    run("calibrate", tmp_path / "run", "--probe", tmp_path / "probe.json", "-o", tmp_path / "here.json")
+    options = ("--calibration", tmp_path / "here.json", "--json")
+    compared = json.loads(run("validate", tmp_path / "run", *options))[str(tmp_path / "run")]
+    for name in ("cold_starts", "h2d_bytes", "evictions", "cache_hit_frac"):
+        assert compared[name]["error_frac"] == 0, name
+
+    monkeypatch.setitem(sim.policies._POLICIES, "capped", Capped)
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"static"', '"capped"'))
+    printed = run("validate", tmp_path / "run", *options, code=2)
+    assert printed == "Error: here: multiprocessors is not given, but must be for workers that share a device\n"
+    content = json.loads((tmp_path / "here.json").read_text())
+    numbers = {"n": 132, "threads": 2048, "blocks": 32, "shared_bytes": 233472, "registers": 65536}
+    content["multiprocessors"] = {name: {"value": n, "source": "test"} for name, n in numbers.items()}
+    (tmp_path / "here.json").write_text(json.dumps(content))
+    run("validate", tmp_path / "run", *options)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--policy", "affinity", "--mode", "exclusive"), "mode 'exclusive' does not fit affinity[penalty=10]"),
-        (("--policy", "affinity", "--mode", "green"), "mode 'green' is not supported"),
+        (("--policy", "fractional"), "mode 'fractional' needs an NVIDIA GPU, which MPS can share; the device is 'cpu'"),
+        (("--policy", "fractional", "--mode", "green"), "mode 'green' needs an NVIDIA GPU"),
+        (("--policy", "static"), "static: 6 functions don't fit on 1 GPUs"),
+        (("--policy", "affinity", "--catalogue", "kaas-authors"), "kernel source 'cgemm-cutlass' doesn't exist"),
         (("--policy", "fifo"), "unknown policy 'fifo'"),
         (("--policy", "balance", "--device", "cuda:0"), "the device 'cpu' needs no GPU"),
         (("--policy", "balance", "--device", "tpu"), "device 'tpu' is neither 'cpu' nor 'cuda:N'"),

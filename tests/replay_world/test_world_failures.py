@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from replay.errors import ReplayError
+from replay.errors import KernelError, ReplayError
+from sim.domain import Function
+from sim.models.workloads.catalogue import load_catalogue
 from sim.policies.balance import Balance
 from sim.results import open_run
 from tests.replay_world.worlds import experiment, functions, replay, wait_until, workers_of
@@ -74,30 +76,33 @@ class StartsOnce:
 
 SCRIPT = """
 from pathlib import Path
-from tests.replay_world.worlds import experiment, functions
-made = experiment(functions(["sleep-50", "sleep-51"]), [(0.02 * i, i % 2) for i in range(500)], {policy!r})
-print("begun", flush=True)
-print(made.run(Path({directory!r}), force=False)["reasons"], flush=True)
+from sim.policies import register
+from tests.replay_world.worlds import Beside, experiment, functions
+register(Beside)
+made = experiment(functions(["sleep-50", "sleep-51"]), [(0.01 * i, i % 2) for i in range(500)], {policy!r}, gpus={gpus})
+directory = Path({directory!r})
+begun = directory.with_name("begun")
+print(made.run(directory, force=False, progress=lambda n: begun.touch())["reasons"], flush=True)
 """
 
 
-def _begin(directory, policy):
+def _begin(directory, policy, gpus=1):
     """A driver in a process of its own, in the middle of its run."""
     before = set(os.listdir("/dev/shm"))
     driver = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(policy=policy, directory=str(directory))],
+        [sys.executable, "-c", SCRIPT.format(policy=policy, directory=str(directory), gpus=gpus)],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    wait_until(lambda: (directory / "decisions.jsonl").exists() and workers_of(driver.pid))
+    wait_until(lambda: directory.with_name("begun").exists() and workers_of(driver.pid))
     time.sleep(0.3)
     return driver, before
 
 
-@pytest.mark.parametrize("policy", ["balance", "exclusive"])
-def test_an_interrupted_run_leaves_a_whole_directory_and_nothing_else(tmp_path, policy):
-    driver, before = _begin(tmp_path / "run", policy)
+@pytest.mark.parametrize(("policy", "gpus"), [("balance", 1), ("exclusive", 1), ("static", 2), ("beside", 1)])
+def test_an_interrupted_run_leaves_a_whole_directory_and_nothing_else(tmp_path, policy, gpus):
+    driver, before = _begin(tmp_path / "run", policy, gpus)
     os.killpg(driver.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
     said, _ = driver.communicate(timeout=20)
     assert "interrupted after" in said
@@ -110,7 +115,7 @@ def test_an_interrupted_run_leaves_a_whole_directory_and_nothing_else(tmp_path, 
     assert set(os.listdir("/dev/shm")) <= before
 
 
-@pytest.mark.parametrize("policy", ["balance", "exclusive"])
+@pytest.mark.parametrize("policy", ["balance", "exclusive", "beside"])
 def test_no_worker_outlives_a_killed_driver(tmp_path, policy):
     driver, before = _begin(tmp_path / "run", policy)
     driver.kill()
@@ -145,6 +150,12 @@ def test_a_run_with_late_arrivals_is_invalid(tmp_path, monkeypatch):
     assert summary["completed"] == 20
     assert summary["lateness_s"]["max"] > 0.1
     assert open_run(tmp_path / "run").table("invocations").queued_at_s.max() > 0.1
+
+
+def test_graphs_without_kernels_for_a_device_are_refused_before_their_data_are_made():
+    entry = load_catalogue("kaas-authors")["resnet50"]
+    with pytest.raises(KernelError, match=r"^graph 'resnet50': kernel source 'resnet50-tvm' doesn't exist"):
+        experiment([Function(0, "f0", entry.graph)], [(0.0, 0)])
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path):

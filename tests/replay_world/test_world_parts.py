@@ -15,14 +15,12 @@ from replay.errors import ReplayError
 from replay.executor import Executor
 from replay.fit import estimate, mean, non_negative, ratio
 from replay.machine import SLACK_BYTES, bus_id, release_of
-from replay.modes import MODES, check_mode
 from replay.nvml import find_gpu
 from replay.paced import PacedTrace
 from replay.run import WORKER_LOG, lateness
 from replay.shm import SharedData, map_data, reader
 from sim.domain import Buffer, KernelGraph, Role
 from sim.models.workloads import sgemm
-from sim.policies import make_policy
 from sim.rundir import FILES
 from tests.support import ListTrace
 
@@ -86,21 +84,6 @@ def test_a_paced_trace_is_stretched_and_cut():
     assert whole.duration_s == 1.5
 
 
-@pytest.mark.parametrize("mode", [m for m in MODES if m not in ("kaas", "exclusive")])
-def test_modes_that_are_not_there_say_why(mode):
-    with pytest.raises(ReplayError, match=f"mode '{mode}' is not supported: no policy"):
-        check_mode(mode, make_policy("affinity"))
-
-
-def test_the_mode_must_fit_the_policy():
-    assert check_mode(None, make_policy("affinity")) == "kaas"
-    assert check_mode("exclusive", make_policy("exclusive")) == "exclusive"
-    with pytest.raises(ReplayError, match=r"'exclusive' does not fit affinity.* mode 'kaas'"):
-        check_mode("exclusive", make_policy("affinity"))
-    with pytest.raises(ReplayError, match="'fast'"):
-        check_mode("fast", make_policy("affinity"))
-
-
 def test_devices_of_a_fleet_follow_its_first():
     assert [device_name("cuda:2", i) for i in range(2)] == ["cuda:2", "cuda:3"]
     assert device_name("cpu", 5) == "cpu"
@@ -138,6 +121,8 @@ def test_an_estimate_says_what_speaks_against_it():
         for word in [word.split()[0]]
     )
     assert low < 1.5 < high
+    rows[is_late] = 0.0
+    assert estimate("run_s", rows, is_late, mean, "time").source.endswith("hold-out 1 instead of 0")
     with pytest.raises(ReplayError, match="run_s: the runs have 4 samples, must be at least 5"):
         estimate("run_s", rows[:4], is_late[:4], mean, "time")
     assert ratio(np.array([[10.0, 1.0], [30.0, 1.0]])) == 20
@@ -178,7 +163,15 @@ def test_memory_of_a_gpu_is_waited_for(monkeypatch):
     gpu.used = 3 << 30
     release()
     assert gpu.used <= (1 << 30) + SLACK_BYTES
-    gpu.used_bytes = lambda: 3 << 30  # somebody else took it
+    gpu.used = 3 << 30
+    release_of(facts, n_workers=2)()
+    assert gpu.used <= 1 << 30, "it was still falling"
+    gpu.used = 3 << 30
+    gpu.used_bytes = lambda: 3 << 30  # of others, who go on
+    begun_s = time.monotonic()
+    release_of(facts, n_workers=2)()
+    assert time.monotonic() - begun_s < 0.5
+    # Somebody else took it.
     begun_s = time.monotonic()
     release()
     assert time.monotonic() - begun_s < 1

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replay.run import RealExperiment, Setup
-from sim.domain import Buffer, Function, KernelGraph, Role
+from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role
 from sim.models.calibration import load_calibration
+from sim.policies.static import Static
 from sim.results import Run, open_run
 from sim.scenario import Fleet, Scenario
 from sim.workload import Workload
@@ -19,10 +20,21 @@ from tests.support import ListTrace
 LIMIT_BYTES = 1 << 20
 
 
+class Beside(Static):
+    """Static workers, as many on a device as there are functions; all of them may use all of it."""
+
+    name = "beside"
+
+    def _shares(self, fleet, functions, costs):
+        return [0.0] * len(functions)
+
+
 def functions(names: Sequence[str], constants_bytes: int = 4096) -> tuple[Function, ...]:
     """Functions of ``fake_executor`` by the names of their graphs."""
+    weights = BufferArg("w", Direction.IN)
+    kernel = Kernel("nn", "softmax", (1, 1, 1), (1, 1, 1), (weights, weights), (("i", 1), ("i", 1)))  # is never run
     buffers = (Buffer("w", constants_bytes, Role.CONSTANT),)
-    return tuple(Function(i, f"f{i}", KernelGraph(name, (), buffers)) for i, name in enumerate(names))
+    return tuple(Function(i, f"f{i}", KernelGraph(name, (kernel,), buffers)) for i, name in enumerate(names))
 
 
 def experiment(
@@ -62,12 +74,14 @@ def check_run(run: Run) -> None:
     assert (done.queued_at_s >= done.arrival_at_s).all()
     assert (done.started_at_s >= done.queued_at_s).all()
     assert (done.load_s + done.run_s <= done.completed_at_s - done.started_at_s + 1e-4).all()
-    same = done.device.diff() == 0
-    assert (done.started_at_s[same] >= done.completed_at_s.shift()[same]).all(), "two graphs ran at once on a device"
     workers = run.table("workers")
+    stands = workers.requested_at_s == workers.ready_at_s
+    shared = set(workers[stands].device[workers[stands].device.duplicated()])
+    for place, mine in [*done.groupby("worker"), *done[~done.device.isin(shared)].groupby("device")]:
+        assert (mine.started_at_s.iloc[1:].to_numpy() >= mine.completed_at_s.iloc[:-1].to_numpy()).all(), place
     mine = done.merge(workers, on="worker")
     assert (mine.started_at_s >= mine.ready_at_s).all()
-    for _, on_device in workers[(workers.kind == "exclusive") & workers.ready_at_s.notna()].groupby("device"):
+    for _, on_device in workers[~stands & workers.ready_at_s.notna()].groupby("device"):
         starts = on_device.sort_values("requested_at_s")
         assert (starts.ready_at_s.iloc[1:].to_numpy() > starts.stopped_at_s.iloc[:-1].to_numpy()).all()
 
