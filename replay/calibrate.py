@@ -31,7 +31,6 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
     if probe["device"]["name"] != samples.device:
         raise ReplayError(f"the probe is of {probe['device']['name']}, must be of the runs' {samples.device}")
     fits = Fits(samples, probe["measurements"])
-    multiprocessors = probe["device"]["multiprocessors"]
     capacity = "measured: memory for buffers of the replay's executors, which take margin and context from elsewhere"
     return {
         "schema_version": SCHEMA_VERSION,
@@ -58,8 +57,12 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
         "module_s": _entries(dict.fromkeys(KINDS, fits.module_s)),
         "startup_s": _entries(fits.startup_s),
         "graphs": _graphs(fits),
-        **({} if multiprocessors is None else {"multiprocessors": _multiprocessors(multiprocessors)}),
-    }
+    } | _multiprocessors(probe["device"]["n_multiprocessors"])
+
+
+def _multiprocessors(n: int | None) -> dict[str, Any]:
+    """Their number, where there is one: on a GPU."""
+    return {} if n is None else {"n_multiprocessors": {"value": n, "source": "cudaGetDeviceProperties, by the probe"}}
 
 
 def _entries(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
@@ -89,10 +92,6 @@ def _roofline(graphs: Mapping[str, CatalogueEntry], run_s: Mapping[str, Mapping[
         "compute_frac": {"value": reached, "source": "derived: geometric mean of the graphs / the best"},
         "bandwidth_frac": {"value": 1.0, "source": source},
     }
-
-
-def _multiprocessors(found: Mapping[str, int]) -> dict[str, Any]:
-    return {name: {"value": value, "source": "cudaGetDeviceProperties, by the probe"} for name, value in found.items()}
 
 
 def _sum(graph: KernelGraph, what: str) -> int:

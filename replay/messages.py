@@ -41,9 +41,8 @@ class Ready:
     """The worker can run jobs. Each instant ends a stage of its start.
 
     facts, of a worker without data: name, arch, memory_bytes, free_bytes, versions and PCI ids of the device;
-    multiprocessors: what ``sim.models.occupancy.Multiprocessors`` says, and usable_multiprocessors: how many of them
-    this worker may use, both None on a CPU; limit_bytes and capacity_bytes of an executor: the memory it takes, and
-    what of it is for buffers.
+    n_multiprocessors, and usable_multiprocessors: how many of them this worker may use, both None on a CPU;
+    limit_bytes and capacity_bytes of an executor: the memory it takes, and what of it is for buffers.
     """
 
     entered_ns: int  # the interpreter runs: stage process

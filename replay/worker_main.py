@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 MEMORY_FRAC = 0.9  # of the free device memory, when no limit is given
-MULTIPROCESSORS = {  # fields of sim.models.occupancy.Multiprocessors: names in cudaDeviceProp
-    "n": "multiProcessorCount",
-    "threads": "maxThreadsPerMultiProcessor",
-    "blocks": "maxBlocksPerMultiProcessor",
-    "shared_bytes": "sharedMemPerMultiprocessor",
-    "registers": "regsPerMultiprocessor",
-}
 FAULT_EXIT = 70  # exit status after a fault of a kernel (EX_SOFTWARE of sysexits.h)
 
 
@@ -105,8 +98,7 @@ def _open(assignment: Assignment) -> tuple[Device, int | None]:
     device = open_device(assignment.device)
     if assignment.mode == "green" and assignment.share < 1:
         return device, green.enter(device.runtime.getDevice(), assignment.share)
-    multiprocessors = _multiprocessors(device)  # under MPS, those that it may use
-    return device, None if multiprocessors is None else multiprocessors["n"]
+    return device, _n_multiprocessors(device)  # under MPS, those that it may use
 
 
 def _start(assignment: Assignment, data_fd: int) -> tuple[Executor, Ready]:
@@ -143,14 +135,13 @@ def _facts(device: Device) -> dict[str, Any]:
         "cuda_driver": device.runtime.driverGetVersion(),
         "cuda_runtime": device.runtime.runtimeGetVersion(),
         "pci": [properties.get(f"pci{part}ID") for part in ("Domain", "Bus", "Device")],
-        "multiprocessors": _multiprocessors(device),
+        "n_multiprocessors": _n_multiprocessors(device),
     }
 
 
-def _multiprocessors(device: Device) -> dict[str, int] | None:
-    properties = device.runtime.getDeviceProperties(device.runtime.getDevice())
-    found = {name: properties.get(attribute) for name, attribute in MULTIPROCESSORS.items()}
-    return None if None in found.values() else found
+def _n_multiprocessors(device: Device) -> int | None:
+    n: int | None = device.runtime.getDeviceProperties(device.runtime.getDevice()).get("multiProcessorCount")
+    return n
 
 
 def _run(executor: Executor, job: Job) -> Done | Failed:

@@ -67,8 +67,7 @@ class Kernel:
     """One launch. Arguments are the literals, by value, and then the buffers, as device pointers.
 
     ``literals`` are (type, value) with the types i (int32), f (float32), d (float64) and Q (uint64).
-    ``flops`` and ``moved_bytes`` are the work of one launch, for cost models without a measurement. ``registers``
-    of a thread limit the blocks that a multiprocessor holds; 0 where they aren't known.
+    ``flops`` and ``moved_bytes`` are the work of one launch, for cost models without a measurement.
     """
 
     source: str  # stem of the .cu file that defines it
@@ -80,7 +79,6 @@ class Kernel:
     shared_bytes: int = 0  # dynamic shared memory
     flops: int = 0
     moved_bytes: int = 0
-    registers: int = 0
 
 
 @dataclass(frozen=True)

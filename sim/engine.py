@@ -39,6 +39,7 @@ from sim.protocol import (
     Start,
     WorkerReady,
     WorkerStopped,
+    share_devices,
 )
 from sim.recorder import Recorder
 from sim.workload import Workload
@@ -84,10 +85,10 @@ class Simulation:
         self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
         self._report = self.dispatcher.report
         standing = self.dispatcher.standing
-        shares_devices = len({s.device for s in standing}) < len(standing)
-        self._lumped = not per_kernel and fleet.gpus_per_link == 1 and not shares_devices
+        shared = share_devices(standing)
+        self._lumped = not per_kernel and fleet.gpus_per_link == 1 and not shared
         for number, worker in enumerate(standing):
-            self._stand_up(number, worker, shares_devices)
+            self._stand_up(number, worker, shared)
         self._loop = workload.loop
         self._frontend: Frontend | None = None
         if costs.frontend is not None:
@@ -222,7 +223,7 @@ class Simulation:
                 device = self._devices[action.device]
                 started = self._add_worker(action.worker, device, action.function, now_s)
                 device.waiting.append(started)
-                if device.owner is None:
+                if not device.n_workers:
                     self._occupy(device, now_s)
             elif isinstance(action, Reject):
                 function, arrival_at_s, queued_at_s, _ = self._waiting.pop(action.invocation)
@@ -323,12 +324,12 @@ class Simulation:
         self._recorder.worker_device.append(device.number)
         return worker
 
-    def _stand_up(self, number: int, standing: Standing, shares_device: bool) -> None:
+    def _stand_up(self, number: int, standing: Standing, shared: bool) -> None:
         """A worker that is ready before the run."""
         device = self._devices[standing.device]
         worker = self._add_worker(number, device, standing.function, 0.0)
         self._put_on_device(worker)
-        if shares_device:
+        if shared:
             worker.shared = self._costs.under_share(standing.function, standing.share)
             device.compute = device.compute or Compute(self._clock)
         if standing.function < 0:
@@ -338,7 +339,8 @@ class Simulation:
         worker.ready_at_s = 0.0
 
     def _put_on_device(self, worker: Worker) -> None:
-        worker.device.owner = worker
+        worker.device.n_workers += 1
+        worker.on_device = True
         worker.signal = Signal(self._clock)
         worker.on_finish = [partial(self._finish, worker)]
 
@@ -374,7 +376,7 @@ class Simulation:
         worker.stopping = True
         if worker.ready and worker.job is None:
             self._go_on(worker, now_s)
-        elif not worker.queue and worker.device.owner is not worker:
+        elif not worker.queue and not worker.on_device:
             worker.device.waiting.remove(worker)
             self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
@@ -382,9 +384,10 @@ class Simulation:
         now_s = self._clock._now
         worker.stopped_at_s = now_s
         self._record_worker(self._workers.pop(worker.number))
-        if worker.device.owner is worker:
-            worker.device.owner = None
-            self._occupy(worker.device, now_s)
+        if worker.on_device:
+            worker.device.n_workers -= 1
+            if not worker.device.n_workers:
+                self._occupy(worker.device, now_s)
         self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))
 
     def _record_worker(self, worker: Worker) -> None:

@@ -22,6 +22,7 @@ from sim.manifest import POLICY_STREAM, conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
+from sim.protocol import share_devices
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
@@ -65,8 +66,9 @@ class Experiment:
         self._fleet = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
         self._costs = CostModel(calibration, workload.functions, self.policy.kind)
         self.policy.reset(self._fleet, workload.functions, self._costs, np.random.default_rng(0))  # may refuse them
-        for worker in self.policy.standing(self._fleet):
-            if worker.share < 1:
+        standing = self.policy.standing(self._fleet)
+        if share_devices(standing):
+            for worker in standing:
                 self._costs.under_share(worker.function, worker.share)  # may not know how
 
     @property

@@ -77,19 +77,19 @@ class Compute:
 
 
 class Device:
-    """One GPU. owner: the worker that was started on it and has it; ``waiting`` are to be started after it.
+    """One GPU. n_workers: that are on it; ``waiting`` are to be started, one at a time, after those before are gone.
 
     compute: what standing workers share; None where a worker has the device for itself.
     """
 
-    __slots__ = ("compute", "d2h", "fresh", "h2d", "number", "owner", "waiting")
+    __slots__ = ("compute", "d2h", "fresh", "h2d", "n_workers", "number", "waiting")
 
     def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
         self.number = number
         self.h2d = h2d
         self.d2h = d2h
         self.fresh = True
-        self.owner: Worker | None = None
+        self.n_workers = 0
         self.waiting: deque[Worker] = deque()
         self.compute: Compute | None = None
 
@@ -102,8 +102,8 @@ class Worker:
     """
 
     __slots__ = (
-        "cache", "device", "function", "job", "ladder", "modules", "number", "on_finish", "placement", "queue",
-        "ready", "ready_at_s", "requested_at_s", "shared", "signal", "stopped_at_s", "stopping", "was_cold",
+        "cache", "device", "function", "job", "ladder", "modules", "number", "on_device", "on_finish", "placement",
+        "queue", "ready", "ready_at_s", "requested_at_s", "shared", "signal", "stopped_at_s", "stopping", "was_cold",
     )  # fmt: skip
 
     def __init__(self, number: int, device: Device, function: int, requested_at_s: float) -> None:
@@ -116,7 +116,7 @@ class Worker:
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
         self.shared: Shared | None = None  # how it runs beside others on its device; None where there are none
         self.ladder: Ladder | None = None
-        self.ready = self.stopping = False
+        self.on_device = self.ready = self.stopping = False
         self.signal: Signal
         self.on_finish: Callbacks
         self.queue: deque[Queued] | list[Queued] = deque() if function < 0 else []  # a list is ten times smaller

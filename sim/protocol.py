@@ -132,6 +132,11 @@ class Standing(NamedTuple):
     share: float = 1.0
 
 
+def share_devices(standing: Sequence[Standing]) -> bool:
+    """Whether some of these workers don't have a device for themselves."""
+    return len({s.device for s in standing}) < len(standing) or any(s.share < 1 for s in standing)
+
+
 Event: TypeAlias = Arrival | Finished | WorkerReady | WorkerStopped
 Action: TypeAlias = Run | Start | Stop | Reject
 

@@ -110,7 +110,7 @@ def open_csv(path: Path) -> CsvFile:
     if line.startswith(_LFS_POINTER):
         raise TraceError(f"{path}: is a Git LFS pointer, not the data; fetch it with 'git lfs pull'")
     try:
-        header = next(csv.reader(io.StringIO(line.decode("utf-8-sig"))), [])
+        header = next(csv.reader(io.StringIO(line.decode("utf-8-sig")), strict=True), [])
     except UnicodeDecodeError:
         raise TraceError(f"{path}, row 1: isn't UTF-8 text") from None
     except csv.Error as error:

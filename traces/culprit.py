@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterator, Mapping
 
 from sim.errors import TraceError
 from traces.csvfile import BLOCK_BYTES, CsvFile
-from traces.kinds import EMPTY, WHOLE_MAX, Kind, holds, with_instants
+from traces.kinds import EMPTY, Kind, holds, with_instants
 from traces.plainbytes import open_bytes
 
 LONGEST = 60  # characters of a value that a message quotes
@@ -68,9 +67,8 @@ def _fits(text: str, kind: Kind) -> bool:
         value = float(text)
     except ValueError:
         return False
-    if kind is Kind.OPTIONAL_COUNT:
-        return 0 <= value <= WHOLE_MAX and value.is_integer()
-    return math.isfinite(value) and (kind is not Kind.SPAN or value >= 0)
+    least, most = kind.limits
+    return least <= value <= most and (kind is not Kind.OPTIONAL_COUNT or value.is_integer())
 
 
 def _is_instant(text: str) -> bool:

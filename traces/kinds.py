@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 EMPTY = ("", "nan", "NaN")  # cells that hold no value, where that is allowed
 WHOLE_MAX = float(2**53)  # beyond, float64 doesn't tell whole numbers apart
+NUMBER_MAX = 1e15  # 30,000 years of milliseconds: larger is a wrong number, and sums of it may overflow
 
 
 class Kind(Enum):
@@ -18,9 +19,9 @@ class Kind(Enum):
 
     TEXT = "text"
     COUNT = "a whole number from 0 to 4294967295"
-    NUMBER = "a finite number"
-    SPAN = "a finite number, 0 or more"
-    OPTIONAL = "a finite number or empty"
+    NUMBER = "a finite number, up to 1e15"
+    SPAN = "a finite number, 0 or more, up to 1e15"
+    OPTIONAL = "a finite number, up to 1e15, or empty"
     OPTIONAL_COUNT = "a whole number from 0 to 9007199254740992 or empty"
     INSTANT = "a date and time from 1970 to 2261, such as 2023-11-16 18:17:03.9799600"
 
@@ -33,6 +34,13 @@ class Kind(Enum):
     def is_number(self) -> bool:
         """Whether the cells are read as float64."""
         return self not in (Kind.TEXT, Kind.COUNT, Kind.INSTANT)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the largest number that is allowed."""
+        if self is Kind.OPTIONAL_COUNT:
+            return 0.0, WHOLE_MAX
+        return 0.0 if self is Kind.SPAN else -NUMBER_MAX, NUMBER_MAX
 
 
 def with_instants(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pa.RecordBatch:
@@ -57,21 +65,22 @@ def with_instants(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pa.Record
 
 def holds(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> bool:
     """Whether the values keep the rules of their kinds; that the types do is checked already."""
+    return all(_hold(column, kind) for column, kind in zip(batch.columns, kinds.values(), strict=True))
+
+
+def _hold(column: pa.Array, kind: Kind) -> bool:
     import pyarrow.compute as pc
 
-    for column, kind in zip(batch.columns, kinds.values(), strict=True):
-        if column.null_count and not kind.may_be_empty:
-            return False
-        if kind is Kind.INSTANT and not pc.all(pc.greater_equal(column.cast("int64"), 0), min_count=0).as_py():
-            return False
-        if not kind.is_number:
-            continue
-        if not pc.all(pc.is_finite(column), min_count=0).as_py():
-            return False
-        if kind in (Kind.SPAN, Kind.OPTIONAL_COUNT) and not pc.all(pc.greater_equal(column, 0.0), min_count=0).as_py():
-            return False
-        if kind is Kind.OPTIONAL_COUNT:
-            whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less_equal(column, WHOLE_MAX))
-            if not pc.all(whole, min_count=0).as_py():
-                return False
-    return True
+    def are(cells: pa.Array) -> bool:
+        return bool(pc.all(cells, min_count=0).as_py())
+
+    if column.null_count and not kind.may_be_empty:
+        return False
+    if kind is Kind.INSTANT:
+        return are(pc.greater_equal(column.cast("int64"), 0))
+    if not kind.is_number:
+        return True
+    least, most = kind.limits
+    if not (are(pc.greater_equal(column, least)) and are(pc.less_equal(column, most))):  # NaN is neither
+        return False
+    return kind is not Kind.OPTIONAL_COUNT or are(pc.equal(column, pc.floor(column)))

@@ -10,9 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sim.domain import DeviceSpec, WorkerKind
+from sim.domain import DeviceSpec, Kernel, WorkerKind
 from sim.errors import ScenarioError
-from sim.models.occupancy import Multiprocessors
 from sim.schema import build
 
 SCHEMA_VERSION = 1
@@ -84,6 +83,13 @@ class Roofline:
     def __post_init__(self) -> None:
         _require_positive(self)
 
+    def busy_s(self, kernel: Kernel) -> float:
+        """Time of a kernel that fills the device (Williams, Waterman and Patterson, CACM 52(4), 2009)."""
+        return max(
+            kernel.flops / (self.flops_per_s * self.compute_frac),
+            kernel.moved_bytes / (self.bytes_per_s * self.bandwidth_frac),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Startup:
@@ -152,12 +158,14 @@ class Calibration:
     startup_s: Startup
     graphs: dict[str, dict[str, GraphCosts]] = field(default_factory=dict)
     frontend: Frontend | None = None
-    multiprocessors: Multiprocessors | None = None
+    n_multiprocessors: int | None = None
     sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
             raise ScenarioError(f"schema_version is {self.schema_version}, this version reads {SCHEMA_VERSION}")
+        if self.n_multiprocessors is not None and self.n_multiprocessors < 1:
+            raise ScenarioError(f"n_multiprocessors is {self.n_multiprocessors}, must be at least 1")
         kinds = [kind.value for kind in WorkerKind]
         for graph, costs in self.graphs.items():
             for kind in costs:

@@ -105,19 +105,19 @@ class CostModel:
     def under_share(self, function: int, share: float) -> Shared:
         """How kernels of a function run on a share of the multiprocessors, see ``sim.models.occupancy``.
 
-        Raises ScenarioError when the calibration doesn't describe the multiprocessors.
+        Raises ScenarioError when the calibration doesn't tell the number of multiprocessors.
         """
         calibration = self._calibration
-        if calibration.multiprocessors is None:
+        if calibration.n_multiprocessors is None:
             raise ScenarioError(
-                f"{calibration.name}: multiprocessors is not given, but must be for workers that share a device"
+                f"{calibration.name}: n_multiprocessors is not given, but must be for workers that share a device"
             )
         key = (self.graph_of[function], share)
         if key not in self._under_share:
             self._under_share[key] = under_share(
                 self._graphs[function],
                 share,
-                calibration.multiprocessors,
+                calibration.n_multiprocessors,
                 calibration.roofline,
                 calibration.launch_s.of(self.kind),
             )
@@ -164,13 +164,8 @@ class CostModel:
         )
 
     def _kernel_s(self, kernel: Kernel) -> float:
-        """Launch-bound or roofline-bound time of a kernel (Williams et al., CACM 52(4), 2009)."""
-        roof = self._calibration.roofline
-        return max(
-            self._calibration.launch_s.of(self.kind),
-            kernel.flops / (roof.flops_per_s * roof.compute_frac),
-            kernel.moved_bytes / (roof.bytes_per_s * roof.bandwidth_frac),
-        )
+        """Launch-bound or roofline-bound time of a kernel."""
+        return max(self._calibration.launch_s.of(self.kind), self._calibration.roofline.busy_s(kernel))
 
     def _ladder(self, graph: KernelGraph, measured: GraphCosts | None) -> Ladder:
         start = self._calibration.startup_s

@@ -1,42 +1,23 @@
 """How a cap on the multiprocessors (SMs) of a device stretches kernels, and what a capped graph leaves to others.
 
-A kernel runs in waves: its blocks fill the slots of the SMs that it may use, and the next wave starts where they end
-(CUDA C++ Programming Guide, Hardware Implementation). Each slot has an equal part of the reachable operations and of
-the reachable bandwidth of the device, so one full wave on all SMs takes what the roofline of the whole device says
-(Williams, Waterman and Patterson, CACM 52(4), 2009), and a grid of one block takes as long as one block does.
+An SM works at its full rate as soon as it has a block: register-blocked kernels need no more (Volkov, Better
+performance at lower occupancy, GTC 2010). Blocks go to SMs in turn, so a kernel takes as long as the SM with the most
+of them (CUDA C++ Programming Guide, Hardware Implementation): as many waves of one block an SM as its blocks need.
+An SM has an equal part of the reachable operations and of the reachable bandwidth of the device, so a grid that
+fills all SMs takes what the roofline of the device says (Williams, Waterman and Patterson, CACM 52(4), 2009), and a
+grid of one block takes as long as one block does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
 from sim.domain import Kernel, KernelGraph
-from sim.errors import ScenarioError
 
-if TYPE_CHECKING:  # a calibration has Multiprocessors
+if TYPE_CHECKING:
     from sim.models.calibration import Roofline
-
-# CUDA C++ Programming Guide, technical specifications, and CUDA Occupancy Calculator; compute capability 7.0 to 9.0.
-WARP = 32  # threads
-REGISTER_UNIT = 256  # registers are given to a warp in multiples of this
-
-
-@dataclass(frozen=True, slots=True)
-class Multiprocessors:
-    """The SMs of a device: how many, and what each holds at most."""
-
-    n: int
-    threads: int
-    blocks: int
-    shared_bytes: int
-    registers: int
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) < 1:
-                raise ScenarioError(f"{field.name} is {getattr(self, field.name)}, must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,56 +34,31 @@ class Shared:
     bandwidth_frac: float
 
 
-def blocks_per_sm(kernel: Kernel, sm: Multiprocessors) -> int:
-    """Blocks of a kernel that an SM holds at once, at least 1; registers limit them where they are known."""
-    warps = _ceil_div(prod(kernel.block), WARP)
-    limits = [sm.blocks, sm.threads // (warps * WARP)]
-    if kernel.shared_bytes:
-        limits.append(sm.shared_bytes // kernel.shared_bytes)
-    if kernel.registers:
-        of_warp = _ceil_div(kernel.registers * WARP, REGISTER_UNIT) * REGISTER_UNIT
-        limits.append(sm.registers // of_warp // warps)
-    return max(1, min(limits))
+def n_waves(kernel: Kernel, n_sms: int, share: float) -> int:
+    """Blocks of the SM that gets the most; a share of the SMs is rounded down to whole ones, but at least one.
+
+    The tiny term is for shares k / n that come out just below k.
+    """
+    usable = max(1, int(share * n_sms + 1e-9))
+    return -(-prod(kernel.grid) // usable)
 
 
-def n_waves(kernel: Kernel, sm: Multiprocessors, share: float) -> int:
-    """Waves of a kernel that may use the share of the SMs, rounded down to whole ones but at least one."""
-    return _ceil_div(prod(kernel.grid), _sms(sm, share))
-
-
-def kernel_s(kernel: Kernel, sm: Multiprocessors, share: float, roofline: Roofline, launch_s: float) -> float:
+def kernel_s(kernel: Kernel, n_sms: int, share: float, roofline: Roofline, launch_s: float) -> float:
     """Time of a kernel that may use the share of the SMs: its waves, or the least time between launches."""
-    block_s = _busy_s(kernel, roofline) * sm.n / prod(kernel.grid)
-    return max(launch_s, n_waves(kernel, sm, share) * block_s)
+    block_s = roofline.busy_s(kernel) * n_sms / prod(kernel.grid)
+    return max(launch_s, n_waves(kernel, n_sms, share) * block_s)
 
 
-def under_share(graph: KernelGraph, share: float, sm: Multiprocessors, roofline: Roofline, launch_s: float) -> Shared:
+def under_share(graph: KernelGraph, share: float, n_sms: int, roofline: Roofline, launch_s: float) -> Shared:
     """What becomes of a graph that may use the share of the SMs. One of its iterations is as good as all."""
-    alone_s = sum(kernel_s(k, sm, 1.0, roofline, launch_s) for k in graph.kernels)
+    alone_s = sum(kernel_s(k, n_sms, 1.0, roofline, launch_s) for k in graph.kernels)
     if alone_s == 0:
         return Shared(1.0, 0.0, 0.0)
-    run_s = sum(kernel_s(k, sm, share, roofline, launch_s) for k in graph.kernels)
+    run_s = sum(kernel_s(k, n_sms, share, roofline, launch_s) for k in graph.kernels)
     moved_bytes = sum(k.moved_bytes for k in graph.kernels)
     return Shared(
         run_frac=run_s / alone_s,
-        # Every block keeps its slot for the time of a block, however many there are at once.
-        sm_frac=sum(_busy_s(k, roofline) for k in graph.kernels) / run_s,
+        # Every block keeps its SM for the time of a block, however many there are at once.
+        sm_frac=sum(roofline.busy_s(k) for k in graph.kernels) / run_s,
         bandwidth_frac=min(1.0, moved_bytes / run_s / roofline.bytes_per_s),
     )
-
-
-def _busy_s(kernel: Kernel, roofline: Roofline) -> float:
-    """Time of all blocks of a kernel over all slots of the device: the roofline of the whole device."""
-    return max(
-        kernel.flops / (roofline.flops_per_s * roofline.compute_frac),
-        kernel.moved_bytes / (roofline.bytes_per_s * roofline.bandwidth_frac),
-    )
-
-
-def _sms(sm: Multiprocessors, share: float) -> int:
-    """Multiprocessors of a share; the tiny term is for shares k / n that come out just below k."""
-    return max(1, int(share * sm.n + 1e-9))
-
-
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)

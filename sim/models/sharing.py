@@ -24,7 +24,6 @@ from math import inf
 _TOLERANCE = 2.0**-40
 # A resource in units: sums of whole numbers don't drift, in whatever order jobs come and go.
 _UNITS = 2**60
-_FULL = int(_UNITS * (1 + _TOLERANCE))
 
 
 class SharedDevice:
@@ -80,7 +79,7 @@ class SharedDevice:
 
     def _share(self, now_s: float) -> None:
         """Give every job its speed, unless all run as if alone and did so before."""
-        contended = self._sm > _FULL or self._bandwidth > _FULL
+        contended = self._sm > _UNITS or self._bandwidth > _UNITS
         if not contended and not self._contended:
             return
         self._contended = contended
@@ -111,7 +110,7 @@ class _Job:
 
     def run_at(self, now_s: float, speed: float) -> None:
         """Change the speed. What doesn't change anything leaves the end as it is, to the last bit."""
-        if speed != self.speed and now_s < self.end_s:
+        if speed != self.speed:
             self.since_s, self.left_s, self.speed = now_s, self.left_at(now_s), speed
             self.end_s = now_s + self.left_s / speed
 

@@ -66,7 +66,7 @@ def test_a_function_keeps_to_its_own_workers_first_come_first_served(name):
 
 def compute(name, blocks, flops, n_kernels=4):
     """A graph that needs its blocks' worth of multiprocessors, and memory of a quarter GPU."""
-    kernel = Kernel("k", "k", (blocks, 1, 1), (256, 1, 1), (BufferArg("c", Direction.IN),), flops=flops, registers=255)
+    kernel = Kernel("k", "k", (blocks, 1, 1), (256, 1, 1), (BufferArg("c", Direction.IN),), flops=flops)
     return KernelGraph(name, (kernel,) * n_kernels, (Buffer("c", 3 * 10**9, Role.CONSTANT),))
 
 
@@ -75,7 +75,7 @@ def together(directory, graphs, at_s, function, *, per_kernel=False):
     trace = ListTrace(at_s, function, [1.0] * len(at_s), len(graphs))
     catalogue = {g.name: CatalogueEntry(g, fresh_inputs=False) for g in graphs}
     workload = bind(trace, catalogue=catalogue, seed=0)
-    calibration = ideal(multiprocessors=V100.multiprocessors)
+    calibration = ideal(n_multiprocessors=V100.n_multiprocessors)
     return simulate(workload, make_policy("fractional"), directory, calibration=calibration, per_kernel=per_kernel)
 
 
@@ -126,8 +126,8 @@ def test_the_same_load_gives_the_same_bytes(tmp_path):
 
 
 def test_a_calibration_without_multiprocessors_can_not_share_a_device(tmp_path):
-    calibration = replace(V100, multiprocessors=None)
+    calibration = replace(V100, n_multiprocessors=None)
     trace = ListTrace([0.0], [0], [1.0], 2)
     workload = bind(trace, catalogue={"g": CatalogueEntry(compute("g", 1, 1), False)}, seed=0)
-    with pytest.raises(ScenarioError, match="multiprocessors is not given"):
+    with pytest.raises(ScenarioError, match="n_multiprocessors is not given"):
         simulate(workload, make_policy("fractional"), tmp_path, calibration=calibration)

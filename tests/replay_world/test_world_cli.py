@@ -85,10 +85,9 @@ def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp
     manifest = tmp_path / "run" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"static"', '"capped"'))
     printed = run("validate", tmp_path / "run", *options, code=2)
-    assert printed == "Error: here: multiprocessors is not given, but must be for workers that share a device\n"
+    assert printed == "Error: here: n_multiprocessors is not given, but must be for workers that share a device\n"
     content = json.loads((tmp_path / "here.json").read_text())
-    numbers = {"n": 132, "threads": 2048, "blocks": 32, "shared_bytes": 233472, "registers": 65536}
-    content["multiprocessors"] = {name: {"value": n, "source": "test"} for name, n in numbers.items()}
+    content["n_multiprocessors"] = {"value": 132, "source": "test"}
     (tmp_path / "here.json").write_text(json.dumps(content))
     run("validate", tmp_path / "run", *options)
 

@@ -9,18 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.domain import Kernel, KernelGraph
-from sim.errors import ScenarioError
 from sim.models.calibration import Roofline
-from sim.models.occupancy import Multiprocessors, Shared, blocks_per_sm, kernel_s, n_waves, under_share
+from sim.models.occupancy import Shared, kernel_s, n_waves, under_share
 from sim.models.workloads.catalogue import load_catalogue
 
-V100 = Multiprocessors(n=80, threads=2048, blocks=32, shared_bytes=98304, registers=65536)
+V100 = 80  # multiprocessors
 ROOFLINE = Roofline(flops_per_s=15.7e12, bytes_per_s=900e9, compute_frac=0.5, bandwidth_frac=0.7)
 SHARES = (1.0, 0.5, 0.25, 0.125)
 
 
-def kernel(blocks=1, threads=256, **more):
-    return Kernel("m", "k", (blocks, 1, 1), (threads, 1, 1), (), **more)
+def kernel(blocks=1, **more):
+    return Kernel("m", "k", (blocks, 1, 1), (256, 1, 1), (), **more)
 
 
 def graph(*kernels, n_iter=1):
@@ -28,50 +27,22 @@ def graph(*kernels, n_iter=1):
 
 
 def cgemm():
-    """Kernels of the authors: 196 blocks of K = 10,000, then one of K = 25,000, of a tile of 128 x 128; one per SM."""
+    """Kernels of the authors: 196 blocks of K = 10,000, then one of K = 25,000, of a tile of 128 x 128."""
     block_flops = 8 * 128 * 128 * 10_000
-    first, second = (
-        kernel(n, flops=f, registers=255) for n, f in ((196, 196 * block_flops), (1, 5 * block_flops // 2))
-    )
+    first, second = (kernel(n, flops=f) for n, f in ((196, 196 * block_flops), (1, 5 * block_flops // 2)))
     return graph(first, second)
 
 
 @pytest.mark.parametrize(
-    ("threads", "more", "blocks"),
-    [
-        (256, {}, 8),
-        (32, {}, 32),
-        (33, {}, 32),
-        (96, {}, 21),
-        (66, {}, 21),  # three warps
-        (1024, {}, 2),
-        (64, {"shared_bytes": 40_000}, 2),
-        (64, {"shared_bytes": 200_000}, 1),
-        (256, {"registers": 32}, 8),
-        (256, {"registers": 33}, 6),  # 33 x 32 rounded up to 1,280 for each of 8 warps
-        (256, {"registers": 255}, 1),
-        (1024, {"registers": 255}, 1),
-    ],
-)
-def test_the_scarcest_of_threads_blocks_shared_memory_and_registers_limits_blocks(threads, more, blocks):
-    assert blocks_per_sm(kernel(threads=threads, **more), V100) == blocks
-
-
-def test_all_dimensions_of_a_block_count():
-    assert blocks_per_sm(replace(kernel(), block=(16, 8, 4)), V100) == 4
-
-
-@pytest.mark.parametrize(
     ("blocks", "share", "waves"),
-    [(640, 1.0, 1), (641, 1.0, 2), (640, 0.5, 2), (8, 1e-9, 1), (9, 1e-9, 2), (9, 0.024, 2)],
+    [(80, 1.0, 1), (81, 1.0, 2), (80, 0.5, 2), (1, 1e-9, 1), (2, 1e-9, 2), (2, 0.024, 2)],
 )
 def test_waves_are_counted_on_whole_multiprocessors_and_at_least_one(blocks, share, waves):
     assert n_waves(kernel(blocks), V100, share) == waves
 
 
 def test_a_share_of_k_of_n_multiprocessors_is_k_of_them():
-    odd = replace(V100, n=98)  # 1 / 98 * 98 is below 1
-    assert [n_waves(kernel(8 * k), odd, k / 98) for k in range(1, 99)] == [1] * 98
+    assert [n_waves(kernel(k), 98, k / 98) for k in range(1, 99)] == [1] * 98  # 1 / 98 * 98 is below 1
 
 
 def test_a_full_wave_takes_what_the_roofline_of_the_device_says():
@@ -81,7 +52,7 @@ def test_a_full_wave_takes_what_the_roofline_of_the_device_says():
 
 
 def test_a_block_takes_the_same_time_alone_and_in_a_full_wave():
-    full, alone = kernel(640, flops=640 * 10**6), kernel(1, flops=10**6)
+    full, alone = kernel(80, flops=80 * 10**6), kernel(1, flops=10**6)
     assert kernel_s(alone, V100, 1.0, ROOFLINE, 0.0) == pytest.approx(kernel_s(full, V100, 1.0, ROOFLINE, 0.0))
 
 
@@ -102,10 +73,10 @@ def test_launches_bound_from_below():
 
 
 def test_a_kernel_occupies_multiprocessors_only_for_the_time_of_its_blocks():
-    one = kernel(320, flops=10**9)
+    one = kernel(40, flops=10**9)
     block_s = kernel_s(one, V100, 1.0, ROOFLINE, 0.0)
     shared = under_share(graph(one), 1.0, V100, ROOFLINE, 4 * block_s)
-    assert shared.sm_frac == pytest.approx(0.5 / 4)  # half of the slots, a quarter of the time
+    assert shared.sm_frac == pytest.approx(0.5 / 4)  # half of them, a quarter of the time
 
 
 def test_bandwidth_is_moved_bytes_over_the_run_and_never_above_the_peak():
@@ -129,11 +100,8 @@ def test_a_graph_without_work_neither_stretches_nor_uses_anything():
 KERNELS = st.builds(
     kernel,
     st.integers(1, 5000),
-    st.integers(1, 1024),
     flops=st.integers(0, 10**12),
     moved_bytes=st.integers(0, 10**10),
-    registers=st.integers(0, 255),
-    shared_bytes=st.integers(0, 98304),
 )
 
 
@@ -159,8 +127,3 @@ def test_graphs_of_the_paper_get_sane_numbers(name):
 def test_jacobi_is_bound_by_its_launches_under_any_cap():
     entry = load_catalogue("kaas")["jacobi"].graph
     assert {under_share(entry, share, V100, ROOFLINE, 18e-6).run_frac for share in SHARES} == {1.0}
-
-
-def test_a_device_without_multiprocessors_is_refused():
-    with pytest.raises(ScenarioError, match="n is 0, must be at least 1"):
-        replace(V100, n=0)

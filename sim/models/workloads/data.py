@@ -24,7 +24,6 @@ INTEGER_RANGES = {"i": (-(2**31), 2**31 - 1), "Q": (0, 2**64 - 1)}
 MAX_GRID = (2**31 - 1, 65_535, 65_535)
 MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS = 1024
-MAX_REGISTERS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,6 @@ class KernelData:
     shared_bytes: int = 0
     flops: int = 0
     moved_bytes: int = 0
-    registers: int = 0
 
     def __post_init__(self) -> None:
         for key, most in (("grid", MAX_GRID), ("block", MAX_BLOCK)):
@@ -71,7 +69,6 @@ class KernelData:
         _require(prod(self.block) <= MAX_THREADS, "block", list(self.block), f"at most {MAX_THREADS} threads")
         for key in ("shared_bytes", "flops", "moved_bytes"):
             _require(getattr(self, key) >= 0, key, getattr(self, key), "at least 0")
-        _require(0 <= self.registers <= MAX_REGISTERS, "registers", self.registers, f"from 0 to {MAX_REGISTERS}")
         self.domain()  # refuses wrong pairs
 
     def domain(self) -> Kernel:
@@ -86,7 +83,6 @@ class KernelData:
             shared_bytes=self.shared_bytes,
             flops=self.flops,
             moved_bytes=self.moved_bytes,
-            registers=self.registers,
         )
 
 
@@ -170,7 +166,6 @@ def graph_to_dict(graph: KernelGraph) -> dict[str, Any]:
                 "shared_bytes": k.shared_bytes,
                 "flops": k.flops,
                 "moved_bytes": k.moved_bytes,
-                "registers": k.registers,
             }
             for k in graph.kernels
         ],

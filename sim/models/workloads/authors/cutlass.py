@@ -17,14 +17,12 @@ from sim.models.workloads.geometry import ceil_div
 
 TILE, STEP, THREADS, STAGES = 128, 8, 256, 2
 WORD_BYTES = 4
-OTHER_REGISTERS = 24  # addresses and counters; an assumption, see `registers`
 
 
 def complex_gemm(name: str = "cGEMM") -> KernelGraph:
     """(A B) d in complex64: A 100 x 10,000, B 10,000 x 25,000, d 25,000 x 1. Grids of 196 blocks and of one.
 
-    8 operations a complex multiply-add. 33,024 B of shared memory and 232 registers a thread: one block a
-    multiprocessor.
+    8 operations a complex multiply-add. 33,024 B of shared memory.
     """
     return _build(name, "cgemm-cutlass", (100, 10_000, 25_000, 1), "complex64", flops_per_mac=8)
 
@@ -44,16 +42,6 @@ def shared_bytes(item_bytes: int) -> int:
     """
     padding = 32 // STEP // (item_bytes // WORD_BYTES)
     return STAGES * STEP * (TILE + padding + TILE) * item_bytes
-
-
-def registers(item_bytes: int) -> int:
-    """Of a thread: its 8 x 8 sums, two times 8 + 8 values of the factors, 4 + 4 on their way, and OTHER_REGISTERS.
-
-    232 for complex64. Any number from 129 to 255 means the same there: one block on the 65,536 registers of a
-    multiprocessor.
-    """
-    values = TILE * TILE // THREADS + STAGES * 2 * 8 + 2 * TILE * STEP // THREADS
-    return values * item_bytes // WORD_BYTES + OTHER_REGISTERS
 
 
 def _build(name: str, source: str, shape: tuple[int, int, int, int], dtype: str, flops_per_mac: int) -> KernelGraph:
@@ -82,7 +70,6 @@ def _build(name: str, source: str, shape: tuple[int, int, int, int], dtype: str,
             shared_bytes=shared_bytes(item_bytes),
             flops=flops_per_mac * n_tiles * TILE * TILE * ceil_div(depth, STEP) * STEP,
             moved_bytes=item_bytes * (sizes[left] + sizes[right] + sizes[product]),
-            registers=registers(item_bytes),
         )
 
     return KernelGraph(name, (launch("A", "B", "C", n, k), launch("C", "d", "e", columns, n)), buffers)
