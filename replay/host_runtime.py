@@ -46,7 +46,6 @@ class HostRuntime:
             "totalGlobalMem": self._memory.total_bytes,
             "major": 0,
             "minor": 0,
-            "multiProcessorCount": 1,
             "warpSize": 32,
             "maxThreadsPerBlock": 1024,
             "sharedMemPerBlock": DEFAULT_SHARED_BYTES,

@@ -188,7 +188,7 @@ def test_a_green_context_that_fails_says_where(bindings, name):
 @pytest.mark.parametrize(("share", "usable"), [(0.25, 32), (1.0, 132)])
 def test_a_worker_opens_its_gpu_and_then_a_green_context_for_a_part_of_it(bindings, monkeypatch, share, usable):
     driver = bindings()
-    attributes = dict.fromkeys(worker_main.MULTIPROCESSORS.values(), 1) | {"multiProcessorCount": 132}
+    attributes = {"multiProcessorCount": 132}
     runtime = SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda device: attributes)
 
     def open_device(name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,8 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
     n_all = len(functions.index)
     totals = np.zeros((len(parts), n_all))
     for total, part in zip(totals, parts, strict=True):
-        total += np.bincount(part.function[part.counts.row], part.counts.count, n_all)
+        for start, end in pairwise(part.counts.indptr):  # by minute: bincount makes floats of all counts
+            total += np.bincount(part.function[part.counts.row[start:end]], part.counts.count[start:end], n_all)
     kept = np.flatnonzero(totals.any(axis=0))
     if not len(kept):
         raise TraceError(f"{names(paths)}: no invocation in the window {format_window(window_s)}")
@@ -162,7 +164,7 @@ def _day_counts(part: _Part, renumber: npt.NDArray[np.int32], durations: Duratio
         start_s=part.start_s,
         minutes=np.array(part.minutes),
         indptr=part.counts.indptr,
-        function=renumber[part.function[part.counts.row]],
+        function=renumber[part.function][part.counts.row],
         count=part.counts.count,
         durations=durations,
     )

@@ -40,8 +40,7 @@ def read_counts(file: CsvFile, columns: Sequence[str], anomalies: Counter[str]) 
     index: dict[str, int] = {}
     apps: list[str] = []
     triggers: list[str] = []
-    rows: list[list[npt.NDArray[np.int32]]] = [[] for _ in columns]
-    counts: list[list[npt.NDArray[np.uint32]]] = [[] for _ in columns]
+    blocks: list[_Block] = []
     for batch in file.stream(kinds):
         app, function, *trigger = (batch.column(i).to_pylist() for i in range(len(texts)))
         of_row = np.empty(batch.num_rows, np.int32)
@@ -52,12 +51,25 @@ def read_counts(file: CsvFile, columns: Sequence[str], anomalies: Counter[str]) 
                 triggers.append(trigger[0][i] if trigger else UNKNOWN_TRIGGER)
             else:
                 anomalies["duplicate_invocations_row"] += 1
-        for i in range(len(columns)):
-            cells = batch.column(len(texts) + i).to_numpy()
-            filled = np.flatnonzero(cells)
-            rows[i].append(of_row[filled])
-            counts[i].append(cells[filled])
-    minutes = [_merge_cells(np.concatenate(r), np.concatenate(c)) for r, c in zip(rows, counts, strict=True)]
+        cells = [batch.column(i).to_numpy() for i in range(len(texts), len(kinds))]
+        filled = [np.flatnonzero(column) for column in cells]
+        blocks.append(
+            _Block(
+                np.cumsum([0] + [len(f) for f in filled]),
+                np.concatenate([of_row[f] for f in filled]),
+                np.concatenate([column[f] for column, f in zip(cells, filled, strict=True)]),
+            )
+        )
+    minutes = []
+    for i in range(len(columns)):
+        parts = [slice(*block.indptr[i : i + 2]) for block in blocks]
+        minutes.append(
+            _merge_cells(
+                np.concatenate([block.row[p] for block, p in zip(blocks, parts, strict=True)]),
+                np.concatenate([block.count[p] for block, p in zip(blocks, parts, strict=True)]),
+            )
+        )
+    del blocks
     return Counts(
         list(index),
         apps,
@@ -66,6 +78,15 @@ def read_counts(file: CsvFile, columns: Sequence[str], anomalies: Counter[str]) 
         np.concatenate([row for row, _ in minutes]),
         np.concatenate([count for _, count in minutes]),
     )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The cells of some rows, by minute like ``Counts``. A few large arrays: many small ones stay in memory."""
+
+    indptr: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int32]
+    count: npt.NDArray[np.uint32]
 
 
 def _merge_cells(
