@@ -23,6 +23,7 @@ from sim.dispatcher import Dispatcher, Log
 from sim.domain import FleetSpec, WorkerKind
 from sim.models.costs import CostModel
 from sim.protocol import (
+    ANY_DEVICE,
     Action,
     Arrival,
     Finished,
@@ -160,10 +161,11 @@ class Driver:
 
     def _keep(self, worker: Worker) -> None:
         self._workers.append(worker)
-        self._recorder.worker_device.append(worker.what.device)
+        self._recorder.worker_device.append(ANY_DEVICE)
 
     def _record(self, worker: Worker, done: Done) -> None:
         live = self._live.pop(done.invocation)
+        self._recorder.worker_device[worker.number] = worker.what.device
         cold = done.invocation in self._cold
         self._cold.discard(done.invocation)
         recorder = self._recorder
@@ -192,6 +194,7 @@ class Driver:
 
     def _record_worker(self, worker: Worker) -> None:
         """Standing workers were ready before the run. Stage first_run: how much longer than warm the first run took."""
+        self._recorder.worker_device[worker.number] = worker.what.device
         requested_s, ready_s = self._at_s(worker.requested_ns), self._at_s(worker.ready_ns)
         if worker.is_standing:
             requested_s = ready_s = 0.0

@@ -18,7 +18,7 @@ from replay.errors import ReplayError
 from replay.messages import Broken, Done, Failed, Job, Ready
 from replay.workers import Death, Release, Undertaker, WorkerProcess
 from sim.models.startup import Ladder
-from sim.protocol import FINISHED, WORKER_CHANGED, Standing
+from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing
 
 SENT_AHEAD = 2  # jobs in a pipe: one at work and the next, so that a worker does not wait for the driver
 MAX_STARTS = 3  # of a worker in a row, without getting ready
@@ -27,13 +27,13 @@ Assign = Callable[[Standing], bytes]  # what a worker is -> pickled replay.messa
 
 
 class Device:
-    """One device: who has it, and who waits until it is free. freed: the end of the process that ended there last."""
+    """One device: who has it, and the line of those that want it. freed: the end of the process that ended last."""
 
     def __init__(self, number: int, release: Release) -> None:
         self.number = number
         self.release = release
         self.owners: set[Worker] = set()
-        self.waiting: deque[Worker] = deque()
+        self.line: deque[Worker] = deque()
         self.freed: Death | None = None
 
 
@@ -41,12 +41,13 @@ class Worker:
     """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come.
 
     what: its device, function and share; is_standing: whether it was there from the beginning. ladder: how it was
-    started, if it was not.
+    started, if it was not. line: where it waits for a device; None when it has one.
     """
 
-    def __init__(self, number: int, device: Device, what: Standing, *, is_standing: bool) -> None:
+    def __init__(self, number: int, what: Standing, *, is_standing: bool) -> None:
         self.number = number
-        self.device = device
+        self.device: Device
+        self.line: deque[Worker] | None = None
         self.what = what
         self.is_standing = is_standing
         self.requested_ns = time.monotonic_ns()
@@ -81,6 +82,7 @@ class Fleet:
     ) -> None:
         self.workers: dict[int, Worker] = {}
         self._devices = [Device(number, release) for number, release in enumerate(releases)]
+        self._line: deque[Worker] = deque()  # for any device
         self._assign = assign
         self._data_fd = data_fd
         self._log = log
@@ -97,18 +99,17 @@ class Fleet:
 
     def stand_up(self, number: int, what: Standing) -> Worker:
         """Start a worker at once, beside those that stand on its device."""
-        device = self._devices[what.device]
-        worker = self.workers[number] = Worker(number, device, what, is_standing=True)
-        device.owners.add(worker)
-        self._spawn(worker)
+        worker = self.workers[number] = Worker(number, what, is_standing=True)
+        self._put_on_device(worker, self._devices[what.device])
         return worker
 
     def start(self, number: int, device: int, function: int) -> Worker:
-        """Start a worker, once those that were on the device before it are gone."""
-        place, what = self._devices[device], Standing(device, function)
-        worker = self.workers[number] = Worker(number, place, what, is_standing=False)
-        place.waiting.append(worker)
-        self._occupy(place)
+        """Start a worker, once those that were on the device before it are gone; on ANY_DEVICE the first free one."""
+        worker = self.workers[number] = Worker(number, Standing(device, function), is_standing=False)
+        worker.line = self._line if device == ANY_DEVICE else self._devices[device].line
+        worker.line.append(worker)
+        for place in self._devices if device == ANY_DEVICE else [self._devices[device]]:
+            self._occupy(place)
         return worker
 
     def run(self, number: int, job: Job) -> None:
@@ -121,10 +122,10 @@ class Fleet:
         """Stop a worker once it has done what it was given."""
         worker = self.workers[number]
         worker.stopping = True
-        if worker in worker.device.owners:
+        if worker.line is None:
             self._feed(worker)
         elif not worker.queue:
-            worker.device.waiting.remove(worker)
+            worker.line.remove(worker)
             self._leave(worker)
 
     # Reports
@@ -184,11 +185,17 @@ class Fleet:
     # Processes
 
     def _occupy(self, device: Device) -> None:
-        """The next waiting worker takes a device that is free."""
-        if device.waiting and not device.owners:
-            worker = device.waiting.popleft()
-            device.owners.add(worker)
-            self._spawn(worker)
+        """The next worker takes a device that is free; first come those that want no other."""
+        line = device.line or self._line
+        if line and not device.owners:
+            self._put_on_device(line.popleft(), device)
+
+    def _put_on_device(self, worker: Worker, device: Device) -> None:
+        worker.line = None
+        worker.device = device
+        worker.what = worker.what._replace(device=device.number)
+        device.owners.add(worker)
+        self._spawn(worker)
 
     def _spawn(self, worker: Worker) -> None:
         if worker.n_starts == MAX_STARTS:

@@ -15,6 +15,7 @@ import click
 
 from sim import __version__
 from sim.cli_load import load
+from sim.cli_reproduce import reproduce
 from sim.console import INVALID, SETTINGS, ProjectGroup
 from sim.errors import ScenarioError
 
@@ -134,6 +135,7 @@ def policies(as_json: bool) -> None:
 
 
 main.add_command(load)
+main.add_command(reproduce)
 
 
 def show(summaries: dict[Path, dict[str, Any]], *, as_json: bool) -> None:

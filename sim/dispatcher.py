@@ -12,6 +12,7 @@ import numpy as np
 from sim.domain import FleetSpec, Function, WorkerKind
 from sim.errors import PolicyError
 from sim.protocol import (
+    ANY_DEVICE,
     Action,
     Arrival,
     Costs,
@@ -128,8 +129,8 @@ class Dispatcher:
                 why = "a policy of KaaS executors starts no workers"
             elif action.worker != self._n_started:
                 why = f"the next worker must have the number {self._n_started}"
-            elif not 0 <= action.device < self._n_devices:
-                why = f"the devices are 0 to {self._n_devices - 1}"
+            elif not (0 <= action.device < self._n_devices or action.device == ANY_DEVICE):
+                why = f"the devices are 0 to {self._n_devices - 1}, or {ANY_DEVICE} for any"
             elif not 0 <= action.function < self._n_functions:
                 why = f"the functions are 0 to {self._n_functions - 1}"
             else:

@@ -11,6 +11,7 @@ import gc
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from sim.models.costs import CostModel
 from sim.models.memory import HIT, BufferCache
 from sim.models.startup import Ladder
 from sim.protocol import (
+    ANY_DEVICE,
     ARRIVAL,
     FINISHED,
     WORKER_CHANGED,
@@ -84,6 +86,8 @@ class Simulation:
         self._workers: dict[int, Worker] = {}
         self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
         self._report = self.dispatcher.report
+        self._line: deque[Worker] = deque()  # for any device
+        self._free = list(range(fleet.n_gpus))  # heap of devices that nobody has; some that were taken meanwhile
         standing = self.dispatcher.standing
         shared = share_devices(standing)
         self._lumped = not per_kernel and fleet.gpus_per_link == 1 and not shared
@@ -220,11 +224,7 @@ class Simulation:
                 else:
                     worker.queue.append((action.invocation, begin_at_s, not worker.ready))
             elif isinstance(action, Start):
-                device = self._devices[action.device]
-                started = self._add_worker(action.worker, device, action.function, now_s)
-                device.waiting.append(started)
-                if not device.n_workers:
-                    self._occupy(device, now_s)
+                self._start(action, now_s)
             elif isinstance(action, Reject):
                 function, arrival_at_s, queued_at_s, _ = self._waiting.pop(action.invocation)
                 ended_at_s = self._leave_pool(now_s, function)
@@ -319,16 +319,16 @@ class Simulation:
 
     # Workers
 
-    def _add_worker(self, number: int, device: Device, function: int, now_s: float) -> Worker:
-        worker = self._workers[number] = Worker(number, device, function, now_s)
-        self._recorder.worker_device.append(device.number)
+    def _add_worker(self, number: int, function: int, now_s: float) -> Worker:
+        worker = self._workers[number] = Worker(number, function, now_s)
+        self._recorder.worker_device.append(-1)
         return worker
 
     def _stand_up(self, number: int, standing: Standing, shared: bool) -> None:
         """A worker that is ready before the run."""
         device = self._devices[standing.device]
-        worker = self._add_worker(number, device, standing.function, 0.0)
-        self._put_on_device(worker)
+        worker = self._add_worker(number, standing.function, 0.0)
+        self._put_on_device(worker, device)
         if shared:
             worker.shared = self._costs.under_share(standing.function, standing.share)
             device.compute = device.compute or Compute(self._clock)
@@ -338,18 +338,33 @@ class Simulation:
         worker.ready = True
         worker.ready_at_s = 0.0
 
-    def _put_on_device(self, worker: Worker) -> None:
-        worker.device.n_workers += 1
-        worker.on_device = True
+    def _put_on_device(self, worker: Worker, device: Device) -> None:
+        worker.line = None
+        worker.device = device
+        device.n_workers += 1
+        self._recorder.worker_device[worker.number] = device.number
         worker.signal = Signal(self._clock)
         worker.on_finish = [partial(self._finish, worker)]
 
+    def _start(self, order: Start, now_s: float) -> None:
+        worker = self._add_worker(order.worker, order.function, now_s)
+        worker.line = self._line if order.device == ANY_DEVICE else self._devices[order.device].line
+        worker.line.append(worker)
+        if order.device != ANY_DEVICE:
+            self._occupy(self._devices[order.device], now_s)
+        while worker.line is not None and order.device == ANY_DEVICE and self._free:
+            self._occupy(self._devices[heappop(self._free)], now_s)
+
     def _occupy(self, device: Device, now_s: float) -> None:
-        """The next waiting worker takes the device and climbs its ladder."""
-        if not device.waiting:
+        """The next worker takes a device that nobody has, and climbs its ladder; first those that want no other."""
+        if device.n_workers:
             return
-        worker = device.waiting.popleft()
-        self._put_on_device(worker)
+        line = device.line or self._line
+        if not line:
+            heappush(self._free, device.number)
+            return
+        worker = line.popleft()
+        self._put_on_device(worker, device)
         worker.ladder = ladder = self._costs.ladders[worker.function].on(device.fresh)
         device.fresh = False
         context_at_s = now_s + ladder.before_constants_s
@@ -376,18 +391,17 @@ class Simulation:
         worker.stopping = True
         if worker.ready and worker.job is None:
             self._go_on(worker, now_s)
-        elif not worker.queue and not worker.on_device:
-            worker.device.waiting.remove(worker)
+        elif not worker.queue and worker.line is not None:
+            worker.line.remove(worker)
             self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
     def _leave(self, worker: Worker, _: simpy.Event) -> None:
         now_s = self._clock._now
         worker.stopped_at_s = now_s
         self._record_worker(self._workers.pop(worker.number))
-        if worker.on_device:
+        if worker.line is None:
             worker.device.n_workers -= 1
-            if not worker.device.n_workers:
-                self._occupy(worker.device, now_s)
+            self._occupy(worker.device, now_s)
         self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))
 
     def _record_worker(self, worker: Worker) -> None:

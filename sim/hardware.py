@@ -77,12 +77,12 @@ class Compute:
 
 
 class Device:
-    """One GPU. n_workers: that are on it; ``waiting`` are to be started, one at a time, after those before are gone.
+    """One GPU. n_workers: that are on it. line: of those that are to be started on it, once nobody has it.
 
     compute: what standing workers share; None where a worker has the device for itself.
     """
 
-    __slots__ = ("compute", "d2h", "fresh", "h2d", "n_workers", "number", "waiting")
+    __slots__ = ("compute", "d2h", "fresh", "h2d", "line", "n_workers", "number")
 
     def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
         self.number = number
@@ -90,25 +90,26 @@ class Device:
         self.d2h = d2h
         self.fresh = True
         self.n_workers = 0
-        self.waiting: deque[Worker] = deque()
+        self.line: deque[Worker] = deque()
         self.compute: Compute | None = None
 
 
 class Worker:
-    """One worker. ``job`` is None when it is idle.
+    """One worker. ``job`` is None when it is idle, ``line`` when it is on its device rather than waiting for one.
 
     Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
     made when it gets there.
     """
 
     __slots__ = (
-        "cache", "device", "function", "job", "ladder", "modules", "number", "on_device", "on_finish", "placement",
+        "cache", "device", "function", "job", "ladder", "line", "modules", "number", "on_finish", "placement",
         "queue", "ready", "ready_at_s", "requested_at_s", "shared", "signal", "stopped_at_s", "stopping", "was_cold",
     )  # fmt: skip
 
-    def __init__(self, number: int, device: Device, function: int, requested_at_s: float) -> None:
+    def __init__(self, number: int, function: int, requested_at_s: float) -> None:
         self.number = number
-        self.device = device
+        self.device: Device
+        self.line: deque[Worker] | None = None
         self.function = function
         self.requested_at_s = requested_at_s
         self.ready_at_s = self.stopped_at_s = NAN
@@ -116,7 +117,7 @@ class Worker:
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
         self.shared: Shared | None = None  # how it runs beside others on its device; None where there are none
         self.ladder: Ladder | None = None
-        self.on_device = self.ready = self.stopping = False
+        self.ready = self.stopping = False
         self.signal: Signal
         self.on_finish: Callbacks
         self.queue: deque[Queued] | list[Queued] = deque() if function < 0 else []  # a list is ten times smaller

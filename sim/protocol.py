@@ -88,10 +88,14 @@ class Run(_Record):
         self.worker = worker
 
 
+ANY_DEVICE = -1
+
+
 class Start(_Record):
     """Start an exclusive worker of a function on a device, once the workers started there before are gone.
 
-    ``worker`` is a new number, chosen by the policy; it is never used again.
+    On ANY_DEVICE it takes the first that nobody has or wants, in order of starting. ``worker`` is a new number, chosen
+    by the policy; it is never used again.
     """
 
     __slots__ = ("device", "function", "worker")

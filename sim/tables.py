@@ -102,7 +102,7 @@ WORKERS = Table(
     "one row a worker that was started, in the order of starting",
     (
         Column("worker", _I4, "", "number of the worker, from 0"),
-        Column("device", _I4, "", "its device"),
+        Column("device", _I4, "", "its device, or -1 if it never got one"),
         Column("kind", _TEXT, "", "kaas or exclusive"),
         Column("function", _I4, "", "the function it belongs to, or -1"),
         Column("requested_at_s", _F8, "s", "when it was ordered"),

@@ -14,6 +14,7 @@ import numpy as np
 from sim.dispatcher import Dispatcher
 from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph
 from sim.protocol import (
+    ANY_DEVICE,
     ARRIVAL,
     FINISHED,
     WORKER_CHANGED,
@@ -71,6 +72,7 @@ class ScriptedWorld:
         self.ended: dict[int, tuple[str, float]] = {}
         self.ran_on: dict[int, int] = {}
         self.script = script
+        self.n_gpus = n_gpus
         self.start_s = start_s
         fleet = FleetSpec(DeviceSpec("scripted", FLEET_MEMORY_BYTES), n_gpus)
         self.dispatcher = Dispatcher(
@@ -88,7 +90,8 @@ class ScriptedWorld:
         self._ready = set(self._device)
         self._busy: set[int] = set()
         self._stopping: set[int] = set()
-        self._line: dict[int, deque[int]] = {d: deque() for d in range(n_gpus)}
+        self._on: dict[int, int] = {}  # device -> worker that was started on it
+        self._lines: dict[int, deque[int]] = {d: deque() for d in (ANY_DEVICE, *range(n_gpus))}
 
     def run(self) -> ScriptedWorld:
         for number, (at_s, function, _) in enumerate(self.script):
@@ -103,11 +106,10 @@ class ScriptedWorld:
                 self._ready.add(event.worker)
                 self._go_on(event.worker, now_s)
             elif isinstance(event, WorkerStopped):
-                line = self._line[self._device[event.worker]]
-                first = line[0] == event.worker
-                line.remove(event.worker)
-                if first and line:
-                    self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(line[0]))
+                device = self._device.get(event.worker)
+                if device is not None:
+                    del self._on[device]
+                    self._occupy(device, now_s)
             for action in self.dispatcher.report(now_s, event):
                 self._carry_out(action, now_s)
             self.dispatcher.check()
@@ -123,17 +125,26 @@ class ScriptedWorld:
             self._go_on(action.worker, now_s)
         elif isinstance(action, Start):
             self._queues[action.worker] = deque()
-            self._device[action.worker] = action.device
-            line = self._line[action.device]
-            line.append(action.worker)
-            if len(line) == 1:
-                self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(action.worker))
+            self._lines[action.device].append(action.worker)
+            for device in range(self.n_gpus) if action.device == ANY_DEVICE else [action.device]:
+                self._occupy(device, now_s)
         elif isinstance(action, Stop):
             self._stopping.add(action.worker)
+            for line in self._lines.values():
+                if action.worker in line and not self._queues[action.worker]:
+                    line.remove(action.worker)
             if action.worker in self._ready or not self._queues[action.worker]:
                 self._go_on(action.worker, now_s)
         elif isinstance(action, Reject):
             self.ended[action.invocation] = ("rejected", now_s)
+
+    def _occupy(self, device: int, now_s: float) -> None:
+        line = self._lines[device] or self._lines[ANY_DEVICE]
+        if line and device not in self._on:
+            worker = line.popleft()
+            self._on[device] = worker
+            self._device[worker] = device
+            self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(worker))
 
     def _go_on(self, worker: int, now_s: float) -> None:
         if worker in self._busy:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.domain import FleetSpec, Function, WorkerKind
 from sim.policies.base import BasePolicy
-from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, Start, Stop, View
+from sim.protocol import ANY_DEVICE, Action, Arrival, Costs, Event, Finished, Run, Start, Stop, View
 
 
 @dataclass
@@ -22,8 +22,9 @@ class Exclusive(BasePolicy):
     Waiting invocations are scanned in order of arrival at every event. For each: run on an idle worker of its
     function, the most recently freed; else, while a GPU has no worker, start one; else, if its function has no
     worker or more than one fewer than the largest function (ties: the one robbed longest ago), stop one of the
-    largest's workers (the longest idle, else the longest busy, which first finishes) and start one of its own in
-    its place; else wait. More functions than GPUs make nearly every invocation a cold start.
+    largest's workers (the longest idle, else the longest busy, which first finishes) and start one of its own; else
+    wait. A started worker takes the first GPU that is free, as Ray has it, not that of its victim. More functions than
+    GPUs make nearly every invocation a cold start.
 
     The scan is not literal: an invocation can only move when its function has an idle worker or may rob, and
     that depends on the function's number of workers alone, so waiting functions are kept in heaps by that number.
@@ -40,7 +41,6 @@ class Exclusive(BasePolicy):
         self._n_workers = 0  # not stopped; never falls, since a robbed worker is replaced
         self._next_worker = 0
         self._owner: dict[int, int] = {}  # of the workers that are not stopped
-        self._device: dict[int, int] = {}
         self._busy: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(n)]
         self._idle: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(n)]
         self._size = [0] * n
@@ -102,27 +102,27 @@ class Exclusive(BasePolicy):
         if self._idle[function]:
             worker = self._idle[function].popitem()[0]
         elif self._n_workers < self._n_devices:
-            worker = self._start(function, self._n_workers, actions)
+            worker = self._start(function, actions)
             self._n_workers += 1
         elif self._may_rob(self._size[function]):
-            worker = self._start(function, self._rob(actions), actions)
+            self._rob(actions)
+            worker = self._start(function, actions)
         else:
             return False
         self._busy[function][worker] = None
         actions.append(Run(self._queue[function].popleft()[1], worker))
         return True
 
-    def _start(self, function: int, device: int, actions: list[Action]) -> int:
+    def _start(self, function: int, actions: list[Action]) -> int:
         worker = self._next_worker
         self._next_worker += 1
         self._owner[worker] = function
-        self._device[worker] = device
         self._resize(function, +1)
-        actions.append(Start(worker, device, function))
+        actions.append(Start(worker, ANY_DEVICE, function))
         return worker
 
-    def _rob(self, actions: list[Action]) -> int:
-        """Stop a worker of the largest function; returns its device."""
+    def _rob(self, actions: list[Action]) -> None:
+        """Stop a worker of the largest function."""
         heap = self._of_size[self._largest]
         while not (self._size[heap[0][1]] == self._largest and self._order[heap[0][1]] == heap[0][0]):
             heappop(heap)
@@ -134,7 +134,6 @@ class Exclusive(BasePolicy):
         self._resize(victim, -1)
         self._wait(victim)
         actions.append(Stop(worker))
-        return self._device.pop(worker)
 
     def _may_rob(self, size: int) -> bool:
         return self._n_workers == self._n_devices and (size == 0 or size + 1 < self._largest)

@@ -30,27 +30,27 @@ class ExclusiveRandom(Exclusive):
         super().reset(fleet, functions, costs, rng)
         self._rng = rng
         self._alike = [list(range(len(functions)))]  # functions by their number of workers
-        self._place = list(range(len(functions)))  # of each in its list
+        self._slot = list(range(len(functions)))  # of each in its list
 
     def _may_rob(self, size: int) -> bool:
         return self._n_workers == self._n_devices and size < self._largest
 
-    def _rob(self, actions: list[Action]) -> int:
+    def _rob(self, actions: list[Action]) -> None:
         """Put the drawn function first in the line of the largest."""
         alike = self._alike[self._largest]
         victim = alike[int(self._rng.integers(len(alike)))]
         self._order[victim] = -1
         heappush(self._of_size[self._largest], (-1, victim))
-        return super()._rob(actions)
+        super()._rob(actions)
 
     def _resize(self, function: int, step: int) -> None:
-        alike, place = self._alike[self._size[function]], self._place[function]
+        alike, slot = self._alike[self._size[function]], self._slot[function]
         last = alike.pop()
         if last != function:
-            alike[place] = last
-            self._place[last] = place
+            alike[slot] = last
+            self._slot[last] = slot
         super()._resize(function, step)
         if self._size[function] == len(self._alike):
             self._alike.append([])
-        self._place[function] = len(self._alike[self._size[function]])
+        self._slot[function] = len(self._alike[self._size[function]])
         self._alike[self._size[function]].append(function)

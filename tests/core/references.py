@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 
 from sim.domain import WorkerKind
 from sim.policies.placement import assign_devices, buckets, memory_shares
-from sim.protocol import Arrival, Finished, Run, Standing, Start, Stop
+from sim.protocol import ANY_DEVICE, Arrival, Finished, Run, Standing, Start, Stop
 
 
 def affinity_buckets(fleet, functions, costs):
@@ -77,7 +77,6 @@ class LiteralExclusive:
         self.n = fleet.n_gpus
         self.groups = OrderedDict((f, []) for f in range(len(functions)))  # workers, in order of creation
         self.free = {f: [] for f in self.groups}
-        self.device = {}
         self.owner = {}
         self.pending = []
         self.created = 0
@@ -109,7 +108,7 @@ class LiteralExclusive:
         if self.free[group]:
             return self.free[group].pop()
         if len(self.owner) < self.n:
-            return self.create(group, len(self.owner), actions)
+            return self.create(group, actions)
         victim = max(self.groups, key=lambda g: len(self.groups[g]))  # the first of the largest
         own = len(self.groups[group])
         if own == 0 or own + 1 < len(self.groups[victim]):
@@ -119,20 +118,19 @@ class LiteralExclusive:
             self.groups.move_to_end(victim)
             del self.owner[worker]
             actions.append(Stop(worker))
-            return self.create(group, self.device[worker], actions)
+            return self.create(group, actions)
         return None
 
     def oldest_given(self, victim):
         """The busy worker that was given its work first."""
         return min((w for w in self.groups[victim] if w not in self.free[victim]), key=lambda w: self.given[w])
 
-    def create(self, group, device, actions):
+    def create(self, group, actions):
         worker = self.created
         self.created += 1
         self.groups[group].append(worker)
         self.owner[worker] = group
-        self.device[worker] = device
-        actions.append(Start(worker, device, group))
+        actions.append(Start(worker, ANY_DEVICE, group))
         return worker
 
 

@@ -51,7 +51,7 @@ KAAS, EXCLUSIVE = WorkerKind.KAAS, WorkerKind.EXCLUSIVE
         (KAAS, [[Start(2, 0, 0)]], "a policy of KaaS executors starts no workers"),
         (KAAS, [[Reject(3, "no")]], "invocation 3 is not waiting"),
         (EXCLUSIVE, [[Start(1, 0, 0)]], "the next worker must have the number 0"),
-        (EXCLUSIVE, [[Start(0, 2, 0)]], "the devices are 0 to 1"),
+        (EXCLUSIVE, [[Start(0, 2, 0)]], "the devices are 0 to 1, or -1 for any"),
         (EXCLUSIVE, [[Start(0, 0, 2)]], "the functions are 0 to 1"),
         (EXCLUSIVE, [[Stop(0)]], "there is no worker 0"),
         (EXCLUSIVE, [[Start(0, 0, 0), Stop(0), Stop(0)]], "it is being stopped already"),

@@ -18,7 +18,7 @@ from sim.hardware import make_devices
 from sim.models.calibration import load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
-from sim.protocol import Arrival, Run, Start, Stop
+from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop
 from sim.workload import bind
 from tests.scripted import ScriptedWorld
 from tests.support import ELASTIC, POOL, ListTrace, ideal, own, poisson, simulate
@@ -142,6 +142,26 @@ def test_a_worker_that_waits_for_its_device_can_be_stopped(tmp_path):
     assert (worker.requested_at_s, worker.stopped_at_s, worker.h2d_bytes) == (2.0, 2.0, 0)
     assert np.isnan(worker.ready_at_s)
     assert run.summary["completed"] == 1
+
+
+class Anywhere(known()["exclusive"]):
+    """A worker for every invocation, on any device; for the fourth one on device 0."""
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Arrival):
+            i = event.invocation
+            return (Start(i, 0 if i == 3 else ANY_DEVICE, event.function), Run(i, i), Stop(i))
+        return ()
+
+
+def test_a_start_on_any_device_takes_the_first_that_is_free(tmp_path):
+    """Device 1 is free first, and again; device 0 goes to the worker that wants no other."""
+    trace = ListTrace([0.0] * 5, [0, 1, 2, 3, 4], [5.0, 1.0, 1.0, 1.0, 5.0])
+    zero = replace(V100.startup_s, kill_release=0, process=0, runtime=0, context=0, first_run=0)
+    run = simulate(own(trace), Anywhere(), tmp_path, gpus=2, calibration=ideal(startup_s=zero))
+    assert list(rows(run).device) == [0, 1, 1, 0, 1]
+    np.testing.assert_allclose(rows(run).started_at_s, [0.0, 0.0, 1.0, 5.0, 2.0], atol=1e-9)
+    assert list(run.table("workers").device) == [0, 1, 1, 0, 1]
 
 
 def test_the_cold_start_ladder_of_an_exclusive_worker(tmp_path):

@@ -16,15 +16,18 @@ MAIN: dict[str, click.Group] = {
 
 def check(words: list[str]) -> None:
     """Parse a command without running it. Raises click.UsageError for an unknown command, option or value."""
-    group = MAIN[words[0]]
-    parent = click.Context(group, **group.context_settings)
-    name, command, rest = group.resolve_command(parent, words[1:])
-    assert command is not None
+    command, parent, rest = MAIN[words[0]], None, words[1:]
+    while isinstance(command, click.Group):
+        parent = click.Context(command, parent=parent, **command.context_settings)
+        name, found, rest = command.resolve_command(parent, rest)
+        assert found is not None
+        command = found
     command.make_context(name, rest, parent=parent)
 
 
 def options() -> Iterator[str]:
     """All long options of all commands."""
-    for group in MAIN.values():
-        for command in (group, *group.commands.values()):
-            yield from (o for p in command.params for o in p.opts if o.startswith("--"))
+    commands: list[click.Command] = [*MAIN.values()]
+    for command in commands:
+        yield from (o for p in command.params for o in p.opts if o.startswith("--"))
+        commands += command.commands.values() if isinstance(command, click.Group) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from replay.decisions import FILE_NAME, read_decisions
 from sim.domain import WorkerKind
 from sim.policies.base import BasePolicy
-from sim.protocol import Arrival, Finished, Reject, Run, Start, Stop, WorkerReady, WorkerStopped
+from sim.protocol import ANY_DEVICE, Arrival, Finished, Reject, Run, Start, Stop, WorkerReady, WorkerStopped
 from sim.results import open_run
 from tests.replay_world.worlds import check_run, experiment, functions
 
@@ -53,6 +53,13 @@ def test_a_start_on_an_occupied_device_waits(tmp_path):
     assert events[2:] == [WorkerReady(0), Finished(0, 0), WorkerStopped(0), WorkerReady(1), Finished(1, 1)]
     workers = run.table("workers").set_index("worker")
     assert workers.kill_release_s[1] > 0
+
+
+def test_a_start_on_any_device_takes_the_first_that_is_free(tmp_path):
+    starts = [(Start(i, ANY_DEVICE, f), Run(i, i), Stop(i)) for i, f in ((0, 0), (1, 1), (2, 1))]
+    arrivals = [(0.0, 0), (0.0, 1), (0.0, 1)]
+    run, _ = scripted(tmp_path / "run", arrivals, *starts, graphs=("sleep-2000", "sleep-5"), gpus=2)
+    assert run.table("workers").sort_values("worker").device.tolist() == [0, 1, 1]
 
 
 def test_a_worker_that_is_stopped_while_it_waits_never_starts(tmp_path):

@@ -1,0 +1,194 @@
+"""``simulate reproduce``: published experiments, repeated and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sim.console import ProjectGroup
+from sim.errors import RunError, ScenarioError
+
+if TYPE_CHECKING:
+    from sim.studies.kaas import Point, Setup
+    from sim.studies.points import Row
+    from sim.studies.run import Result
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+@click.group(cls=ProjectGroup)
+def reproduce() -> None:
+    """Repeat published experiments, and compare with what was measured.
+
+    \b
+    Example:
+      simulate reproduce kaas --figure throughput
+    """
+
+
+@reproduce.command()
+@click.option("--setup", type=click.Choice(["arxiv", "dissertation"]), default="arxiv", show_default=True,
+              help="Generation of the experiments: that of arXiv 2212.08146, or the one before it.")  # fmt: skip
+@click.option("--figure", type=click.Choice(["throughput", "latency", "micro", "ablation", "all"]), default="all",
+              show_default=True, help="What to repeat; all is without ablation.")  # fmt: skip
+@click.option("--points", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE.csv",
+              help="Repeatable. Points, with measurements to compare.  [default: those of the paper]")  # fmt: skip
+@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
+              help="Where to write tables, figures and a manifest; older ones are replaced.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all that is drawn.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: one a CPU]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: the rows of the points, or of micro or ablation alone."
+)
+def kaas(
+    setup: str, figure: str, files: tuple[Path, ...], out: Path | None, seed: int, jobs: int | None, as_json: bool
+) -> None:
+    """The figures of Kernel-as-a-Service (arXiv 2212.08146) on 4 simulated V100s.
+
+    FILE.csv has columns workload, mode and clients, and throughput_qps, p50_s or p90_s where measured; others are
+    kept. The rows come back with what was simulated, and how far off it is. `ablation` shows what each mechanism does,
+    by leaving it out. docs/kaas-study.md discusses the results.
+
+    \b
+    Example:
+      simulate reproduce kaas --points measured.csv --figure throughput --out kaas
+      simulate reproduce kaas --figure ablation
+    """
+    from sim.studies.kaas import SETUPS
+
+    if setup != "arxiv" and figure in ("micro", "ablation"):
+        raise ScenarioError(f"--figure {figure} is of the arxiv setup only, not of {setup}")
+    if files and figure in ("micro", "ablation"):
+        raise ScenarioError(f"--points has no effect with --figure {figure}")
+    if out is not None:
+        _make(out)
+    jobs = jobs or os.cpu_count() or 1
+    tables: Tables = {}
+    results: Mapping[Point, Result] = {}
+    if figure == "ablation":
+        from sim.studies.ablation import ablate, n_tasks
+
+        with _progress(n_tasks()) as tell:
+            tables["ablation"] = ablate(seed, jobs=jobs, progress=tell)
+    if figure not in ("ablation", "micro"):
+        tables["points"], results = _points(setup, SETUPS[setup], figure, files, seed, jobs)
+    if setup == "arxiv" and figure in ("micro", "all"):
+        from sim.studies.micro import micro
+
+        tables["micro"] = micro(seed)
+    if as_json:
+        click.echo(json.dumps(tables.get("points") or next(iter(tables.values())), indent=1))
+    else:
+        _tell(tables, SETUPS[setup])
+    if out is not None:
+        _write(out, tables, results, figure)
+        _write_manifest(out, setup, figure, files, seed)
+        if not as_json:
+            click.echo(f"\n{out}/")
+
+
+def _points(
+    name: str, setup: Setup, figure: str, files: Sequence[Path], seed: int, jobs: int
+) -> tuple[list[dict[str, Any]], Mapping[Point, Result]]:
+    """Simulate the rows of files, or the built-in ones."""
+    from sim.studies.kaas import WORKLOADS
+    from sim.studies.points import P50, P90, built_in, complete, read_points
+    from sim.studies.run import simulate_points
+
+    def wants_latency(row: Row) -> bool:
+        return figure == "latency" or (figure == "all" and bool({P50, P90} & row.wants))
+
+    rows = [row for file in files for row in read_points(file, setup, WORKLOADS)] or built_in(setup)
+    wanted: dict[Point, bool] = {}
+    for row in rows:
+        if not row.duplicate:
+            wanted[row.point] = wanted.get(row.point, False) or wants_latency(row)
+    with _progress(len(wanted)) as tell:
+        results = simulate_points(name, wanted, seed, jobs=jobs, progress=tell)
+    return [complete(row, None if row.duplicate else results[row.point]) for row in rows], results
+
+
+def _tell(tables: Tables, setup: Setup) -> None:
+    """Print tables, and what they come to."""
+    from sim.studies.report import as_text, errors, gains
+
+    of, over = list(setup.modes)[:2]
+    parts = [as_text(rows) for rows in tables.values()]
+    if rows := tables.get("points"):
+        parts += [as_text(errors(rows)), as_text(gains(rows, of=of, over=over))]
+    click.echo("\n\n".join(filter(None, parts)))
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out}: can't be a folder for results ({error.strerror})") from None
+
+
+def _write(out: Path, tables: Tables, results: Mapping[Point, Result], figure: str) -> None:
+    from analysis import figures_kaas
+    from sim.studies.points import P50, write_rows
+    from sim.studies.report import errors
+
+    rows = tables.get("points", [])
+    if compared := errors(rows):
+        tables = tables | {"errors": compared}
+    for name, table in tables.items():
+        write_rows(table, out / name)
+    figures: dict[str, Callable[[], Any]] = {}
+    if figure in ("throughput", "all"):
+        figures["throughput"] = partial(figures_kaas.throughput, rows)
+    if any(row[f"simulated_{P50}"] for row in rows):
+        figures["latency"] = partial(figures_kaas.latency, rows)
+        quantiles = {(*point,): result.latency_s for point, result in results.items() if result.latency_s}
+        figures["latency_cdf"] = partial(figures_kaas.latency_cdf, quantiles)
+    if "micro" in tables:
+        figures["micro"] = partial(figures_kaas.micro, tables["micro"])
+    figures_kaas.draw(figures, out)
+
+
+def _write_manifest(out: Path, setup: str, figure: str, files: Sequence[Path], seed: int) -> None:
+    """What the results depend on."""
+    import platform
+    from importlib.metadata import version
+
+    from sim import __version__
+    from sim.rundir import write_json
+    from sim.studies.kaas import SETUPS
+
+    calibration = SETUPS[setup].calibration()
+    write_json(
+        out / "manifest.json",
+        {
+            "study": "kaas",
+            "setup": setup,
+            "figure": figure,
+            "points": [str(file) for file in files],
+            "seed": seed,
+            "calibration": {"name": calibration.name, "sha256": calibration.sha256},
+            "versions": {
+                "gpu-faas": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("numpy", "simpy")},
+            },
+        },
+    )
+
+
+@contextmanager
+def _progress(n: int) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar over simulations on stderr, when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=n, label="Simulations", file=sys.stderr) as bar:
+        yield bar.update
