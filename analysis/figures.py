@@ -1,16 +1,15 @@
 """The figures of a comparison, sized for one column of a two-column paper.
 
 Each is a function of curves: the same tables give the same bytes. A run has one colour and line style in
-all of them, by its place in the list. Only this module and ``figures_style`` import matplotlib.
+all of them, by its place in the list. Only modules of figures import matplotlib.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,12 +18,12 @@ from matplotlib.ticker import MaxNLocator
 from analysis.curves import Curves
 from analysis.figures_style import (
     MAX_RUNS,
-    STYLE,
     add_legend,
     count_axis,
     line_of,
     log_axis,
     new_figure,
+    save,
     time_axis,
     wrap,
 )
@@ -162,16 +161,9 @@ def draw(curves: Sequence[Curves], folder: Path) -> list[Path]:
     Raises RunError when a file can't be written.
     """
     paths = []
-    try:
-        with matplotlib.style.context(["default", STYLE]):
-            for name, figure_of in FIGURES.items():
-                figure = figure_of(curves)
-                # No date and no version of matplotlib: they would change the bytes.
-                for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-                    paths.append(folder / f"{name}.{suffix}")
-                    figure.savefig(paths[-1], metadata=metadata)
-    except OSError as error:
-        raise RunError(f"{paths[-1]}: can't be written ({error.strerror})") from None
+    for name, figure_of in FIGURES.items():
+        paths += [folder / f"{name}.{suffix}" for suffix in ("pdf", "png")]
+        save(partial(figure_of, curves), *paths[-2:])
     return paths
 
 

@@ -5,21 +5,16 @@ Rows are those of ``sim.studies.points``: a mapping of cells for each point.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures_style import COLOURS, STYLE, add_legend, line_of, log_axis, new_figure
-from sim.errors import RunError
+from analysis.figures_style import COLOURS, add_legend, line_of, log_axis, new_figure
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, int]  # workload, mode, clients
@@ -90,28 +85,6 @@ def micro(rows: Sequence[Row]) -> Figure:
     panels[-1].set_xlabel("Time of a call (ms)")
     _legend_of_parts(figure)
     return figure
-
-
-def draw(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> list[Path]:
-    """Make and draw figures by name, as PDF and PNG, and return the paths. Older files are replaced.
-
-    Raises RunError when a file can't be written.
-    """
-    paths = []
-    with matplotlib.style.context(["default", STYLE]):
-        for name, make in figures.items():
-            figure = make()
-            # No date and no version of matplotlib: they would change the bytes.
-            for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-                paths.append(folder / f"{name}.{suffix}")
-                part = folder / f".{name}.part.{suffix}"
-                try:
-                    figure.savefig(part, metadata=metadata)
-                    os.replace(part, paths[-1])
-                except OSError as error:
-                    part.unlink(missing_ok=True)
-                    raise RunError(f"{paths[-1]}: can't be written ({error.strerror})") from None
-    return paths
 
 
 def _by_clients(rows: Sequence[Row], name: str, label: str, shade: str | None) -> Figure:

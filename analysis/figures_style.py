@@ -1,11 +1,15 @@
-"""How every figure looks: size, fonts, the line of each run, readable ticks, the legend above the axes."""
+"""How every figure looks and is saved: size, fonts, the line of each run, readable ticks, the legend above the axes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from analysis.metrics import Floats
 from analysis.runs import wrap_label
+from sim.errors import RunError
 
 WIDTH_IN = 3.3  # one column of the ACM and USENIX templates
 
@@ -45,6 +50,14 @@ STYLE: dict[str, Any] = {
     "ytick.minor.width": 0.4,
     "lines.linewidth": 1.1,
     "savefig.dpi": 300,
+    "svg.hashsalt": "gpu-faas",  # ids that don't differ from time to time
+}
+
+# Without dates and versions: the same figure has the same bytes.
+_METADATA: Mapping[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None},
+    ".svg": {"Date": None},
 }
 
 # Okabe and Ito, "Color Universal Design" (2008); a grey in place of the yellow, too pale for lines.
@@ -68,6 +81,32 @@ def new_figure(height_in: float) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, height_in), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, hspace=0.04))
     FigureCanvasAgg(figure)
     return figure
+
+
+def check_file(file: Path) -> None:
+    """Raise RunError, before the work for a figure, when it can't be written to a file of this name."""
+    if file.suffix.lower() not in _METADATA:
+        raise RunError(f"{file}: the name of a figure must end in {', '.join(_METADATA)}")
+    if not file.parent.is_dir():
+        raise RunError(f"{file}: there is no directory {file.parent}")
+
+
+def save(make: Callable[[], Figure], *files: Path) -> None:
+    """Make a figure, whatever a user's matplotlibrc says, and write it to each file; older ones are replaced.
+
+    The suffix is the format, see ``check_file``. Raises RunError when a file can't be written.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure = make()
+        for file in files:
+            suffix = file.suffix.lower()
+            part = file.with_name(f".{file.stem}.part{suffix}")
+            try:
+                figure.savefig(part, metadata=_METADATA[suffix])
+                os.replace(part, file)
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                raise RunError(f"{file}: can't be written ({error.strerror})") from None
 
 
 def wrap(label: str) -> str:

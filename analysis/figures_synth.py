@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import matplotlib
-import matplotlib.style
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from analysis.figures_style import STYLE, add_legend, line_of, log_axis, new_figure
+from analysis.figures_style import add_legend, line_of, log_axis, new_figure, save
 from analysis.metrics import Floats
-from sim.errors import RunError
 
 _NAMES = ("published", "synthetic")
 _FEW = 20  # points; between them nothing is known
-_METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}  # no dates or versions
 
 
 class Curve(Protocol):
@@ -32,12 +28,6 @@ class Curve(Protocol):
     def published(self) -> tuple[Floats, Floats]: ...
     @property
     def measured(self) -> tuple[Floats, Floats]: ...
-
-
-def check_file(file: Path) -> None:
-    """Raise RunError, before the work of making the curves, when the name isn't that of a figure."""
-    if file.suffix.lower() not in _METADATA:
-        raise RunError(f"{file}: the name of a figure must end in {', '.join(_METADATA)}")
 
 
 def comparison_figure(curves: Sequence[Curve]) -> Figure:
@@ -64,12 +54,4 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
 
 def draw(curves: Sequence[Curve], file: Path) -> None:
     """Draw the figure into a file, which is replaced. Raises RunError when it can't be written."""
-    suffix = file.suffix.lower()
-    part = file.with_name(f".{file.stem}.part{suffix}")
-    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "traces"}]):
-        try:
-            comparison_figure(curves).savefig(part, metadata=_METADATA[suffix])
-            os.replace(part, file)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise RunError(f"{file}: can't be written ({error.strerror})") from None
+    save(partial(comparison_figure, curves), file)

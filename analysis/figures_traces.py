@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import blended_transform_factory
 
-from analysis.figures_style import COLOURS, STYLE, line_of, log_axis, new_figure, time_axis
+from analysis.figures_style import COLOURS, line_of, log_axis, new_figure, save, time_axis
 from analysis.metrics import Floats
-from sim.errors import RunError
 
 _MIB = 2**20
 _LEAST_CV = 0.01  # what varies less is as regular as a clock
-_METADATA: Mapping[str, Mapping[str, Any]] = {  # without what would change the bytes
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None},
-    ".svg": {"Date": None},
-}
 
 
 def trace_figure(figures: Mapping[str, Any]) -> Figure:
@@ -44,25 +36,9 @@ def trace_figure(figures: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def check_file(file: Path) -> None:
-    """Raise RunError, before the work of reading, when a figure can't be written to this file."""
-    if file.suffix.lower() not in _METADATA:
-        raise RunError(f"{file}: the name of a figure must end in {', '.join(_METADATA)}")
-    if not file.parent.is_dir():
-        raise RunError(f"{file}: there is no directory {file.parent}")
-
-
 def draw(figures: Mapping[str, Any], file: Path) -> None:
     """Draw the figure into a file, which is replaced. Raises RunError when it can't be written."""
-    suffix = file.suffix.lower()
-    part = file.with_name(f".{file.stem}.part{suffix}")
-    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "traces"}]):
-        try:
-            trace_figure(figures).savefig(part, metadata=dict(_METADATA[suffix]))
-            os.replace(part, file)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise RunError(f"{file}: can't be written ({error.strerror})") from None
+    save(partial(trace_figure, figures), file)
 
 
 def _rate(axes: Axes, rate: Mapping[str, Any], window_s: Sequence[float]) -> None:

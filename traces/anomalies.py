@@ -8,7 +8,7 @@ RULES = {
     "duplicate_invocations_row": "invocation rows of a function that has one: their counts are summed",
     "duplicate_memory_row": "memory rows of an app or function that has one: the first counts",
     "duplicate_minute": "counts of a function in a minute that has one: they are summed",
-    "file_passed_over": "tables of a directory that aren't of the trace's format: left out",
+    "file_passed_over": "files of a directory that aren't of the trace's format: left out",
     "files_of_one_directory": "files of events found side by side in a directory: they are read as parts of one trace",
     "function_without_durations": "invoked functions without a duration row that day: 0.684 s, the published median",
     "function_without_memory": "functions of which neither they nor their app have a memory row: unknown memory",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -22,27 +21,25 @@ def is_archive(path: Path) -> bool:
         return file.read(_MAGIC_AT + len(_MAGIC)).endswith(_MAGIC)
 
 
-def unpack(path: Path, patterns: Sequence[str]) -> Path:
-    """Unpack the regular files whose names fit one of the patterns, all into one temporary directory.
+def unpack(path: Path, is_wanted: Callable[[str], bool]) -> Path:
+    """Unpack the regular files whose names, without directories, are wanted, all into one temporary directory.
 
-    Other files, and those that macOS adds (``._x.csv``), stay in the archive. The directory goes when the process ends.
+    Other files stay in the archive. The directory goes when the process ends.
     How much an archive may expand to is limited, see ``open_bytes``. Raises TraceError for a broken archive, and for
     members that no data set has: absolute paths, paths with '..', links, devices, sparse files, and names twice.
     """
     root = TemporaryDirectory(prefix="gpu-faas-")
-    directory = Path(root.name, path.name)  # so that messages name the archive
-    directory.mkdir()
     try:
         with open_bytes(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
             for member in archive:
                 _check(path, member)
                 name = PurePosixPath(member.name).name
-                if not member.isfile() or name.startswith(".") or not any(fnmatchcase(name, p) for p in patterns):
+                if not member.isfile() or not is_wanted(name):
                     continue
                 content = archive.extractfile(member)
                 assert content is not None
                 try:
-                    with (directory / name).open("xb") as target:
+                    with Path(root.name, name).open("xb") as target:
                         shutil.copyfileobj(content, target)
                 except FileExistsError:
                     raise TraceError(f"{path}: has two files {name!r}") from None
@@ -56,7 +53,7 @@ def unpack(path: Path, patterns: Sequence[str]) -> Path:
         root.cleanup()
         raise
     _unpacked.append(root)
-    return directory
+    return Path(root.name)
 
 
 def _check(path: Path, member: tarfile.TarInfo) -> None:

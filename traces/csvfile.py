@@ -38,9 +38,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A CSV file of which the header is known."""
+    """A CSV file of which the header is known. path: as the user knows it; content: where it lies."""
 
     path: Path
+    content: Path
     header: tuple[str, ...]
 
     def require(self, *columns: str) -> None:
@@ -69,7 +70,7 @@ class CsvFile:
         read = pacsv.ReadOptions(column_names=list(self.header), skip_rows=1, block_size=BLOCK_BYTES)
         n_rows = 0
         try:
-            source = open_bytes(self.path) if is_compressed(self.path) else self.path
+            source = open_bytes(self.content, self.path) if is_compressed(self.content) else self.content
             with pacsv.open_csv(source, read_options=read, convert_options=convert) as reader:
                 for raw in reader:
                     batch = with_instants(raw, kinds)
@@ -100,12 +101,12 @@ class CsvFile:
         return pa.Table.from_batches(self.stream(kinds))
 
 
-def open_csv(path: Path) -> CsvFile:
-    """Read the header of a file.
+def open_csv(path: Path, content: Path) -> CsvFile:
+    """Read the header of a file that lies at ``content``.
 
     Raises TraceError when the file can't be read, is empty, binary, a Git LFS pointer, not UTF-8, or repeats a column.
     """
-    with open_bytes(path) as file:
+    with open_bytes(content, path) as file:
         line = file.readline(_HEADER_BYTES)
     if line.startswith(_LFS_POINTER):
         raise TraceError(f"{path}: is a Git LFS pointer, not the data; fetch it with 'git lfs pull'")
@@ -121,4 +122,4 @@ def open_csv(path: Path) -> CsvFile:
     if len(set(names)) < len(names):
         repeated = Counter(names).most_common(1)[0][0]
         raise TraceError(f"{path}, row 1: the column {repeated!r} stands there twice")
-    return CsvFile(path, names)
+    return CsvFile(path, content, names)

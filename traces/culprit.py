@@ -41,7 +41,7 @@ def find_culprit(file: CsvFile, kinds: Mapping[str, Kind], reason: str) -> Trace
 
 
 def _decoded(file: CsvFile) -> Iterator[str]:
-    with open_bytes(file.path) as lines:
+    with open_bytes(file.content, file.path) as lines:
         number = 1
         while line := lines.readline(BLOCK_BYTES + 1):
             if len(line) > BLOCK_BYTES:

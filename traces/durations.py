@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from traces.placement import Floats
+from traces.units import Floats
 
 POINTS = (0, 1, 25, 50, 75, 99, 100)
 """Published percentiles. They are of 30-second *averages*, so the spread of single invocations is understated."""

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from sim.errors import TraceError
+from traces.chunks import rechunk
 from traces.functions import Functions
-from traces.minutes import rechunk
 from traces.options import ReadOptions, Stream
-from traces.placement import MINUTE_S, Floats
+from traces.units import MINUTE_S, Floats
 from traces.window import format_window
 
 _SHIFT_S = MINUTE_S  # copies of an invocation, for a rate above the trace's own, stay within a minute of it

@@ -19,7 +19,7 @@ UNKNOWN_TRIGGER = "unknown"  # of functions in traces that don't tell it
 class TracePath:
     """A path that the user named: a file, or a directory or archive with its trace files in order of name.
 
-    n_passed_over: tables of a directory that aren't of the format.
+    n_passed_over: files of a directory that aren't of the format.
     """
 
     path: Path
@@ -39,13 +39,18 @@ class Format:
     read: Callable[[Sequence[TracePath], ReadOptions], Trace]
 
 
+def has_columns(*columns: str) -> Callable[[TraceFile], bool]:
+    """Recognises CSV files with these columns, in any order and among others."""
+    return lambda file: isinstance(file, CsvFile) and set(columns) <= set(file.header)
+
+
 def csv_files(paths: Sequence[TracePath]) -> list[CsvFile]:
     """All files of a format that has nothing but CSV files."""
     return [file for path in paths for file in path.files if isinstance(file, CsvFile)]
 
 
 def count_paths(paths: Sequence[TracePath], anomalies: Counter[str]) -> None:
-    """Count the tables of directories that are left out."""
+    """Count the files of directories that are left out."""
     anomalies["file_passed_over"] += sum(path.n_passed_over for path in paths)
 
 

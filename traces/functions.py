@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sim.domain import TraceFunction
 from sim.errors import TraceError
 from traces.formats import UNKNOWN_TRIGGER
-from traces.placement import Floats, Ints
+from traces.units import Floats, Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa

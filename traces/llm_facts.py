@@ -7,6 +7,10 @@ so modified. genai: Alibaba's GenAI serving trace of 2026, github.com/alibaba/cl
 
 from __future__ import annotations
 
+import numpy as np
+
+from traces.units import Floats
+
 PROMPT_TOKENS = (128, 256, 512, 1024, 2048, 4096, 8192)
 # (model, GPU, GPUs): milliseconds of a prompt of each of these lengths, and of each further token. splitwise: medians
 # of the rows with batch_size 1 and token_size 128; its power-capped H100 are left out.
@@ -34,3 +38,16 @@ TOKENS = {
 LOAD_P = (0.0, 0.25, 0.50, 0.75, 0.99, 1.0)
 LOAD_MS = (1_572.0, 3_144.0, 22_718.0, 36_921.0, 51_846.0, 51_846.0)
 MEMORY_BYTES = (24.8e9, 39.6e9)  # genai: GPU memory, p50 and p99
+
+
+def service_s(deployment: tuple[str, str, int], prompt: Floats, answer: Floats) -> Floats:
+    """Duration of requests that have the deployment, a key of ``DEPLOYMENTS``, for themselves, by their tokens.
+
+    Linear between the measured prompts, constant below the shortest and on at the last slope above the longest; then
+    the same time for each token of the answer but the first.
+    """
+    prompt_ms, token_ms = DEPLOYMENTS[deployment]
+    slope = (prompt_ms[-1] - prompt_ms[-2]) / (PROMPT_TOKENS[-1] - PROMPT_TOKENS[-2])
+    longer = np.maximum(prompt - PROMPT_TOKENS[-1], 0.0)
+    first_ms = np.interp(prompt, PROMPT_TOKENS, prompt_ms) + slope * longer
+    return np.asarray((first_ms + token_ms * np.maximum(answer - 1, 0.0)) / 1e3)

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
+from traces.chunks import rechunk
 from traces.durations import DurationTable
 from traces.options import ReadOptions, Stream
-from traces.placement import MINUTE_S, place
-
-_CHUNK_MIN = 20_000  # quiet minutes are merged up to this many arrivals
-_CHUNK_MAX = 100_000  # busy ones are cut into chunks of at most so many
+from traces.placement import place
+from traces.units import MINUTE_S
 
 
 @dataclass(frozen=True)
@@ -101,33 +100,3 @@ def _in_time(at_s: npt.NDArray[np.float64], function: npt.NDArray[np.int32]) -> 
     if (ordered[1:] == ordered[:-1]).any():
         order = np.lexsort((function, at_s))
     return order
-
-
-def rechunk(pieces: Iterator[ArrivalChunk]) -> Iterator[ArrivalChunk]:
-    """Merge small pieces and cut big ones, so that chunks are neither many nor large. Keeps the order."""
-    waiting: list[ArrivalChunk] = []
-    n_waiting = 0
-    for piece in pieces:
-        waiting.append(piece)
-        n_waiting += len(piece.at_s)
-        if n_waiting >= _CHUNK_MIN:
-            yield from _cut(_merge(waiting))
-            waiting, n_waiting = [], 0
-    if waiting:
-        yield from _cut(_merge(waiting))
-
-
-def _merge(pieces: list[ArrivalChunk]) -> ArrivalChunk:
-    if len(pieces) == 1:
-        return pieces[0]
-    return ArrivalChunk(
-        np.concatenate([p.at_s for p in pieces]),
-        np.concatenate([p.function for p in pieces]),
-        np.concatenate([p.duration_s for p in pieces]),
-    )
-
-
-def _cut(chunk: ArrivalChunk) -> Iterator[ArrivalChunk]:
-    for start in range(0, len(chunk.at_s), _CHUNK_MAX):
-        part = slice(start, start + _CHUNK_MAX)
-        yield ArrivalChunk(chunk.at_s[part], chunk.function[part], chunk.duration_s[part])

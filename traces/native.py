@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from sim.domain import ArrivalChunk, Trace
+from sim.domain import Trace
 from sim.errors import TraceError
+from traces.chunks import merged
 
 METADATA = b"gpu_faas_trace"
 """Key of the file's metadata: JSON with ``duration_s``, and the TraceSource that the arrivals came from."""
@@ -54,7 +52,7 @@ def write_native(trace: Trace, file: Path) -> int:
             dictionary_pagesize_limit=_DICTIONARY_BYTES,
             write_page_checksum=True,
         ) as writer:
-            for group in _groups(trace):
+            for group in merged(trace.chunks(), _GROUP_ROWS):
                 columns = [
                     pa.array(group.at_s),
                     pa.DictionaryArray.from_arrays(pa.array(group.function), keys),
@@ -69,23 +67,3 @@ def write_native(trace: Trace, file: Path) -> int:
     finally:
         part.unlink(missing_ok=True)
     return n_rows
-
-
-def _groups(trace: Trace) -> Iterator[ArrivalChunk]:
-    """The arrivals in groups of at least ``_GROUP_ROWS``, the last one aside."""
-    waiting: list[ArrivalChunk] = []
-    for chunk in trace.chunks():
-        waiting.append(chunk)
-        if sum(len(c.at_s) for c in waiting) >= _GROUP_ROWS:
-            yield _joined(waiting)
-            waiting = []
-    if waiting:
-        yield _joined(waiting)
-
-
-def _joined(chunks: list[ArrivalChunk]) -> ArrivalChunk:
-    return ArrivalChunk(
-        np.concatenate([c.at_s for c in chunks]),
-        np.concatenate([c.function for c in chunks]),
-        np.concatenate([c.duration_s for c in chunks]),
-    )

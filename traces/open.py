@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from sim.domain import Trace
 from sim.errors import TraceError
-from traces.archives import is_archive, unpack
-from traces.files import TraceFile, found, open_file
+from traces.directory import open_path
+from traces.files import TraceFile, found
 from traces.formats import Format, TracePath
 from traces.options import read_options
 from traces.readers import (
@@ -44,8 +45,6 @@ FORMATS = {
     )
 }
 
-_NAMES = ("*.csv", "*.csv.gz", "*.txt", "*.parquet")
-_ARCHIVES = ("*.tar", "*.tar.gz", "*.tar.xz", "*.tar.bz2", "*.tgz")
 _LISTED = 4  # files that a message names
 
 
@@ -75,36 +74,9 @@ def open_trace(
         raise TraceError("no trace given: name a file or a directory")
     if format is not None and format not in FORMATS:
         raise TraceError(f"format {format!r}: must be one of {', '.join(FORMATS)}")
-    opened = [_open_path(Path(path)) for path in named]
+    opened = [open_path(Path(path)) for path in named]
     chosen = FORMATS[format] if format else _detect(opened)
     return chosen.read([_recognised(path, chosen) for path in opened], options)
-
-
-def _open_path(path: Path) -> TracePath:
-    if path.is_dir():
-        directory, what = path, "directory"
-    elif path.exists() and is_archive(path):
-        directory, what = unpack(path, _NAMES), "archive"
-    else:
-        return TracePath(path, False, (open_file(path),))
-    files = tuple(_trace_files(directory))
-    if not files:
-        raise TraceError(f"{path}: no trace file in this {what}; looked for {', '.join(_NAMES + _ARCHIVES)}")
-    return TracePath(path, True, files)
-
-
-def _trace_files(directory: Path) -> Iterator[TraceFile]:
-    """The files of a directory, and of archives in it, that may belong to a trace."""
-    patterns = (*_NAMES, *_ARCHIVES)
-    for path in sorted({f for pattern in patterns for f in directory.glob(pattern) if not f.name.startswith(".")}):
-        if any(map(path.match, _ARCHIVES)):
-            yield from _trace_files(unpack(path, _NAMES))
-            continue
-        try:
-            yield open_file(path)
-        except TraceError:
-            if path.suffix != ".txt":  # notes stand beside many traces
-                raise
 
 
 def _detect(paths: Sequence[TracePath]) -> Format:
@@ -115,7 +87,9 @@ def _detect(paths: Sequence[TracePath]) -> Format:
         if known and all(map(format.recognises, known)):
             return format
     listed = "; ".join(f"{file.path}: {found(file)}" for file in _examples(known or files))
-    rule = "they are of different data sets, choose with --format" if known else f"known are {', '.join(FORMATS)}"
+    rule = (
+        "they are of different data sets, choose with --format" if known else "'traces formats' lists the known columns"
+    )
     raise TraceError(f"{listed}: the format can't be told; {rule}")
 
 
@@ -134,5 +108,4 @@ def _recognised(path: TracePath, format: Format) -> TracePath:
             f"{path.path}: not in the format {format.name}, which has {'; '.join(format.tables)}; "
             f"found {found(path.files[0])}"
         )
-    tables = [file for file in path.files if file.path.suffix != ".txt"]
-    return TracePath(path.path, path.is_directory, files, sum(file not in files for file in tables))
+    return replace(path, files=files, n_passed_over=path.n_passed_over + len(path.files) - len(files))

@@ -23,17 +23,15 @@ _BATCH_ROWS = 1 << 17
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """A Parquet file of which the columns are known. metadata: its own key-value pairs."""
+    """A Parquet file of which the columns are known. path: as the user knows it; content: where it lies.
+
+    metadata: the file's own key-value pairs.
+    """
 
     path: Path
+    content: Path
     header: tuple[str, ...]
     metadata: Mapping[bytes, bytes]
-
-    def require(self, *columns: str) -> None:
-        """Raise TraceError when the file lacks one of the columns."""
-        for column in columns:
-            if column not in self.header:
-                raise TraceError(f"{self.path}: lacks the column {column!r}")
 
     def stream(self, kinds: Mapping[str, Kind]) -> Iterator[pa.RecordBatch]:
         """Read some columns, batch by batch, in the order of ``kinds``, each value checked against its kind.
@@ -45,7 +43,7 @@ class ParquetFile:
 
         n_rows = 0
         try:
-            file = _open(self.path)
+            file = _open(self.content)
             for group in range(file.num_row_groups):
                 for raw in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(kinds)):
                     batch = self._typed(raw, kinds)
@@ -90,27 +88,30 @@ class ParquetFile:
         )
 
 
-def open_parquet(path: Path) -> ParquetFile:
-    """Read the columns of a file. Raises TraceError when it isn't Parquet, or a decompression bomb."""
+def open_parquet(path: Path, content: Path) -> ParquetFile:
+    """Read the columns of a file that lies at ``content``.
+
+    Raises TraceError when it isn't Parquet, or a decompression bomb.
+    """
     import pyarrow as pa
 
     try:
-        file = _open(path)
-        limit = largest_bytes(path.stat().st_size) // _LEAST_ROW_BYTES
+        file = _open(content)
+        limit = largest_bytes(content.stat().st_size) // _LEAST_ROW_BYTES
         if file.metadata.num_rows > limit:
             raise TraceError(
                 f"{path}: has {file.metadata.num_rows:,} rows, more than the {limit:,} that a file of its size may "
                 "have; a decompression bomb has"
             )
-        return ParquetFile(path, tuple(file.schema_arrow.names), file.metadata.metadata or {})
+        return ParquetFile(path, content, tuple(file.schema_arrow.names), file.metadata.metadata or {})
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(path, error) from None
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(content: Path) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, page_checksum_verification=True)
+    return pq.ParquetFile(content, page_checksum_verification=True)
 
 
 def _unreadable(path: Path, error: Exception) -> TraceError:

@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from sim.errors import TraceError
-from traces.placement import MINUTE_S, Floats
+from traces.units import MINUTE_S, Floats
 
 _BLOCK = 1 << 16  # instants of a block, about
 _BASE = 0.15

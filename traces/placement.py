@@ -6,15 +6,9 @@ A minute's counts don't say. The four rules are those of published simulators: `
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
-MINUTE_S = 60.0
-
-Ints: TypeAlias = npt.NDArray[np.int64]
-Floats: TypeAlias = npt.NDArray[np.float64]
+from traces.units import MINUTE_S, Floats, Ints
 
 
 def place(counts: Ints, placement: str, rng: np.random.Generator) -> tuple[Ints, Floats]:

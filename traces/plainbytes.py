@@ -25,16 +25,18 @@ _LARGEST_RATIO = 200
 _ALWAYS_ALLOWED_BYTES = 256 << 20
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(content: Path, path: Path | None = None) -> BinaryIO:
     """Open a file for reading, plain or compressed with gzip, xz or bzip2, as the content says; for ``with``.
 
+    path: what messages name, where the user knows the content by another name.
     Raises TraceError here when the file can't be read, and on reading when the compressed data are broken or expand
     to more than 256 MiB and more than 200 times their size.
     """
+    path = path or content
     try:
-        file = path.open("rb")
+        file = content.open("rb")
         kind = _kind(file)
-        size_bytes = path.stat().st_size
+        size_bytes = content.stat().st_size
     except OSError as error:
         raise TraceError(f"{path}: can't be read ({error.strerror})") from None
     if kind is None:

@@ -20,9 +20,9 @@ import numpy as np
 
 from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
 from sim.errors import TraceError
-from traces.minutes import rechunk
-from traces.placement import Floats, Ints
+from traces.chunks import rechunk
 from traces.sample_distances import Profile, Yardstick, profile
+from traces.units import Floats, Ints
 
 _THINNED_ABOVE = 2.0  # times the mean of a slice; below the head, slices are far narrower
 _TRIES = 2000  # to take another function of a slice

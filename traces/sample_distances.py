@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, Trace
 from traces.durations import FLOOR_S
-from traces.placement import MINUTE_S, Floats, Ints
+from traces.units import MINUTE_S, Floats, Ints
 
 DISTANCES = {
     "mean_rate_frac": "mean invocations of a function: relative error",

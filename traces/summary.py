@@ -10,8 +10,8 @@ import numpy as np
 
 from sim.domain import Trace, TraceFunction
 from traces.anomalies import RULES
-from traces.placement import MINUTE_S, Floats, Ints
 from traces.tally import PERCENTS, Tally
+from traces.units import MINUTE_S, Floats, Ints
 
 _BINS_S = tuple(MINUTE_S * n for n in (1, 5, 15, 60, 6 * 60, 24 * 60))
 _BINS_MAX = 400  # what a figure can show

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from traces.readers.daily_files import MINUTES_A_DAY, Role
 from traces.synth_counts import draw_counts
 from traces.synth_defects import draw_defects, no_defects
-from traces.synth_files import LOADS, publish
+from traces.synth_files import publish
 from traces.synth_ids import Ids
 from traces.synth_population import draw_population
 from traces.synth_tables import DayTables, write_loads
 from traces.synth_work import SERVICES
+from traces.units import MINUTES_A_DAY
 
 
 def write_azure2019(
@@ -51,8 +51,7 @@ def write_azure2019(
     ids = Ids(population, seed)
     odd = np.random.default_rng([seed, 3])
     days = range(1, -(-minutes // MINUTES_A_DAY) + 1)
-    names = [role.published_name(day) for day in days for role in Role]
-    with publish(directory, [*names, LOADS], overwrite) as hidden:
+    with publish(directory, overwrite) as hidden:
         tables = []
         for day in days:
             of_day = draw_defects(population, day, odd) if defects else no_defects(population)

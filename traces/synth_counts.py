@@ -18,9 +18,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from traces import synth_facts as facts
-from traces.placement import Floats, Ints
-from traces.readers.daily_files import MINUTES_A_DAY
 from traces.synth_population import Population
+from traces.units import MINUTES_A_DAY, Floats, Ints
 
 _CELLS = 3_000_000  # of a block: a few arrays of 24 MB
 _MOST_REGULAR_CV = 0.03

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from traces import synth_facts as facts
-from traces.placement import Floats, Ints
 from traces.synth_measure import Measured
 from traces.synth_work import burr_mb, normal_quantile
+from traces.units import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -38,21 +38,21 @@ class CsvTable:
 
 
 @contextmanager
-def publish(directory: Path, names: Sequence[str], overwrite: bool) -> Iterator[Path]:
-    """A hidden directory to write files of some of these names into, which move to ``directory`` at the end.
+def publish(directory: Path, overwrite: bool) -> Iterator[Path]:
+    """A hidden directory to write the files of a trace into, which move to ``directory`` at the end.
 
-    With ``overwrite`` they replace the whole trace that is there, all its days; else there must be none of these names.
-    Nothing happens to ``directory`` when the body fails. Raises TraceError when a file is in the way or the disk
-    refuses.
+    With ``overwrite`` they replace the whole trace that is there, of either kind and with all its days; else there must
+    be none. Nothing happens to ``directory`` when the body fails. Raises TraceError when a file is in the way or the
+    disk refuses.
     """
     old = _trace_files(directory)
-    if not overwrite and (existing := [file for file in old if file.name in names]):
-        raise TraceError(f"{existing[0]}: is there already; --force overwrites it")
+    if old and not overwrite:
+        raise TraceError(f"{old[0]}: is there already; --force replaces the trace")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=directory, prefix=".partial-") as hidden:
             yield Path(hidden)
-            for file in reversed(old if overwrite else []):
+            for file in reversed(old):
                 file.unlink()
             for file in _trace_files(Path(hidden)):
                 os.replace(file, directory / file.name)

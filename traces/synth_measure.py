@@ -10,10 +10,8 @@ import numpy.typing as npt
 
 from traces import synth_facts as facts
 from traces.minutes import DayCounts, MinuteTrace
-from traces.placement import MINUTE_S, Floats, Ints
-from traces.readers.daily_files import DAY_S
+from traces.units import DAY_S, MIB, MINUTE_S, Floats, Ints
 
-_MIB = 2**20
 # Inter-arrival times are looked at in the first so many apps, each up to about so many arrivals, if it has so many.
 _CV_APPS, _CV_MOST, _CV_LEAST = 5_000, 4_000, 10
 _VARIANCES = 1_000  # functions of which the variance of counts is looked at
@@ -60,7 +58,7 @@ def measure(trace: MinuteTrace) -> Measured:
     for day, total in zip(days, totals, strict=True):
         max_s = np.where(total > 0, np.maximum(max_s, day.durations.quantiles_s[:, -1]), max_s)
     app = np.unique([f.app for f in trace.functions], return_inverse=True)[1]
-    size_mb = np.array([np.nan if f.memory_bytes is None else f.memory_bytes / _MIB for f in trace.functions])
+    size_mb = np.array([np.nan if f.memory_bytes is None else f.memory_bytes / MIB for f in trace.functions])
     trigger = np.array([f.trigger for f in trace.functions])
     return Measured(
         days=trace.duration_s / DAY_S,

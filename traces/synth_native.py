@@ -19,14 +19,12 @@ from traces import synth_facts as facts
 from traces.durations import DurationTable, duration_table
 from traces.native import write_native
 from traces.patterns import Pattern
-from traces.placement import MINUTE_S, Floats
-from traces.synth_files import ARRIVALS, LOADS, publish
+from traces.synth_files import ARRIVALS, publish
 from traces.synth_ids import Ids
 from traces.synth_population import draw_population
 from traces.synth_tables import write_loads
 from traces.synth_work import SERVICES
-
-_MIB = 2**20
+from traces.units import MIB, MINUTE_S, Floats
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def write_pattern(
     work = SERVICES[service](population, np.random.default_rng([seed, 2]))
     ids = Ids(population, seed)
     durations, _ = duration_table(work.average_ms.astype(float), work.points_ms.astype(float))
-    memory_bytes = (work.memory_mb * _MIB // population.app_size)[population.app].tolist()
+    memory_bytes = (work.memory_mb * MIB // population.app_size)[population.app].tolist()
     functions = [
         TraceFunction(key, key.partition("/")[0], facts.TRIGGERS[trigger], mean_s, size)
         for key, trigger, mean_s, size in zip(
@@ -105,9 +103,11 @@ def write_pattern(
         durations,
         seed,
     )
-    with publish(directory, [ARRIVALS, LOADS], overwrite) as hidden:
+    with publish(directory, overwrite) as hidden:
         if not write_native(trace, hidden / ARRIVALS):
-            raise TraceError(f"{pattern}: no arrival in {minutes} minutes; take more minutes, or another seed")
+            raise TraceError(
+                f"arrivals {pattern}: none in {minutes} min; take more minutes, a higher rate, or another seed"
+            )
         if work.load_s is not None:
             write_loads(hidden, ids, work.load_s)
         return sorted(directory / file.name for file in hidden.iterdir())

@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from sim.errors import TraceError
 from traces import synth_facts as facts
-from traces.placement import MINUTE_S, Floats, Ints
-from traces.readers.daily_files import MINUTES_A_DAY
 from traces.synth_rates import assign, rates_of_others, scaled
+from traces.units import MINUTE_S, MINUTES_A_DAY, Floats, Ints
 
 MOST_DAYS = 14  # as many as the data set has
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from traces import synth_facts as facts
-from traces.placement import Floats, Ints
-from traces.readers.daily_files import MINUTES_A_DAY
+from traces.units import MINUTES_A_DAY, Floats, Ints
 
 
 def rates_of_others(n: int, minutes: int) -> Floats:

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from traces import synth_facts as facts
-from traces.placement import Floats, Ints
+from traces.files import LOAD_TIMES
 from traces.readers.azure2019 import DURATIONS_HEADER, INVOCATIONS_HEADER, MEMORY_HEADER
-from traces.readers.daily_files import MINUTES_A_DAY, Role
+from traces.readers.daily_files import Role
 from traces.synth_defects import Defects
 from traces.synth_files import LOADS, CsvTable
 from traces.synth_ids import Ids
 from traces.synth_population import Population
 from traces.synth_work import Work
+from traces.units import MINUTES_A_DAY, Floats, Ints
 
 _TRIGGERS = np.array(facts.TRIGGERS)
 
@@ -82,5 +83,5 @@ class DayTables:
 
 
 def write_loads(folder: Path, ids: Ids, load_s: Floats) -> None:
-    """Write the load times of functions' models: a table of ours, which the readers don't take for one of a trace."""
-    CsvTable(folder / LOADS, ("function", "load_s")).append([ids.keys(), load_s.round(3)])
+    """Write the load times of functions' models."""
+    CsvTable(folder / LOADS, LOAD_TIMES).append([ids.keys(), load_s.round(3)])

@@ -12,10 +12,9 @@ import numpy as np
 from traces import llm_facts
 from traces import synth_facts as facts
 from traces.durations import POINTS
-from traces.placement import Floats, Ints
 from traces.synth_population import Population
+from traces.units import MIB, Floats, Ints
 
-_MIB = 2**20
 _N_DRAWS = 20_000  # of a deployment, for its percentiles: the 99th to about 1 %
 
 
@@ -57,9 +56,7 @@ def llm_work(population: Population, rng: np.random.Generator) -> Work:
     the sum over its functions.
     """
     tables = [
-        _llm_durations_ms(prompt_ms, token_ms, kind, rng)
-        for prompt_ms, token_ms in llm_facts.DEPLOYMENTS.values()
-        for kind in llm_facts.TOKENS
+        1e3 * _requests_s(deployment, kind, rng) for deployment in llm_facts.DEPLOYMENTS for kind in llm_facts.TOKENS
     ]
     n = len(population)
     of_function = rng.integers(len(tables), size=n)
@@ -67,7 +64,7 @@ def llm_work(population: Population, rng: np.random.Generator) -> Work:
     points_ms = np.array([np.percentile(draws, POINTS) for draws in tables])
     p50, p99 = llm_facts.MEMORY_BYTES
     sigma = math.log(p99 / p50) / NormalDist().inv_cdf(0.99)
-    memory_mb = np.bincount(population.app, p50 / _MIB * np.exp(sigma * rng.standard_normal(n))).astype(np.float64)
+    memory_mb = np.bincount(population.app, p50 / MIB * np.exp(sigma * rng.standard_normal(n))).astype(np.float64)
     load_ms = np.exp(np.interp(rng.random(n), llm_facts.LOAD_P, np.log(llm_facts.LOAD_MS)))
     return Work(
         _whole(average_ms)[of_function],
@@ -80,15 +77,12 @@ def llm_work(population: Population, rng: np.random.Generator) -> Work:
 SERVICES: Mapping[str, Callable[[Population, np.random.Generator], Work]] = {"azure": azure_work, "llm": llm_work}
 
 
-def _llm_durations_ms(prompt_ms: tuple[float, ...], token_ms: float, kind: str, rng: np.random.Generator) -> Floats:
+def _requests_s(deployment: tuple[str, str, int], kind: str, rng: np.random.Generator) -> Floats:
     """Durations of requests. Lengths of prompt and answer are independent: their rank correlation is below 0.1."""
     prompt, answer = (
         np.exp(np.interp(rng.random(_N_DRAWS), llm_facts.TOKENS_P, np.log(tokens))) for tokens in llm_facts.TOKENS[kind]
     )
-    slope = (prompt_ms[-1] - prompt_ms[-2]) / (llm_facts.PROMPT_TOKENS[-1] - llm_facts.PROMPT_TOKENS[-2])
-    beyond = np.maximum(prompt - llm_facts.PROMPT_TOKENS[-1], 0)
-    prompt_ms_of = np.interp(prompt, llm_facts.PROMPT_TOKENS, prompt_ms) + slope * beyond
-    return np.asarray(prompt_ms_of + token_ms * (np.rint(answer) - 1))
+    return llm_facts.service_s(deployment, prompt, np.rint(answer))
 
 
 def _whole(values: Floats) -> Ints:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.domain import ArrivalChunk
-from traces.placement import MINUTE_S, Floats, Ints
+from traces.units import MINUTE_S, Floats, Ints
 
 PERCENTS = np.arange(101)
 LEAST_GAPS = 3

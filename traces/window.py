@@ -34,7 +34,7 @@ def check_span(span_s: tuple[float, float], named: str) -> None:
     if not span_s[1] - span_s[0] <= LONGEST_S:
         raise TraceError(
             f"{named}: covers {span_s[0]:.6g} s to {span_s[1]:.6g} s, more than ten years; "
-            "are its instants seconds from one start?"
+            "instants must be seconds from the start of the trace"
         )
 
 

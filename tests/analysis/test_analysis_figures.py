@@ -17,7 +17,7 @@ from mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
 from analysis import figures
 from analysis.curves import horizon_s, measure, plot_labels
-from analysis.figures_style import MAX_RUNS, WIDTH_IN, line_of, plain, time_unit
+from analysis.figures_style import MAX_RUNS, STYLE, WIDTH_IN, line_of, plain, time_unit
 from analysis.runs import open_runs
 from sim.errors import RunError
 from sim.tables import DEVICES, INVOCATIONS
@@ -28,7 +28,7 @@ REPO = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def _style():
     """Figures are measured under the settings that they are drawn with."""
-    with matplotlib.style.context(["default", figures.STYLE]):
+    with matplotlib.style.context(["default", STYLE]):
         yield
 
 

@@ -4,10 +4,10 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
 
 import pytest
 from trace_files import collect
@@ -65,14 +65,17 @@ def test_an_archive_of_azure_2019_is_the_trace_of_its_files(azure2019, archive, 
     assert other.source.format == "azure2019"
     assert one.functions == other.functions
     assert collect(one).at_s.tolist() == collect(other).at_s.tolist()
-    assert all(path.name in file for file in other.source.files)
+    assert other.source.files == tuple(file.replace(str(azure2019.path), str(path)) for file in one.source.files)
 
 
 def test_a_directory_may_hold_an_archive_beside_notes(archive, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "SOURCE.txt").write_text("https://example.org\n\nCC-BY 4.0\n")
     archive(("x.csv", EVENTS.encode()), mode="w:xz", name="data/events.tar.xz")
-    assert open_trace(tmp_path / "data").n_arrivals == 2
+    trace = open_trace(tmp_path / "data")
+    assert trace.n_arrivals == 2
+    assert trace.source.files == (str(tmp_path / "data" / "events.tar.xz" / "x.csv"),)
+    assert trace.source.anomalies == {}
 
 
 def test_an_archive_without_a_table_of_the_day_is_incomplete(azure2019, archive):
@@ -109,12 +112,28 @@ def test_an_archive_of_other_things_is_no_trace(archive):
         open_trace(archive(("README.md", b"hello"), ("._x.csv", b"\0")))
 
 
-def test_unpacked_files_are_gone_when_the_process_ends(archive):
+def test_unpacked_files_are_gone_when_the_process_ends(archive, temporary):
     path = archive(("x.csv", EVENTS.encode()))
-    code = f"from traces.open import open_trace; print(*open_trace({str(path)!r}).source.files)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("trace.bin/x.csv")
-    assert not Path(done.stdout.strip()).parents[1].exists()
+    code = "import os, sys; from traces.open import open_trace; open_trace(sys.argv[1]); print(os.listdir(sys.argv[2]))"
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    command = [sys.executable, "-c", code, path, temporary]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.startswith("['gpu-faas-")
+    assert not [*temporary.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", f"{EVENTS}a,f,x,1\n".encode(), "/x.csv, row 4, column 'end_timestamp': 'x' must be"),
+        ("y.csv.gz", gzip.compress(EVENTS.encode())[:-9], "/y.csv.gz: the gzip data are broken"),
+    ],
+)
+def test_messages_name_the_archive_and_the_member(archive, name, content, message):
+    path = archive((f"sub/{name}", content))
+    with pytest.raises(TraceError) as caught:
+        open_trace(path)
+    assert str(caught.value).startswith(f"{path}{message}")
 
 
 @pytest.mark.parametrize("at", [0.3, 0.6, 0.95])
@@ -144,10 +163,11 @@ def test_compressed_tables_are_read_whatever_their_name(tmp_path, compress, name
 
 def test_a_directory_may_hold_compressed_tables(azure2019):
     azure2019.day(("a/f", {1: 3}))
+    azure2019.day(("a/f", {1: 2}), day=2)
     for file in azure2019.path.glob("*.csv"):
         file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
         file.unlink()
-    assert open_trace(azure2019.path).n_arrivals == 3
+    assert open_trace(azure2019.path).n_arrivals == 5
 
 
 def test_a_bad_cell_of_a_compressed_table_is_named(tmp_path):

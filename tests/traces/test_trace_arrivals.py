@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trace_files import Azure2019, collect
 
 from sim.errors import TraceError
-from traces import minutes
+from traces import chunks
 from traces.open import open_trace
 from traces.options import PLACEMENTS
 
@@ -141,8 +141,8 @@ def test_rate_scale_scales_the_mean(write):
 
 
 def test_chunks_are_bounded_and_small_minutes_are_merged(write, monkeypatch):
-    monkeypatch.setattr(minutes, "_CHUNK_MIN", 50)
-    monkeypatch.setattr(minutes, "_CHUNK_MAX", 80)
+    monkeypatch.setattr(chunks, "_LEAST", 50)
+    monkeypatch.setattr(chunks, "_MOST", 80)
     trace = open_trace(write([dict.fromkeys(range(1, 31), 7) | {20: 500}]))
     sizes = [len(chunk.at_s) for chunk in trace.chunks()]
     assert sum(sizes) == 29 * 7 + 500

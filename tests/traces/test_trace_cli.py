@@ -99,12 +99,27 @@ def test_synth_writes_what_info_reads(run, tmp_path):
     run("synth", "-o", tmp_path / "demo", "--force")
 
 
+@pytest.mark.parametrize("command", [["convert"], ["sample", "--functions", 1]])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("x.csv", "the name of a Parquet file must end in .parquet"),
+        ("nowhere/x.parquet", "there is no directory"),
+        ("old.parquet", "is there already; --force replaces it"),
+    ],
+)
+def test_a_file_that_cant_be_written_is_refused_before_reading(run, tmp_path, command, name, rule):
+    (tmp_path / "old.parquet").write_text("")
+    error = run(*command, tmp_path / "no-trace", "-o", tmp_path / name, code=2).err
+    assert error.startswith(f"Error: {tmp_path / name}: {rule}")
+
+
 def test_formats_are_listed(run):
     output = run("formats").out
     assert all(name in output for name in FORMATS)
 
 
-@pytest.mark.parametrize("command", [[], ["inspect"], ["synth"], ["formats"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in main.commands)])
 def test_every_help_has_an_example(run, command):
     assert "Example:\n    traces" in run(*command, "-h").out
 

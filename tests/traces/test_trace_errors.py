@@ -45,7 +45,8 @@ def refused(tmp_path, content, match, name="x.csv", **options):
         (["HashFunction,1,2", "f,1,1"], r"lacks the column 'HashApp'"),
         (['HashApp,HashFunction,"1', "a,f,1"], r"row 1: isn't a CSV header"),
         (["version https://git-lfs.github.com/spec/v1", "oid sha256:00", "size 1"], r"is a Git LFS pointer"),
-        (["time,value", "1,2"], r"columns time, value: the format can't be told; known are azure2019,"),
+        (["time,value", "1,2"], r"columns time, value: the format can't be told; 'traces formats' lists"),
+        (["arrival_s;function", "1;f"], r"columns separated by ';', not by commas: the format can't be told"),
         ([DURATIONS, "a,f" + ",1" * 8], r"no invocations table; expected invocations_per_function_md.anon.d01.csv"),
         (["app,func,end_timestamp", "a,f,1"], r"format can't be told"),
     ],
@@ -142,13 +143,35 @@ def test_every_role_is_told_from_its_header(azure2019):
 
 def test_tables_that_a_directory_holds_besides_are_counted(azure2019):
     azure2019.day(("a/f", {1: 1}))
-    (azure2019.path / "note.txt").write_text("nothing")
+    for name in ("SOURCE.txt", "LICENSE", "README.md", "events.csv.part", ".hidden.csv"):
+        (azure2019.path / name).write_text("nothing")
+    (azure2019.path / "load_times.csv").write_text("function,load_s\na/f,1.5\n")
     assert open_trace(azure2019.path).source.anomalies == {}
+    for name, text in (("note.txt", "nothing"), ("notes", "a, a")):
+        (azure2019.path / name).write_text(text)
+    assert open_trace(azure2019.path).source.anomalies == {"file_passed_over": 2}
     azure2019.day(("a/f", {1: 1}), day=2)
     broken = azure2019.file(Role.INVOCATIONS, 2)
     broken.write_text(broken.read_text().replace("HashFunction", "HashFonction"))
     trace = open_trace(azure2019.path)
-    assert (trace.n_arrivals, trace.source.anomalies) == (1, {"file_passed_over": 1})
+    assert (trace.n_arrivals, trace.source.anomalies) == (1, {"file_passed_over": 3})
+
+
+@pytest.mark.parametrize("names", [("x1", "x2", "x3"), ("x1.txt", "x2", "x3.parquet")])
+def test_names_say_nothing(azure2019, names):
+    azure2019.day(("a/f", {1: 1}))
+    files = [azure2019.file(role).rename(azure2019.path / name) for role, name in zip(Role, names, strict=True)]
+    assert [open_trace(paths).n_arrivals for paths in (azure2019.path, files)] == [1, 1]
+
+
+def test_a_load_that_is_no_number_is_not_lost_unseen(tmp_path):
+    (tmp_path / "a").write_text("1 2 3")
+    (tmp_path / "b").write_text("1 2 x")
+    assert open_trace(tmp_path).source.anomalies["file_passed_over"] == 1
+
+
+def test_other_texts_are_named(tmp_path):
+    refused(tmp_path, '{"inverse_ecdf": [1, 2, 2]}', "is JSON, which isn't read")
 
 
 @pytest.mark.parametrize(
@@ -160,4 +183,4 @@ def test_tables_that_a_directory_holds_besides_are_counted(azure2019):
     ],
 )
 def test_instants_decades_apart_are_no_trace(tmp_path, text):
-    refused(tmp_path, text, r"covers .* s, more than ten years; are its instants seconds from one start\?")
+    refused(tmp_path, text, r"covers .* s, more than ten years; instants must be seconds from the start of the trace")

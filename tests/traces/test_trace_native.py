@@ -206,7 +206,7 @@ def test_the_command_writes_and_says_how_many(azure2019, tmp_path):
     done = CliRunner().invoke(main, args)
     assert (done.exit_code, done.output) == (0, f"{out}: 3 invocations\n")
     done = CliRunner().invoke(main, args)
-    assert (done.exit_code, done.output) == (2, f"Error: {out}: is there already; use --force to replace it\n")
+    assert (done.exit_code, done.output) == (2, f"Error: {out}: is there already; --force replaces it\n")
     assert CliRunner().invoke(main, [*args, "--force", "--rate-scale", "2"]).exit_code == 0
     figures = json.loads(CliRunner().invoke(main, ["inspect", str(out), "--json"]).output)
     assert (figures["invocations"], figures["functions"], figures["window_s"]) == (6, 1, [0, 300])
@@ -243,7 +243,7 @@ def test_reading_is_lazy(parquet, monkeypatch):
 def reader_file(path):
     from traces.files import open_file
 
-    return open_file(path)
+    return open_file(path, path)
 
 
 def test_a_parquet_bomb_does_not_go_off(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The ``traces`` command: what is in a trace, which formats are known, and a synthetic one to start with."""
+"""The ``traces`` command: one module a command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from traces.cli.synth import synth
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
 @click.version_option(__version__)
 def main() -> None:
-    """Look into serverless traces, or write a synthetic one.
+    """Look into serverless traces, sample and convert them, fetch public ones, or write synthetic ones.
 
     \b
     Example:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Directory for the data, one for each data set.")
 def fetch(name: str | None, output: Path | None) -> None:
-    """Download the public data set NAME; without NAME, list those that are known.
+    """Download a public data set, or list them.
 
-    The licence and the work to cite are shown first. An interrupted download goes on when the command is given again.
+    Without NAME those that are known are listed. The licence and the work to cite are shown first. An interrupted
+    download goes on when the command is given again.
 
     \b
     Example:

@@ -9,21 +9,19 @@ from typing import Any
 
 import click
 
-_MIB = 2**20
+from traces.cli.options import trace_options
+
 _PERCENTS = (1, 10, 25, 50, 75, 90, 99)  # columns of the table
 
 
 @click.command()
-@click.argument("trace", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", help="Format of the files, see 'traces formats'.  [default: told from the content]")
-@click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
-@click.option("--placement", default="uniform", show_default=True, help="uniform, equidistant, poisson or start.")
-@click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
-@click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
+@trace_options
 @click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw a figure: .png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(trace: tuple[Path, ...], plot: Path | None, as_json: bool, **options: Any) -> None:
-    """Show what is in TRACE: files or directories that make up one trace.
+    """Show what is in a trace, and what is odd in it.
+
+    TRACE is files, directories or tar archives that make up one trace.
 
     Percentiles are over functions, or over invocations where it says so. CV is the coefficient of variation of a
     function's inter-arrival times: about 0 for a timer, 1 for a Poisson process, more for bursts. The figure has the
@@ -37,7 +35,8 @@ def inspect(trace: tuple[Path, ...], plot: Path | None, as_json: bool, **options
     from traces.summary import summarise
 
     if plot:
-        from analysis.figures_traces import check_file, draw
+        from analysis.figures_style import check_file
+        from analysis.figures_traces import draw
 
         check_file(plot)
     figures = summarise(open_trace(trace, **options))
@@ -88,12 +87,14 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _percentiles(figures: dict[str, Any]) -> list[Sequence[str]]:
+    from traces.units import MIB
+
     duration, memory = figures["duration_s"], figures["memory_bytes"]["percentiles"]
     lines = {
         "CV": figures["iat_cv"]["percentiles"],
         "duration, s": duration["of_functions"],
         "duration of invocations, s": duration["of_invocations"],
-        "memory, MiB": memory and [value / _MIB for value in memory],
+        "memory, MiB": memory and [value / MIB for value in memory],
     }
     rows = [(name, *(_short(values[p]) if values else "-" for p in _PERCENTS)) for name, values in lines.items()]
     return [("percentiles", *(f"p{p}" for p in _PERCENTS)), *rows]

@@ -8,40 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from traces.cli.options import check_output, parquet_output, trace_options
+
 if TYPE_CHECKING:
     from traces.sample import Sample
 
 
 @click.command()
-@click.argument("trace", nargs=-1, required=True, type=click.Path(path_type=Path))
+@trace_options
 @click.option("--functions", required=True, type=int, help="Number of functions to choose.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write.")
-@click.option("--format", help="Format of the files, see 'traces formats'.  [default: told from the content]")
-@click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
-@click.option("--placement", default="uniform", show_default=True, help="uniform, equidistant, poisson or start.")
-@click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
+@parquet_output
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
 def sample(
     trace: tuple[Path, ...], functions: int, output: Path, seed: int, as_json: bool, force: bool, **options: Any
 ) -> None:
-    """Write a representative part of TRACE, files or directories that make up one trace, to a Parquet file.
+    """Write a few functions that look like the whole trace.
 
-    The file is a trace of the format 'native'. The mean rate of a function, popularity, the rate over time and
-    durations stay near those of the whole trace. How near is printed, and for comparison the distances of samples
-    drawn uniformly at random.
+    TRACE is files, directories or tar archives that make up one trace. The Parquet file is a trace of the format
+    'native'. The mean rate of a function, popularity, the rate over time and durations stay near those of the whole
+    trace. How near is printed, and for comparison the distances of samples drawn uniformly at random.
 
     \b
     Example:
       traces sample azure2019 --functions 10 -o sample.parquet
     """
-    from sim.errors import TraceError
     from traces.native import write_native
     from traces.open import open_trace
     from traces.sample import sample as sample_of
 
-    if output.exists() and not force:
-        raise TraceError(f"{output}: is there already; use --force to replace it")
+    check_output(output, force)
     chosen = sample_of(open_trace(trace, seed=seed, **options), functions, seed)
     n_written = write_native(chosen, output)
     figures = _figures(chosen, output, n_written)

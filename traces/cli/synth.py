@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw both as curves: .png, .pdf or .svg."
 )
-@click.option("--force", is_flag=True, help="Overwrite a trace that is there.")
+@click.option("--force", is_flag=True, help="Replace a synthetic trace that is there.")
 def synth(
     output: Path,
     functions: int,
@@ -52,10 +52,11 @@ def synth(
     plot: Path | None,
     force: bool,
 ) -> None:
-    """Write a synthetic trace: functions like those of Azure Functions 2019, counted by minute in its file layout.
+    """Write a synthetic trace.
 
-    With other arrivals than azure, one process makes the arrivals of the whole trace, and each belongs to a function
-    drawn by popularity: a Parquet file of the format 'native', with an instant for every invocation.
+    Functions are like those of Azure Functions 2019, counted by minute in its file layout. With other arrivals than
+    azure, one process makes the arrivals of the whole trace, and each belongs to a function drawn by popularity: a
+    Parquet file of the format 'native', with an instant for every invocation.
 
     \b
     Example:
@@ -65,7 +66,7 @@ def synth(
     if arrivals != "azure" and (defects or compare or plot):
         raise click.UsageError("--defects, --compare and --plot need --arrivals azure: they are about its tables")
     if plot:
-        from analysis.figures_synth import check_file
+        from analysis.figures_style import check_file
 
         check_file(plot)
     write = partial(_writer(arrivals, defects), output, n_functions=functions, minutes=minutes, rate_per_s=rate)

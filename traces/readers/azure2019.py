@@ -14,7 +14,7 @@ from traces.durations import POINTS
 from traces.files import TraceFile
 from traces.formats import Format
 from traces.readers.daily import read_daily
-from traces.readers.daily_files import MINUTES_A_DAY
+from traces.units import MINUTES_A_DAY
 
 INVOCATIONS_HEADER = (
     "HashOwner",

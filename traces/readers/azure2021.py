@@ -12,10 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from traces.csvfile import CsvFile
 from traces.events import EventTrace, Rows
-from traces.files import TraceFile
-from traces.formats import Format, TracePath, csv_files
+from traces.formats import Format, TracePath, csv_files, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
 from traces.options import ReadOptions
@@ -34,7 +32,6 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
     functions = Functions()
     parts: list[Rows] = []
     for file in csv_files(paths):
-        file.require(*_KINDS)
         for batch in file.stream(_KINDS):
             app, function, end_s, duration_s = batch.columns
             number = functions.numbers_of(pc.binary_join_element_wise(app, function, "/"))
@@ -45,14 +42,10 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
     return log_trace(_NAME, paths, parts, functions, options, anomalies)
 
 
-def _recognises(file: TraceFile) -> bool:
-    return isinstance(file, CsvFile) and set(_KINDS) <= set(file.header)
-
-
 FORMAT = Format(
     name=_NAME,
     summary="Azure Functions Invocation Trace 2021: one row an invocation",
     tables=("invocations: app, func, end_timestamp (s), duration (s)",),
-    recognises=_recognises,
+    recognises=has_columns(*_KINDS),
     read=_read,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from traces.formats import TracePath, count_paths, names
 from traces.functions import Functions
 from traces.minutes import DayCounts, MinuteTrace
 from traces.options import ReadOptions, Stream
-from traces.placement import MINUTE_S, Ints, scale_counts
-from traces.readers.daily_files import DAY_S, MINUTES_A_DAY
+from traces.placement import scale_counts
+from traces.units import DAY_S, MINUTE_S, MINUTES_A_DAY, Ints
 from traces.window import format_window
 
 _MINUTE_MAX = 1 << 25  # 50 times the mean of Azure 2019's whole platform; drawing them takes 2 GiB
@@ -90,7 +90,7 @@ def counted_trace(
     return MinuteTrace(
         TraceSource(name, files, window_s, options.as_dict(), dict(+anomalies)),
         functions.describe(kept, mean_s),
-        [_renumbered(day, renumber, kept) for day in days],
+        [replace(day, function=renumber[day.function], durations=day.durations.take(kept)) for day in days],
         options,
     )
 
@@ -149,15 +149,3 @@ def _day(cells: Cells, number: int, durations: DurationTable, options: ReadOptio
         np.append(starts, len(cells.minute)), cells.function, cells.count, number, minutes.tolist(), options, named
     )
     return DayCounts(number, number * DAY_S, minutes, indptr, function, count, durations)
-
-
-def _renumbered(day: DayCounts, renumber: npt.NDArray[np.int32], kept: Ints) -> DayCounts:
-    return DayCounts(
-        day.number,
-        day.start_s,
-        day.minutes,
-        day.indptr,
-        renumber[day.function],
-        day.count,
-        day.durations.take(kept),
-    )

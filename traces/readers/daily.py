@@ -16,13 +16,12 @@ from traces.durations import DurationTable, no_durations
 from traces.formats import UNKNOWN_TRIGGER, TracePath, count_paths, names
 from traces.minutes import DayCounts, MinuteTrace
 from traces.options import ReadOptions
-from traces.placement import MINUTE_S
 from traces.readers.counted import scale_cells
-from traces.readers.daily_files import DAY_S, Day, find_days
+from traces.readers.daily_files import Day, find_days
 from traces.readers.daily_tables import Counts, read_counts, read_durations, read_memory
+from traces.units import DAY_S, MIB, MINUTE_S
 from traces.window import format_window
 
-_MIB = 2**20
 _VAGUE_TRIGGERS = ("others", UNKNOWN_TRIGGER)
 
 
@@ -155,7 +154,7 @@ def _memory_bytes(
             by_key.setdefault(key, mib if per_function else mib / app_sizes.get(key, 1))
     memory = [by_key.get(key, by_key.get(app)) for key, app in zip(keys, apps, strict=True)]
     anomalies["function_without_memory"] += memory.count(None)
-    return [None if mib is None else max(1, round(mib * _MIB)) for mib in memory]
+    return [None if mib is None else max(1, round(mib * MIB)) for mib in memory]
 
 
 def _day_counts(part: _Part, renumber: npt.NDArray[np.int32], durations: DurationTable) -> DayCounts:

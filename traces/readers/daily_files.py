@@ -11,12 +11,10 @@ from pathlib import Path
 from sim.errors import TraceError
 from traces.csvfile import CsvFile
 from traces.formats import TracePath, csv_files, names
-
-DAY_S = 86_400.0
-MINUTES_A_DAY = 1440
+from traces.units import MINUTES_A_DAY
 
 _MINUTE = re.compile(r"(?:minute_)?(\d{1,4})(?:_minute)?", re.ASCII)
-_DAY = re.compile(r"(?:.*[._-])?d(\d{1,4})", re.ASCII)
+_DAY = re.compile(r"(?:.*[._-])?d(\d{1,4})(?:\.(?:csv|txt|gz|xz|bz2))*", re.ASCII)
 _LAST_DAY_WITH_MEMORY = 12  # the publisher has no memory table for d13 and d14
 
 
@@ -112,7 +110,7 @@ def _check_complete(path: TracePath, days: Sequence[Day]) -> None:
 
 
 def _day_number(path: Path) -> int:
-    match = _DAY.fullmatch(path.stem)
+    match = _DAY.fullmatch(path.name)
     return int(match[1]) if match else 1
 
 

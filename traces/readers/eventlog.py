@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,15 +13,18 @@ from sim.errors import TraceError
 from traces.durations import FLOOR_S
 from traces.events import EventTrace, Rows, event_trace, sorted_blocks, whole_minutes
 from traces.formats import TracePath, count_paths, names
-from traces.functions import Functions
+from traces.functions import Functions, Numbers
 from traces.options import ReadOptions
-from traces.placement import Floats
+from traces.units import Floats
 from traces.window import check_span
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _DAY_NS = 86_400_000_000_000
+
+DatedRows: TypeAlias = tuple["pa.Array", Numbers, Floats]
+"""Instants as timestamp[ns], numbers of functions and durations in s: rows whose trace time isn't known yet."""
 
 
 def count_files(paths: Sequence[TracePath], anomalies: Counter[str]) -> None:
@@ -37,11 +40,14 @@ def floored(duration_s: Floats, anomalies: Counter[str]) -> Floats:
     return np.maximum(duration_s, FLOOR_S)
 
 
-def since_midnight(instants: Sequence[pa.Array]) -> list[Floats]:
-    """Instants, timestamp[ns] columns, as seconds from the midnight, UTC, before the earliest of all."""
-    ns = [column.cast("int64").to_numpy() for column in instants]
+def since_midnight(parts: Sequence[DatedRows]) -> list[Rows]:
+    """The rows by trace time, seconds from the midnight, UTC, before the earliest of all."""
+    ns = [at.cast("int64").to_numpy() for at, _, _ in parts]
     midnight_ns = min(int(column.min()) for column in ns) // _DAY_NS * _DAY_NS
-    return [(column - midnight_ns) / 1e9 for column in ns]
+    return [
+        Rows((at_ns - midnight_ns) / 1e9, function, duration_s)
+        for at_ns, (_, function, duration_s) in zip(ns, parts, strict=True)
+    ]
 
 
 def log_trace(

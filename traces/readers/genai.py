@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import CsvFile, Rule
-from traces.events import EventTrace, Rows
-from traces.files import TraceFile
-from traces.formats import Format, TracePath, csv_files
+from traces.csvfile import Rule
+from traces.events import EventTrace
+from traces.formats import Format, TracePath, csv_files, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
 from traces.options import ReadOptions
-from traces.placement import Floats
-from traces.readers.eventlog import count_files, floored, log_trace, since_midnight
+from traces.readers.eventlog import DatedRows, count_files, floored, log_trace, since_midnight
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,9 +58,7 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
     anomalies: Counter[str] = Counter()
     count_files(paths, anomalies)
     functions = Functions()
-    instants: list[pa.Array] = []
-    numbers: list[npt.NDArray[np.int32]] = []
-    durations: list[Floats] = []
+    parts: list[DatedRows] = []
     for file in csv_files(paths):
         for batch in file.stream(_KINDS, _STATUS):
             at, model, taken_s, status = batch.columns
@@ -71,21 +67,15 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
                     anomalies[anomaly] += said["counts"]
             is_empty = pc.equal(model, "")
             anomalies["model_id_empty"] += is_empty.true_count
-            instants.append(at)
-            numbers.append(functions.numbers_of(pc.if_else(is_empty, _UNKNOWN_MODEL, model)))
-            durations.append(floored(taken_s.to_numpy(), anomalies))
-    parts = [Rows(*columns) for columns in zip(since_midnight(instants), numbers, durations, strict=True)]
-    return log_trace(_NAME, paths, parts, functions, options, anomalies)
-
-
-def _recognises(file: TraceFile) -> bool:
-    return isinstance(file, CsvFile) and set(_KINDS) <= set(file.header)
+            numbers = functions.numbers_of(pc.if_else(is_empty, _UNKNOWN_MODEL, model))
+            parts.append((at, numbers, floored(taken_s.to_numpy(), anomalies)))
+    return log_trace(_NAME, paths, since_midnight(parts), functions, options, anomalies)
 
 
 FORMAT = Format(
     name=_NAME,
     summary="Alibaba's request log of a serverless Stable Diffusion service, 2026",
     tables=("requests: gmt_create, checkpoint_model_version_id, exec_time_seconds, predict_status",),
-    recognises=_recognises,
+    recognises=has_columns(*_KINDS),
     read=_read,
 )

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from traces.csvfile import CsvFile
 from traces.events import EventTrace, Rows
-from traces.files import TraceFile
-from traces.formats import Format, TracePath, csv_files
+from traces.formats import Format, TracePath, csv_files, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
 from traces.options import ReadOptions
 from traces.readers.eventlog import count_files, floored, log_trace
+from traces.units import MIB
 
 _NAME = "alibaba-gpu-pods"
 _SHAPE = ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
@@ -30,7 +29,6 @@ _KINDS = {
     "scheduled_time": Kind.OPTIONAL_COUNT,
     "deletion_time": Kind.SPAN,
 }
-_MIB = 2**20
 
 
 def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
@@ -57,19 +55,15 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
             duration_s = columns["deletion_time"].to_numpy() - columns["scheduled_time"].to_numpy()
             anomalies["negative_duration"] += int(np.count_nonzero(duration_s < 0))
             numbers = functions.numbers_of(keys)
-            functions.add_memory(numbers, columns["memory_mib"].to_numpy().astype(float) * _MIB)
+            functions.add_memory(numbers, columns["memory_mib"].to_numpy().astype(float) * MIB)
             parts.append(Rows(columns["creation_time"].to_numpy(), numbers, floored(duration_s, anomalies)))
     return log_trace(_NAME, paths, parts, functions, options, anomalies)
-
-
-def _recognises(file: TraceFile) -> bool:
-    return isinstance(file, CsvFile) and set(_KINDS) <= set(file.header)
 
 
 FORMAT = Format(
     name=_NAME,
     summary="Alibaba's GPU pods of 2023: one row a pod",
     tables=(f"pods: {', '.join(_KINDS)}",),
-    recognises=_recognises,
+    recognises=has_columns(*_KINDS),
     read=_read,
 )

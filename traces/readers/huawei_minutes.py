@@ -20,14 +20,13 @@ from traces.functions import Functions
 from traces.kinds import Kind
 from traces.minutes import MinuteTrace
 from traces.options import ReadOptions
-from traces.placement import MINUTE_S, Ints
 from traces.readers.counted import Cells, counted_trace
+from traces.units import MIB, MINUTE_S, Ints
 from traces.window import LONGEST_S
 
 _NAME = "huawei-minutes"
 _NUMBER = re.compile(r"\d+", re.ASCII)  # 2023
 _FUNCTION_ID = re.compile(r"(\w+)---(\w+)---(pool\d+-\d+-\d{1,9})", re.ASCII)  # 2025: name, user, pool
-_MIB = 2**20
 _STARTS_A_MINUTE = Rule(
     "time",
     lambda time_s: np.asarray((time_s.to_numpy() % MINUTE_S != 0) | (time_s.to_numpy() > LONGEST_S)),
@@ -77,7 +76,7 @@ def function_key(name: str, user: str, pool: str) -> str:
 
 def pool_bytes(pool: str) -> float:
     """The memory of the pods of a pool, such as pool22-300-128: cores in thousandths, then MB."""
-    return float(pool.rpartition("-")[2]) * _MIB
+    return float(pool.rpartition("-")[2]) * MIB
 
 
 def _recognises(file: TraceFile) -> bool:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import CsvFile, Rule
+from traces.csvfile import Rule
 from traces.events import EventTrace, Rows
-from traces.files import TraceFile
-from traces.formats import Format, TracePath, csv_files
+from traces.formats import Format, TracePath, csv_files, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
 from traces.options import ReadOptions
@@ -68,14 +67,10 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
     return log_trace(_NAME, paths, parts, functions, options, anomalies)
 
 
-def _recognises(file: TraceFile) -> bool:
-    return isinstance(file, CsvFile) and set(_KINDS) <= set(file.header)
-
-
 FORMAT = Format(
     name=_NAME,
     summary="Huawei 2025, requests of day 30: one row a request",
     tables=(f"requests: {', '.join(_KINDS)}",),
-    recognises=_recognises,
+    recognises=has_columns(*_KINDS),
     read=_read,
 )

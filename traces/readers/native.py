@@ -19,7 +19,7 @@ from sim.errors import TraceError
 from traces.csvfile import CsvFile
 from traces.durations import DEFAULT_S, FLOOR_S
 from traces.events import EventTrace, Rows, event_trace, whole_minutes
-from traces.files import NumbersFile, TraceFile
+from traces.files import TraceFile
 from traces.formats import Format, TracePath, count_paths, names
 from traces.functions import Functions
 from traces.kinds import Kind
@@ -65,7 +65,7 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
     The trace begins at 0 s. It ends where its writer says, else with the minute of the last arrival. Equal instants
     keep the order of the rows. Raises TraceError for rows out of order and for what breaks the rule of a column.
     """
-    files = [file for path in paths for file in path.files if not isinstance(file, NumbersFile)]
+    files = [file for path in paths for file in path.files if isinstance(file, _Table)]
     survey = _Survey()
     for batch in _batches(files):
         survey.add(batch)
@@ -113,7 +113,6 @@ def _batches(files: Sequence[_Table]) -> Iterator[pa.RecordBatch]:
     """The columns that a trace has, batch by batch, checked to be in order."""
     last_s = 0.0
     for file in files:
-        file.require(*_REQUIRED)
         n_rows = 0
         for batch in file.stream(_REQUIRED | {name: kind for name, kind in _OPTIONAL.items() if name in file.header}):
             at_s = batch.column("arrival_s").to_numpy()

@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import CsvFile, Rule
+from traces.csvfile import Rule
 from traces.durations import POINTS, DurationTable, duration_table
-from traces.files import TraceFile
-from traces.formats import Format, TracePath, csv_files
+from traces.formats import Format, TracePath, csv_files, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
 from traces.minutes import MinuteTrace
 from traces.options import ReadOptions
-from traces.placement import Floats
 from traces.readers.counted import Cells, counted_trace
-from traces.readers.daily_files import MINUTES_A_DAY
+from traces.units import MIB, MINUTES_A_DAY, Floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +35,6 @@ _KINDS = {
     "name": Kind.TEXT,
 }
 _MINUTE_MS = 60_000
-_MIB = 2**20
 
 
 def _not_an_end(end_ms: pa.Array) -> npt.NDArray[np.bool_]:
@@ -58,14 +55,13 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> MinuteTrace:
     parts: list[Cells] = []
     averages: list[Floats] = []
     for file in csv_files(paths):
-        file.require(*_KINDS)
         for batch in file.stream(_KINDS, _ENDS_A_MINUTE):
             end_ms, count, average_ms, memory_mib, key = batch.columns
             minute = end_ms.to_numpy().astype(np.int64) // _MINUTE_MS - 1
             numbers = functions.numbers_of(key)
             parts.append(Cells(minute, numbers, count.to_numpy().astype(np.int64)))
             averages.append(average_ms.to_numpy())
-            functions.add_memory(numbers, memory_mib.to_numpy() * _MIB)
+            functions.add_memory(numbers, memory_mib.to_numpy() * MIB)
     cells, average_ms = Cells.concatenate(parts), np.concatenate(averages)
     span = int(cells.minute.min()), int(cells.minute.max()) + 1
     average_ms, cells = average_ms[cells.count > 0], cells.filled()
@@ -94,14 +90,10 @@ def _durations(cells: Cells, average_ms: Floats, day: int, n_functions: int) -> 
     return table.take(row_of)
 
 
-def _recognises(file: TraceFile) -> bool:
-    return isinstance(file, CsvFile) and set(_KINDS) <= set(file.header)
-
-
 FORMAT = Format(
     name=_NAME,
     summary="OpenDC's serverless traces: invocations a minute, one file a function",
     tables=(f"minutes: {', '.join(_KINDS)}",),
-    recognises=_recognises,
+    recognises=has_columns(*_KINDS),
     read=_read,
 )

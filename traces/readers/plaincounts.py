@@ -52,7 +52,7 @@ def _numbers(file: TraceFile) -> Iterator[int]:
 
 
 def _words(file: TraceFile) -> Iterator[bytes]:
-    with open_bytes(file.path) as content:
+    with open_bytes(file.content, file.path) as content:
         rest = b""
         while (block := content.read(_READ_BYTES)) and len(rest) <= _READ_BYTES:
             words = (rest + block).split()
