@@ -18,7 +18,7 @@ from benchmarks.engine import LOAD, MEAN_S, ROUNDS, PoissonTrace, full, timed
 from sim.domain import Trace
 from sim.rundir import peak_rss_bytes
 from traces.open import open_trace
-from traces.synth import write_azure2019
+from traces.synth.azure2019 import write_azure2019
 
 N_GPUS = 8
 N_SIMULATED = 200_000

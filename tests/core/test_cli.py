@@ -19,7 +19,7 @@ from sim.policies import known
 from sim.protocol import Arrival, Run
 from sim.results import open_run
 from sim.rundir import RunDirectory
-from traces.synth import write_azure2019
+from traces.synth.azure2019 import write_azure2019
 
 KEYS = {
     "policy", "invocations", "completed", "rejected", "failed", "unfinished", "cold_starts", "throughput_per_s",

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from tests.docs.commands import MAIN, check
 from tests.docs.pages import PAGES, ROOT, blocks, name
-from traces.synth import write_azure2019
+from traces.synth.azure2019 import write_azure2019
 
 IN_PROCESS = ("simulate", "traces", "analyze")
 

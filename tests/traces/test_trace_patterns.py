@@ -9,7 +9,7 @@ from scipy import stats
 
 from sim.errors import TraceError
 from traces.cli.synth import synth
-from traces.patterns import PATTERNS, Bursty, Gamma, Mmpp, Periodic, Poisson, Sporadic, make_pattern
+from traces.synth.patterns import PATTERNS, Bursty, Gamma, Mmpp, Periodic, Poisson, Sporadic, make_pattern
 
 DAY_S = 86_400.0
 

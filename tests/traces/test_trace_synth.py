@@ -10,12 +10,12 @@ from scipy import stats
 from trace_files import collect
 
 from sim.errors import TraceError
-from traces import synth_facts as facts
 from traces.open import open_trace
 from traces.readers.daily_files import Role
-from traces.synth import write_azure2019
-from traces.synth_counts import cycles, draw_counts
-from traces.synth_population import Population, draw_population
+from traces.synth import facts
+from traces.synth.azure2019 import write_azure2019
+from traces.synth.counts import cycles, draw_counts
+from traces.synth.population import Population, draw_population
 
 
 def rows(directory, role, day=1):
@@ -212,7 +212,7 @@ def test_bursts_are_longer_than_a_minute():
 
 def test_blocks_leave_no_seam(monkeypatch):
     """The counts of a function depend on its block, but every function has a row."""
-    monkeypatch.setattr("traces.synth_counts._CELLS", 70)
+    monkeypatch.setattr("traces.synth.counts._CELLS", 70)
     population = draw_population(23, 10, None, 0)
     blocks = list(draw_counts(population, 10, 0))
     assert [first for first, _ in blocks] == [0, 7, 14, 21]
@@ -313,7 +313,7 @@ def test_an_interrupted_call_leaves_no_trace(tmp_path, monkeypatch, n_before):
     def interrupt(source, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("traces.synth_files.os.replace", replace)
+    monkeypatch.setattr("traces.synth.files.os.replace", replace)
     with pytest.raises(KeyboardInterrupt):
         write_azure2019(tmp_path, minutes=1441, seed=2, overwrite=True)
     with pytest.raises(TraceError, match=r"no invocations table|no trace file|lacks the durations table"):

@@ -7,14 +7,14 @@ import pytest
 from scipy import stats
 
 from tests.docs.pages import ROOT, blocks
-from traces import synth_facts as facts
 from traces.minutes import MinuteTrace
 from traces.open import open_trace
-from traces.synth import write_azure2019
-from traces.synth_compare import Statistic, compare
-from traces.synth_curves import curves, if_invoked, top_share
-from traces.synth_measure import measure
-from traces.synth_work import burr_mb, normal_quantile
+from traces.synth import facts
+from traces.synth.azure2019 import write_azure2019
+from traces.synth.compare import Statistic, compare
+from traces.synth.curves import curves, if_invoked, top_share
+from traces.synth.measure import measure
+from traces.synth.work import burr_mb, normal_quantile
 
 PAGE = ROOT / "docs" / "howto" / "synthetic-traces.md"
 

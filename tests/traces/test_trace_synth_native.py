@@ -8,9 +8,9 @@ from trace_files import collect
 from sim.errors import TraceError
 from traces.cli import main
 from traces.open import open_trace
-from traces.patterns import Bursty, Gamma, Poisson, Sporadic
-from traces.synth_native import write_pattern
-from traces.synth_population import draw_population
+from traces.synth.native import write_pattern
+from traces.synth.patterns import Bursty, Gamma, Poisson, Sporadic
+from traces.synth.population import draw_population
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from traces import llm_facts
 from traces.cli.synth import synth
 from traces.durations import POINTS
 from traces.open import open_trace
-from traces.synth import write_azure2019
-from traces.synth_population import draw_population
-from traces.synth_work import SERVICES
+from traces.synth.azure2019 import write_azure2019
+from traces.synth.population import draw_population
+from traces.synth.work import SERVICES
 
 KINDS = {"code": "code", "conversation": "conv"}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from traces.synth_compare import Statistic
+    from traces.synth.compare import Statistic
 
 
 @click.command()
@@ -78,11 +78,11 @@ def synth(
 
 def _writer(arrivals: str, defects: bool) -> Callable[..., list[Path]]:
     if arrivals == "azure":
-        from traces.synth import write_azure2019
+        from traces.synth.azure2019 import write_azure2019
 
         return partial(write_azure2019, defects=defects)
-    from traces.patterns import make_pattern
-    from traces.synth_native import write_pattern
+    from traces.synth.native import write_pattern
+    from traces.synth.patterns import make_pattern
 
     return partial(write_pattern, pattern=make_pattern(arrivals))
 
@@ -91,9 +91,9 @@ def _compare(directory: Path, minutes: int, table: bool, plot: Path | None) -> N
     """Read the trace again, and print and draw how near it is to what is published."""
     from traces.minutes import MinuteTrace
     from traces.open import open_trace
-    from traces.synth_compare import compare
-    from traces.synth_curves import curves
-    from traces.synth_measure import measure
+    from traces.synth.compare import compare
+    from traces.synth.curves import curves
+    from traces.synth.measure import measure
     from traces.window import format_window
 
     trace = open_trace([directory], window=format_window((0.0, minutes * 60.0)))

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from traces import synth_facts as facts
-from traces.synth_population import Population
+from traces.synth import facts
+from traces.synth.population import Population
 from traces.units import MINUTES_A_DAY, Floats, Ints
 
 _CELLS = 3_000_000  # of a block: a few arrays of 24 MB

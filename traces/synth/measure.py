@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from traces import synth_facts as facts
 from traces.minutes import DayCounts, MinuteTrace
+from traces.synth import facts
 from traces.units import DAY_S, MIB, MINUTE_S, Floats, Ints
 
 # Inter-arrival times are looked at in the first so many apps, each up to about so many arrivals, if it has so many.

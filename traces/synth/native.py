@@ -15,15 +15,15 @@ import numpy as np
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from sim.errors import TraceError
-from traces import synth_facts as facts
 from traces.durations import DurationTable, duration_table
 from traces.native import write_native
-from traces.patterns import Pattern
-from traces.synth_files import ARRIVALS, publish
-from traces.synth_ids import Ids
-from traces.synth_population import draw_population
-from traces.synth_tables import write_loads
-from traces.synth_work import SERVICES
+from traces.synth import facts
+from traces.synth.files import ARRIVALS, publish
+from traces.synth.ids import Ids
+from traces.synth.patterns import Pattern
+from traces.synth.population import draw_population
+from traces.synth.tables import write_loads
+from traces.synth.work import SERVICES
 from traces.units import MIB, MINUTE_S, Floats
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from traces import synth_facts as facts
-from traces.synth_population import Population
+from traces.synth import facts
+from traces.synth.population import Population
 
 Mask = npt.NDArray[np.bool_]
 

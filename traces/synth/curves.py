@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traces import synth_facts as facts
-from traces.synth_measure import Measured
-from traces.synth_work import burr_mb, normal_quantile
+from traces.synth import facts
+from traces.synth.measure import Measured
+from traces.synth.work import burr_mb, normal_quantile
 from traces.units import Floats, Ints
 
 

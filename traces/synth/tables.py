@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from traces import synth_facts as facts
 from traces.files import LOAD_TIMES
 from traces.readers.azure2019 import DURATIONS_HEADER, INVOCATIONS_HEADER, MEMORY_HEADER
 from traces.readers.daily_files import Role
-from traces.synth_defects import Defects
-from traces.synth_files import LOADS, CsvTable
-from traces.synth_ids import Ids
-from traces.synth_population import Population
-from traces.synth_work import Work
+from traces.synth import facts
+from traces.synth.defects import Defects
+from traces.synth.files import LOADS, CsvTable
+from traces.synth.ids import Ids
+from traces.synth.population import Population
+from traces.synth.work import Work
 from traces.units import MINUTES_A_DAY, Floats, Ints
 
 _TRIGGERS = np.array(facts.TRIGGERS)

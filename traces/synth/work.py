@@ -10,9 +10,9 @@ from statistics import NormalDist
 import numpy as np
 
 from traces import llm_facts
-from traces import synth_facts as facts
 from traces.durations import POINTS
-from traces.synth_population import Population
+from traces.synth import facts
+from traces.synth.population import Population
 from traces.units import MIB, Floats, Ints
 
 _N_DRAWS = 20_000  # of a deployment, for its percentiles: the 99th to about 1 %

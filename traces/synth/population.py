@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.errors import TraceError
-from traces import synth_facts as facts
-from traces.synth_rates import assign, rates_of_others, scaled
+from traces.synth import facts
+from traces.synth.rates import assign, rates_of_others, scaled
 from traces.units import MINUTE_S, MINUTES_A_DAY, Floats, Ints
 
 MOST_DAYS = 14  # as many as the data set has

@@ -1,6 +1,6 @@
 """How near a trace comes to the published numbers of Azure Functions 2019, each with a tolerance.
 
-Published numbers are those of ``synth_facts``. They are read off figures to 0.02, and some contradict each other.
+Published numbers are those of ``facts``. They are read off figures to 0.02, and some contradict each other.
 Tolerances up to 0.03 are of that size. All wider ones were set after seeing how near the synthesis comes, of a day of
 20,000 functions: they are marked "as found", say what is to be expected, and keep it so. They are no evidence that it
 is near enough for a purpose. The widest ones are those of shares of invocations, which depend on a few functions.
@@ -16,10 +16,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from traces import synth_facts as facts
-from traces.synth_curves import if_invoked, top_share
-from traces.synth_measure import Measured
-from traces.synth_work import burr_mb
+from traces.synth import facts
+from traces.synth.curves import if_invoked, top_share
+from traces.synth.measure import Measured
+from traces.synth.work import burr_mb
 from traces.units import Floats, Ints
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from traces import synth_facts as facts
+from traces.synth import facts
 from traces.units import MINUTES_A_DAY, Floats, Ints
 
 

@@ -1,11 +1,11 @@
 """A synthetic trace in the exact file layout of Azure Functions 2019.
 
 It follows what is published of the data set: Shahrad et al., "Serverless in the Wild", USENIX ATC 2020, the figures
-that come with the data, and a genuine sample of 500 functions that InVitro published. ``synth_facts`` has the numbers,
-``synth_compare`` compares them with a trace, and docs/howto/synthetic-traces.md says what is reproduced and what isn't.
+that come with the data, and a genuine sample of 500 functions that InVitro published. ``facts`` has the numbers,
+``compare`` compares them with a trace, and docs/howto/synthetic-traces.md says what is reproduced and what isn't.
 
-Functions are drawn at once (``synth_population``, ``synth_work``), their counts in blocks that are written and
-forgotten (``synth_counts``, ``synth_tables``): memory hardly grows with functions and days.
+Functions are drawn at once (``population``, ``work``), their counts in blocks that are written and forgotten
+(``counts``, ``tables``): memory hardly grows with functions and days.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from traces.synth_counts import draw_counts
-from traces.synth_defects import draw_defects, no_defects
-from traces.synth_files import publish
-from traces.synth_ids import Ids
-from traces.synth_population import draw_population
-from traces.synth_tables import DayTables, write_loads
-from traces.synth_work import SERVICES
+from traces.synth.counts import draw_counts
+from traces.synth.defects import draw_defects, no_defects
+from traces.synth.files import publish
+from traces.synth.ids import Ids
+from traces.synth.population import draw_population
+from traces.synth.tables import DayTables, write_loads
+from traces.synth.work import SERVICES
 from traces.units import MINUTES_A_DAY
 
 
@@ -39,7 +39,7 @@ def write_azure2019(
 
     Every function is invoked at least once, and all together about ``rate_per_s`` times a second on average over
     these minutes; None stands for the published rates. A day's tables have the functions that are invoked that day.
-    ``service`` is one of ``synth_work.SERVICES``; with load times there is a table of them, too.
+    ``service`` is one of ``traces.synth.work.SERVICES``; with load times there is a table of them, too.
     The files are the same, byte for byte, for the same arguments and version of NumPy.
     An interrupted call leaves nothing that can be mistaken for a trace.
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from traces.synth_population import Population
+from traces.synth.population import Population
 
 Strings: TypeAlias = npt.NDArray[np.str_]
 
