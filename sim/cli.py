@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
     from sim.workload import Workload
 
+_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate
+
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
 @click.version_option(__version__)
@@ -215,5 +217,5 @@ def progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] |
         yield None
         return
     n = min(workload.trace.n_arrivals, workload.limit or sys.maxsize)
-    with click.progressbar(length=n, label=label, file=sys.stderr) as bar:
+    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=_STEPS) as bar:
         yield bar.update

@@ -18,7 +18,6 @@ from sim.errors import RunError, ScenarioError
 
 if TYPE_CHECKING:
     from sim.studies.kaas import Point, Setup
-    from sim.studies.points import Row
     from sim.studies.run import Result
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -74,45 +73,41 @@ def kaas(
     tables: Tables = {}
     results: Mapping[Point, Result] = {}
     if figure == "ablation":
-        from sim.studies.ablation import ablate, n_tasks
+        from sim.studies.ablation import ablate
 
-        with _progress(n_tasks()) as tell:
-            tables["ablation"] = ablate(seed, jobs=jobs, progress=tell)
-    if figure not in ("ablation", "micro"):
-        tables["points"], results = _points(setup, SETUPS[setup], figure, files, seed, jobs)
+        tables["ablation"] = ablate(seed, jobs=jobs, bar=_bar)
+    if figure in ("throughput", "latency", "all"):
+        tables["points"], results = _points(setup, figure, files, seed, jobs)
     if setup == "arxiv" and figure in ("micro", "all"):
         from sim.studies.micro import micro
 
         tables["micro"] = micro(seed)
+    if out is not None:
+        _write(out, tables, results, figure, _facts(setup, figure, files, seed))
     if as_json:
         click.echo(json.dumps(tables.get("points") or next(iter(tables.values())), indent=1))
     else:
         _tell(tables, SETUPS[setup])
-    if out is not None:
-        _write(out, tables, results, figure)
-        _write_manifest(out, setup, figure, files, seed)
-        if not as_json:
+        if out is not None:
             click.echo(f"\n{out}/")
 
 
 def _points(
-    name: str, setup: Setup, figure: str, files: Sequence[Path], seed: int, jobs: int
+    setup: str, figure: str, files: Sequence[Path], seed: int, jobs: int
 ) -> tuple[list[dict[str, Any]], Mapping[Point, Result]]:
     """Simulate the rows of files, or the built-in ones."""
-    from sim.studies.kaas import WORKLOADS
+    from sim.studies.kaas import SETUPS, WORKLOADS
     from sim.studies.points import P50, P90, built_in, complete, read_points
     from sim.studies.run import simulate_points
 
-    def wants_latency(row: Row) -> bool:
-        return figure == "latency" or (figure == "all" and bool({P50, P90} & row.wants))
-
-    rows = [row for file in files for row in read_points(file, setup, WORKLOADS)] or built_in(setup)
+    its = SETUPS[setup]
+    rows = [row for file in files for row in read_points(file, its, WORKLOADS)] or built_in(its)
     wanted: dict[Point, bool] = {}
     for row in rows:
         if not row.duplicate:
-            wanted[row.point] = wanted.get(row.point, False) or wants_latency(row)
-    with _progress(len(wanted)) as tell:
-        results = simulate_points(name, wanted, seed, jobs=jobs, progress=tell)
+            wants_latency = figure == "latency" or (figure == "all" and not row.wants.isdisjoint((P50, P90)))
+            wanted[row.point] = wanted.get(row.point, False) or wants_latency
+    results = simulate_points(setup, wanted, seed, jobs=jobs, bar=_bar)
     return [complete(row, None if row.duplicate else results[row.point]) for row in rows], results
 
 
@@ -132,63 +127,67 @@ def _make(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out}: can't be a folder for results ({error.strerror})") from None
+    if not os.access(out, os.W_OK):
+        raise RunError(f"{out}: can't be a folder for results (it may not be written to)")
 
 
-def _write(out: Path, tables: Tables, results: Mapping[Point, Result], figure: str) -> None:
+def _write(out: Path, tables: Tables, results: Mapping[Point, Result], figure: str, facts: Mapping[str, Any]) -> None:
+    """Tables and figures, and last the manifest that lists them: what it doesn't list is of an older run."""
     from analysis import figures_kaas
-    from sim.studies.points import P50, write_rows
+    from analysis.figures_style import save
+    from sim.studies.points import replace_text, write_rows
     from sim.studies.report import errors
 
     rows = tables.get("points", [])
     if compared := errors(rows):
         tables = tables | {"errors": compared}
-    for name, table in tables.items():
-        write_rows(table, out / name)
     figures: dict[str, Callable[[], Any]] = {}
-    if figure in ("throughput", "all"):
+    if figure in ("throughput", "all") and any(row["simulated_throughput_qps"] for row in rows):
         figures["throughput"] = partial(figures_kaas.throughput, rows)
-    if any(row[f"simulated_{P50}"] for row in rows):
+    if quantiles := {(*point,): result.latency_s for point, result in results.items() if result.latency_s}:
         figures["latency"] = partial(figures_kaas.latency, rows)
-        quantiles = {(*point,): result.latency_s for point, result in results.items() if result.latency_s}
         figures["latency_cdf"] = partial(figures_kaas.latency_cdf, quantiles)
     if "micro" in tables:
         figures["micro"] = partial(figures_kaas.micro, tables["micro"])
-    figures_kaas.draw(figures, out)
+    manifest = out / "manifest.json"
+    replace_text(manifest, json.dumps({**facts, "files": []}, indent=1))  # until all are written
+    files = [file for name, table in tables.items() for file in write_rows(table, out / name)]
+    for name, make in figures.items():
+        drawn = [out / f"{name}.pdf", out / f"{name}.png"]
+        save(make, *drawn)
+        files += drawn
+    replace_text(manifest, json.dumps({**facts, "files": [file.name for file in files]}, indent=1))
 
 
-def _write_manifest(out: Path, setup: str, figure: str, files: Sequence[Path], seed: int) -> None:
+def _facts(setup: str, figure: str, files: Sequence[Path], seed: int) -> dict[str, Any]:
     """What the results depend on."""
     import platform
     from importlib.metadata import version
 
     from sim import __version__
-    from sim.rundir import write_json
     from sim.studies.kaas import SETUPS
 
     calibration = SETUPS[setup].calibration()
-    write_json(
-        out / "manifest.json",
-        {
-            "study": "kaas",
-            "setup": setup,
-            "figure": figure,
-            "points": [str(file) for file in files],
-            "seed": seed,
-            "calibration": {"name": calibration.name, "sha256": calibration.sha256},
-            "versions": {
-                "gpu-faas": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "simpy")},
-            },
+    return {
+        "study": "kaas",
+        "setup": setup,
+        "figure": figure,
+        "points": [str(file) for file in files],
+        "seed": seed,
+        "calibration": {"name": calibration.name, "sha256": calibration.sha256},
+        "versions": {
+            "gpu-faas": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "simpy")},
         },
-    )
+    }
 
 
 @contextmanager
-def _progress(n: int) -> Iterator[Callable[[int], None] | None]:
+def _bar(n_tasks: int) -> Iterator[Callable[[int], None]]:
     """A progress bar over simulations on stderr, when that is a terminal."""
     if not sys.stderr.isatty():
-        yield None
+        yield lambda n_done: None
         return
-    with click.progressbar(length=n, label="Simulations", file=sys.stderr) as bar:
+    with click.progressbar(length=n_tasks, label="Simulations", file=sys.stderr) as bar:
         yield bar.update

@@ -5,6 +5,7 @@ It is the same object in every world. It knows no clock: time is an argument of 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -53,7 +54,8 @@ class Dispatcher:
 
     ``waiting`` maps invocations that no worker has to their function; ``running`` maps the others to their worker;
     ``workers`` holds the workers that are not gone, ``standing`` lists those of the beginning. ``log`` is called with
-    (now_s, event, actions) for each event: such a log, fed to a fresh policy, gives the same actions.
+    (now_s, event, actions) for each event: such a log, fed to a fresh policy, gives the same actions. Raises
+    PolicyError when the policy begins with workers that can't be.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Dispatcher:
         self.running: dict[int, int] = {}
         self.workers: dict[int, Worker] = {}
         self.standing = policy.standing(fleet)
+        self._check_standing()
         for number, (device, function, _) in enumerate(self.standing):
             self.workers[number] = Worker(device, function, ready=True)
         self._n_started = len(self.standing)
@@ -112,6 +115,24 @@ class Dispatcher:
         if self._log is not None:
             self._log(now_s, event, actions)
         return actions
+
+    def _check_standing(self) -> None:
+        executors = self._policy.kind is WorkerKind.KAAS
+        n_on_device = Counter(worker.device for worker in self.standing)
+        for worker in self.standing:
+            if not 0 <= worker.device < self._n_devices:
+                why = f"the devices are 0 to {self._n_devices - 1}"
+            elif executors and worker.function != -1:
+                why = "a policy of KaaS executors has no other workers"
+            elif not executors and not 0 <= worker.function < self._n_functions:
+                why = f"the functions are 0 to {self._n_functions - 1}"
+            elif not 0 < worker.share <= 1:
+                why = "a share is above 0 and at most 1"
+            elif executors and (worker.share < 1 or n_on_device[worker.device] > 1):
+                why = "a KaaS executor has a device to itself"
+            else:
+                continue
+            raise PolicyError(f"{self._policy.describe()} begins with {worker}, refused: {why}")
 
     def _take_in(self, now_s: float, event: Event) -> None:
         """Take a change of a worker into the belief."""

@@ -9,46 +9,36 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
-from heapq import heappop, heappush
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
 import simpy
 
-from sim.clock import Callbacks, Clock, Signal
+from sim.arrivals import Arrivals
+from sim.clock import Clock
 from sim.dispatcher import Dispatcher, Log
-from sim.domain import FleetSpec, WorkerKind
+from sim.domain import FleetSpec
 from sim.errors import PolicyError
+from sim.fleet import Fleet
 from sim.frontend import Frontend
-from sim.hardware import NAN, Compute, Device, Job, Worker, make_devices
+from sim.hardware import NAN, Job, Worker
 from sim.models.costs import CostModel
-from sim.models.memory import HIT, BufferCache
-from sim.models.startup import Ladder
+from sim.models.memory import HIT
 from sim.protocol import (
-    ANY_DEVICE,
-    ARRIVAL,
     FINISHED,
-    WORKER_CHANGED,
     Action,
     Arrival,
     Finished,
     Policy,
     Reject,
     Run,
-    Standing,
     Start,
     WorkerReady,
     WorkerStopped,
-    share_devices,
 )
 from sim.recorder import Recorder
 from sim.workload import Workload
-
-_Arriving = tuple[int, float, float]  # function, arrival, size
-
-ARRIVALS_IN_SLICE = 2_048
 
 
 class Simulation:
@@ -76,49 +66,47 @@ class Simulation:
         self._costs = costs
         self._recorder = recorder
         self._rows, self._misses = recorder.rows, recorder.misses
-        self._progress = progress
         self._per_kernel = per_kernel
         self._dispatch_s = costs.dispatch_s
         self._n_arrived = 0
+        self._replied_at_s = 0.0  # the last reply, which may come after the last event
         # Invocations on their way to a worker -> function, arrival, entry into the pool (NaN before), size.
         self._waiting: dict[int, tuple[int, float, float, float]] = {}
-        self._devices = make_devices(fleet)
-        self._workers: dict[int, Worker] = {}
         self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
         self._report = self.dispatcher.report
-        self._line: deque[Worker] = deque()  # for any device
-        self._free = list(range(fleet.n_gpus))  # heap of devices that nobody has; some that were taken meanwhile
-        standing = self.dispatcher.standing
-        shared = share_devices(standing)
-        self._lumped = not per_kernel and fleet.gpus_per_link == 1 and not shared
-        for number, worker in enumerate(standing):
-            self._stand_up(number, worker, shared)
-        self._loop = workload.loop
+        self._fleet = Fleet(
+            self._clock,
+            fleet,
+            costs,
+            recorder,
+            self.dispatcher.standing,
+            per_kernel=per_kernel,
+            on_finish=self._finish,
+            on_ready=self._get_ready,
+            on_gone=self._leave,
+        )
+        self._workers = self._fleet.workers
+        self._lumped = self._fleet.lumped
         self._frontend: Frontend | None = None
         if costs.frontend is not None:
             stream = rng.spawn(1)[0]
             self._frontend = Frontend(self._clock, costs.frontend, costs, stream, self._enter)
-        self._straight = self._frontend is None and self._loop is None  # a completed invocation has no way back
-        self._door_s = 0.0 if self._frontend is None else self._frontend.transport_s
-        if self._loop is not None:
-            self._loop.reset()
-        self._later_arrivals = self._slices(workload)
-        self._arrivals: Iterator[_Arriving] = iter(())
-        self._arriving: _Arriving
-        self._arrival = Signal(self._clock)
-        self._on_arrival: Callbacks = [self._arrive]
+        self._straight = self._frontend is None and workload.loop is None  # a completed invocation has no way back
+        door_s = 0.0 if self._frontend is None else self._frontend.transport_s
+        self._arrivals = Arrivals(self._clock, workload, door_s, self._admit, progress)
 
     def run(self) -> float:
-        """Simulate until every invocation has ended; returns the instant of the last event in seconds."""
-        self._await_arrival()
+        """Simulate until every invocation has ended; returns the instant of the last reply or event in seconds."""
+        self._arrivals.await_next()
         collecting = gc.isenabled()
         gc.disable()  # the loop makes no cycles of objects; collections would look through all that waits
         try:
             self._clock.run_out()
         finally:
+            self._clock.pass_until(self._replied_at_s)
             if collecting:
                 gc.enable()
-        return float(self._clock.now)
+        return self.now_s
 
     def interrupt(self) -> None:
         """End ``run()`` before the next event, with nothing half done; made to be called by a signal handler."""
@@ -138,7 +126,7 @@ class Simulation:
     def close(self) -> None:
         """Record what is still there: workers, and invocations as unfinished."""
         for worker in self._workers.values():
-            self._record_worker(worker)
+            self._fleet.record(worker)
             if worker.job is not None:
                 started_at_s = worker.job[4] if worker.job[4] <= self.now_s else NAN  # or still being dispatched
                 self._recorder.ended(
@@ -147,34 +135,7 @@ class Simulation:
         for number, (function, arrival_at_s, queued_at_s, _) in self._waiting.items():
             self._recorder.ended(number, function, arrival_at_s, queued_at_s, NAN, "unfinished", "")
 
-    # Arrivals
-
-    def _slices(self, workload: Workload) -> Iterator[Iterator[_Arriving]]:
-        """The arrivals a few at a time, so that Python's numbers stay in the processor's cache."""
-        for batch in workload.batches():
-            columns = (batch.function, batch.arrival_at_s, batch.size)
-            n = len(batch.function)
-            for first in range(0, n, ARRIVALS_IN_SLICE):
-                rows = slice(first, first + ARRIVALS_IN_SLICE)
-                yield zip(*(c[rows].tolist() for c in columns), strict=True)
-            if self._progress is not None:
-                self._progress(n)
-
-    def _await_arrival(self) -> None:
-        arriving = next(self._arrivals, None)
-        if arriving is None:
-            self._arrivals = next(self._later_arrivals, self._arrivals)
-            arriving = next(self._arrivals, None)
-        if arriving is not None:
-            self._arriving = arriving
-            self._arrival.fire(arriving[1] + self._door_s, ARRIVAL, self._on_arrival)
-
-    def _arrive(self, _: simpy.Event) -> None:
-        self._admit(*self._arriving)
-        self._await_arrival()
-
-    def _arrive_again(self, function: int, arrival_at_s: float, _: simpy.Event) -> None:
-        self._admit(function, arrival_at_s, 1.0)
+    # Before and after the pool
 
     def _admit(self, function: int, arrival_at_s: float, size: float) -> None:
         """An invocation stands at the door; without a frontend that is the pool's."""
@@ -198,19 +159,13 @@ class Simulation:
         if actions:
             self._carry_out(now_s, actions)
 
-    def _leave_pool(self, now_s: float, function: int) -> float:
-        """The pool is done with an invocation; returns when its client has the reply, which may set off arrivals."""
-        replied_at_s = now_s if self._frontend is None else self._frontend.leave(now_s, function)
-        if self._loop is not None:
-            self._clock.call(replied_at_s, ARRIVAL, partial(self._reply, replied_at_s, function))
+    def _leave_pool(self, now_s: float, function: int, post_s: float) -> float:
+        """The pool is done with an invocation; returns when its client has the reply, after a host stage."""
+        replied_at_s = now_s if self._frontend is None else self._frontend.leave(now_s, post_s)
+        if replied_at_s > self._replied_at_s:
+            self._replied_at_s = replied_at_s
+        self._arrivals.reply(replied_at_s, function)
         return replied_at_s
-
-    def _reply(self, now_s: float, function: int, _: simpy.Event) -> None:
-        assert self._loop is not None
-        for at_s, next_function in self._loop.again(now_s, function):
-            self._clock.call(at_s + self._door_s, ARRIVAL, partial(self._arrive_again, next_function, at_s))
-            if self._progress is not None:
-                self._progress(1)
 
     # Actions
 
@@ -224,15 +179,15 @@ class Simulation:
                 else:
                     worker.queue.append((action.invocation, begin_at_s, not worker.ready))
             elif isinstance(action, Start):
-                self._start(action, now_s)
+                self._fleet.start(now_s, action)
             elif isinstance(action, Reject):
                 function, arrival_at_s, queued_at_s, _ = self._waiting.pop(action.invocation)
-                ended_at_s = self._leave_pool(now_s, function)
+                ended_at_s = self._leave_pool(now_s, function, 0.0)
                 self._recorder.ended(
                     action.invocation, function, arrival_at_s, queued_at_s, ended_at_s, "rejected", action.reason
                 )
             else:
-                self._stop(self._workers[action.worker], now_s)
+                self._stop(now_s, self._workers[action.worker])
 
     # Invocations
 
@@ -269,39 +224,40 @@ class Simulation:
             n_evicted = sum(last - first for _, first, last in placement.evictions)
             self._misses += (len(rows), worker.was_cold, placement.load_bytes, n_evicted)
         rows += job
-        rows += (now_s if self._straight else self._leave_pool(now_s, job[1]), worker.number)
+        replied_at_s = now_s if self._straight else self._leave_pool(now_s, job[1], self._costs.post_s[job[1]])
+        rows += (replied_at_s, worker.number)
         if len(rows) >= self._recorder.limit:
             self._recorder.flush()
         worker.job = None
         if worker.queue or worker.stopping:
-            self._go_on(worker, now_s)
+            self._go_on(now_s, worker)
         actions = self._report(now_s, Finished(job[0], worker.number))
         if actions:
             self._carry_out(now_s, actions)
 
-    def _go_on(self, worker: Worker, now_s: float) -> None:
+    def _go_on(self, now_s: float, worker: Worker) -> None:
         """An idle worker turns to its queue, or leaves when it is empty and it was told to stop."""
         if worker.queue:
             queue = worker.queue
             invocation, dispatched_at_s, cold = queue.popleft() if isinstance(queue, deque) else queue.pop(0)
             self._begin(worker, invocation, max(now_s, dispatched_at_s), cold)
         elif worker.stopping:
-            worker.signal.fire(now_s, WORKER_CHANGED, [partial(self._leave, worker)])
+            self._fleet.dismiss(now_s, worker)
 
     def _step_through(self, worker: Worker, job: Job) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
         device, costs = worker.device, self._costs
         invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s = job
-        yield self._at(started_at_s)
+        yield self._clock.at(started_at_s, FINISHED)
         waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, load_s)
         load_s += waited_s
         worker.job = (invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s)
-        yield self._at(loaded_at_s)
+        yield self._clock.at(loaded_at_s, FINISHED)
         ends_s = costs.kernel_ends_s(function, run_s) if self._per_kernel else [run_s]
         shared = worker.shared
         if shared is None:
             for end_s in ends_s:
-                yield self._at(loaded_at_s + end_s)
+                yield self._clock.at(loaded_at_s + end_s, FINISHED)
         else:
             assert device.compute is not None
             for begin_s, end_s in zip([0.0, *ends_s], ends_s, strict=False):
@@ -312,106 +268,17 @@ class Simulation:
         _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
         worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
 
-    def _at(self, at_s: float) -> simpy.Event:
-        event = Signal(self._clock)
-        event.fire(at_s, FINISHED, [])
-        return event
-
     # Workers
 
-    def _add_worker(self, number: int, function: int, now_s: float) -> Worker:
-        worker = self._workers[number] = Worker(number, function, now_s)
-        self._recorder.worker_device.append(-1)
-        return worker
-
-    def _stand_up(self, number: int, standing: Standing, shared: bool) -> None:
-        """A worker that is ready before the run."""
-        device = self._devices[standing.device]
-        worker = self._add_worker(number, standing.function, 0.0)
-        self._put_on_device(worker, device)
-        if shared:
-            worker.shared = self._costs.under_share(standing.function, standing.share)
-            device.compute = device.compute or Compute(self._clock)
-        if standing.function < 0:
-            worker.modules = set()
-            worker.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
-        worker.ready = True
-        worker.ready_at_s = 0.0
-
-    def _put_on_device(self, worker: Worker, device: Device) -> None:
-        worker.line = None
-        worker.device = device
-        device.n_workers += 1
-        self._recorder.worker_device[worker.number] = device.number
-        worker.signal = Signal(self._clock)
-        worker.on_finish = [partial(self._finish, worker)]
-
-    def _start(self, order: Start, now_s: float) -> None:
-        worker = self._add_worker(order.worker, order.function, now_s)
-        worker.line = self._line if order.device == ANY_DEVICE else self._devices[order.device].line
-        worker.line.append(worker)
-        if order.device != ANY_DEVICE:
-            self._occupy(self._devices[order.device], now_s)
-        while worker.line is not None and order.device == ANY_DEVICE and self._free:
-            self._occupy(self._devices[heappop(self._free)], now_s)
-
-    def _occupy(self, device: Device, now_s: float) -> None:
-        """The next worker takes a device that nobody has, and climbs its ladder; first those that want no other."""
-        if device.n_workers:
-            return
-        line = device.line or self._line
-        if not line:
-            heappush(self._free, device.number)
-            return
-        worker = line.popleft()
-        self._put_on_device(worker, device)
-        worker.ladder = ladder = self._costs.ladders[worker.function].on(device.fresh)
-        device.fresh = False
-        context_at_s = now_s + ladder.before_constants_s
-        if self._lumped:
-            ready_at_s = context_at_s + ladder.constants + ladder.first_run
-            worker.signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
-        else:
-            self._clock.process(self._climb(worker, ladder, context_at_s))
-
-    def _climb(self, worker: Worker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
-        yield self._at(context_at_s)
-        waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
-        worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
-        worker.signal.fire(loaded_at_s + ladder.first_run, WORKER_CHANGED, [partial(self._get_ready, worker)])
-
-    def _get_ready(self, worker: Worker, _: simpy.Event) -> None:
-        now_s = self._clock._now
-        worker.ready = True
-        worker.ready_at_s = now_s
-        self._go_on(worker, now_s)
+    def _get_ready(self, now_s: float, worker: Worker) -> None:
+        self._go_on(now_s, worker)
         self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number)))
 
-    def _stop(self, worker: Worker, now_s: float) -> None:
+    def _stop(self, now_s: float, worker: Worker) -> None:
         worker.stopping = True
-        if worker.ready and worker.job is None:
-            self._go_on(worker, now_s)
-        elif not worker.queue and worker.line is not None:
-            worker.line.remove(worker)
-            self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
+        idle = worker.ready and worker.job is None
+        if (idle or worker.line is not None) and not worker.queue:
+            self._fleet.dismiss(now_s, worker)
 
-    def _leave(self, worker: Worker, _: simpy.Event) -> None:
-        now_s = self._clock._now
-        worker.stopped_at_s = now_s
-        self._record_worker(self._workers.pop(worker.number))
-        if worker.line is None:
-            worker.device.n_workers -= 1
-            self._occupy(worker.device, now_s)
+    def _leave(self, now_s: float, worker: Worker) -> None:
         self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))
-
-    def _record_worker(self, worker: Worker) -> None:
-        kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
-        loaded = worker.ladder is not None and worker.ready
-        self._recorder.worker(
-            worker.number,
-            kind,
-            worker.function,
-            (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
-            worker.ladder,
-            self._costs.constants_bytes[worker.function] if loaded else 0,
-        )

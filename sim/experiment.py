@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.dispatcher import Dispatcher
 from sim.domain import FleetSpec
 from sim.engine import Simulation
 from sim.errors import PolicyError, RunError
@@ -65,10 +66,10 @@ class Experiment:
         fleet = scenario.fleet
         self._fleet = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
         self._costs = CostModel(calibration, workload.functions, self.policy.kind)
-        self.policy.reset(self._fleet, workload.functions, self._costs, np.random.default_rng(0))  # may refuse them
-        standing = self.policy.standing(self._fleet)
-        if share_devices(standing):
-            for worker in standing:
+        rng = np.random.default_rng(0)
+        brain = Dispatcher(self.policy, self._fleet, workload.functions, self._costs, rng)  # may refuse them
+        if share_devices(brain.standing):
+            for worker in brain.standing:
                 self._costs.under_share(worker.function, worker.share)  # may not know how
 
     @property

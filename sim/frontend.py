@@ -32,7 +32,7 @@ class Frontend:
     ) -> None:
         self.transport_s = facts.transport_s
         self._clock = clock
-        self._pre_s, self._post_s = costs.pre_s, costs.post_s
+        self._pre_s = costs.pre_s
         self._gate = Gate(facts.max_outstanding, facts.resume_frac)
         self._outside: deque[tuple[int, int]] = deque()
         self._cores = Cores(facts.cores)
@@ -41,17 +41,21 @@ class Frontend:
 
     def arrive(self, now_s: float, invocation: int, function: int) -> None:
         """A request stands at the server's door."""
-        if self._gate.enter():
+        if not self._outside and self._gate.enter():
             self._prepare(now_s, invocation, function)
         else:
             self._outside.append((invocation, function))
 
-    def leave(self, now_s: float, function: int) -> float:
-        """The pool is done with a request; returns when its client has the reply."""
+    def leave(self, now_s: float, post_s: float) -> float:
+        """The pool is done with a request; returns when its client has the reply, after a host stage of ``post_s``."""
         self._gate.leave()
+        if self._outside and self._gate.is_open:  # the policy hears of what enters then after what it hears of now
+            self._clock.call(now_s, ARRIVAL, self._let_in)
+        return self._cores.reserve(now_s, post_s) + self.transport_s
+
+    def _let_in(self, _: simpy.Event) -> None:
         while self._outside and self._gate.enter():
-            self._prepare(now_s, *self._outside.popleft())
-        return self._cores.reserve(now_s, self._post_s[function]) + self.transport_s
+            self._prepare(self._clock._now, *self._outside.popleft())
 
     def _prepare(self, now_s: float, invocation: int, function: int) -> None:
         ready_at_s = self._cores.reserve(now_s, self._pre_s[function])

@@ -33,7 +33,9 @@ class Link:
         self.free_at_s = 0.0
 
     def reserve(self, now_s: float, duration_s: float) -> tuple[float, float]:
-        """Queue a copy that is ready now; returns how long it waits and when it ends."""
+        """Queue a copy that is ready now; returns how long it waits and when it ends. None of no length waits."""
+        if not duration_s:
+            return 0.0, now_s
         waited_s = max(self.free_at_s - now_s, 0.0)
         self.free_at_s = max(now_s, self.free_at_s) + duration_s
         return waited_s, self.free_at_s

@@ -19,25 +19,42 @@ _COUNTS = _SUMS[2:]  # booked when an invocation starts; the others are times, b
 
 
 class DeviceSums:
-    """Sums by device and interval. ``interval_s`` is the length of an interval, which grows with the run."""
+    """Sums by device and interval. ``interval_s`` is the length of an interval, which grows with the run.
+
+    shared: invocations may overlap on a device, so kernels are kept until ``close()``, which counts the time in which
+    there are some, however many at once.
+    """
 
     def __init__(self, n_devices: int, interval_s: float) -> None:
         self.interval_s = interval_s
+        self.shared = False
+        self._kernels: list[tuple[npt.NDArray[np.int32], Floats, Floats]] = []  # device, from, to
         self._sums = np.zeros((len(_SUMS), n_devices, 0))
 
     def add(self, device: npt.NDArray[np.int32], row: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Add invocations: columns started_at_s, load_s, run_s, completed_at_s and the counts of the devices table."""
+        """Add invocations: columns started_at_s, load_s, run_s and the counts of the devices table."""
         begun_s = row["started_at_s"]
         kernels_at_s = begun_s + row["load_s"]
         done_s = kernels_at_s + row["run_s"]
-        self._make_room(max(float(done_s.max()), float(row["completed_at_s"].max())))
+        self._make_room(float(done_s.max()))
         sums = dict(zip(_SUMS, self._sums, strict=True))
-        spread_over(sums["busy_s"], device, kernels_at_s, done_s, self.interval_s)
+        if self.shared:
+            self._kernels.append((device, kernels_at_s, done_s))
+        else:
+            spread_over(sums["busy_s"], device, kernels_at_s, done_s, self.interval_s)
         spread_over(sums["load_s"], device, begun_s, kernels_at_s, self.interval_s)
         shape = self._sums.shape[1:]
         flat = device * shape[1] + (begun_s // self.interval_s).astype(np.int64)
         for name in _COUNTS:
             sums[name] += np.bincount(flat, row[name], shape[0] * shape[1]).reshape(shape)
+
+    def close(self) -> float:
+        """Complete the sums; returns ``busy_s`` of all devices."""
+        busy_s: Floats = self._sums[_SUMS.index("busy_s")]
+        if self._kernels:
+            device, from_s, to_s = (np.concatenate(column) for column in zip(*self._kernels, strict=True))
+            spread_over(busy_s, device, without_overlap(device, from_s, to_s), to_s, self.interval_s)
+        return float(busy_s.sum())
 
     def columns(self, gpus_per_node: int) -> dict[str, Any]:
         """The devices table, without rows in which nothing happened."""
@@ -82,6 +99,16 @@ def spread_over(sums: Floats, row: npt.NDArray[np.int32], from_s: Floats, to_s: 
     np.add.at(steps, (row, first + 1), 1)
     np.add.at(steps, (row, last), -1)
     sums += np.cumsum(steps, axis=1)[:, :n] * interval_s
+
+
+def without_overlap(row: npt.NDArray[np.int32], from_s: Floats, to_s: Floats) -> Floats:
+    """Later starts for the spans [from_s, to_s), so that in each row they cover the same time, but none of it twice."""
+    order = np.lexsort((from_s, row))
+    starts_s = from_s.copy()
+    for own in np.split(order, np.flatnonzero(np.diff(row[order])) + 1):
+        covered_s = np.maximum.accumulate(to_s[own])[:-1]
+        starts_s[own[1:]] = np.minimum(np.maximum(from_s[own[1:]], covered_s), to_s[own[1:]])
+    return starts_s
 
 
 def lengthen(interval_s: float) -> float:

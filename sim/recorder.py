@@ -66,7 +66,8 @@ class Recorder:
         self._n_of_function = np.zeros(n, dtype=np.int64)
         self._latency_of_function_s = np.zeros(n)
         self._n_status = dict.fromkeys(STATUSES, 0)
-        self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes", "run_s"), 0.0)
+        self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes"), 0.0)
+        self._busy_s = 0.0
         text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
         self._writer = pq.ParquetWriter(directory / "invocations.parquet", INVOCATIONS.schema, use_dictionary=text)
 
@@ -74,6 +75,10 @@ class Recorder:
     def interval_s(self) -> float:
         """Length of the intervals of the devices table, so far."""
         return self._devices.interval_s
+
+    def share_devices(self) -> None:
+        """Say, before the run, that several workers may be on a device at once."""
+        self._devices.shared = True
 
     # Called by the event loop
 
@@ -139,6 +144,7 @@ class Recorder:
             self._write_odd()
         self._writer.close()
         self._write(WORKERS, self._worker_columns())
+        self._busy_s = self._devices.close()
         self._write(DEVICES, self._devices.columns(self._fleet.gpus_per_node))
         facts, functions = self._workload.trace.functions, self._workload.functions
         columns = {
@@ -155,8 +161,9 @@ class Recorder:
         """What the tables add up to. Quantiles are linear between order statistics (Hyndman and Fan, type 7).
 
         jain_fairness: Jain's index (Jain et al., DEC-TR-301, 1984) of isolated latency / mean latency over the
-        functions with completed invocations. gpu_busy_frac: time in kernels. cache_hit_frac: share of completed
-        invocations that neither loaded constants nor waited for their worker's start. Empty sets give None.
+        functions with completed invocations. gpu_busy_frac: time in kernels, of one worker or several at once.
+        cache_hit_frac: share of completed invocations that neither loaded constants nor waited for their worker's
+        start. Empty sets give None. Called after ``close()``.
         """
         completed = self._n_status["completed"]
         served = self._n_of_function > 0
@@ -170,7 +177,7 @@ class Recorder:
             "throughput_per_s": completed / simulated_s if simulated_s else None,
             "latency_s": _spread(self._latency_s),
             "queue_s": _spread(self._queue_s),
-            "gpu_busy_frac": self._totals["run_s"] / (self._fleet.n_gpus * simulated_s) if simulated_s else None,
+            "gpu_busy_frac": self._busy_s / (self._fleet.n_gpus * simulated_s) if simulated_s else None,
             "cache_hit_frac": 1 - self._totals["missed"] / completed if completed else None,
             "h2d_bytes": int(self._totals["h2d_bytes"]) + self._start_bytes,
             "evictions": int(self._totals["n_evicted"]),
@@ -193,8 +200,7 @@ class Recorder:
         copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
         self._writer.write_table(
-            _table(
-                INVOCATIONS,
+            INVOCATIONS.arrow(
                 row
                 | {
                     "function": function,
@@ -219,7 +225,6 @@ class Recorder:
             ("missed", missed),
             ("n_evicted", row["n_evicted"]),
             ("h2d_bytes", h2d_bytes),
-            ("run_s", row["run_s"]),
         ):
             self._totals[name] += float(values.sum())
         self._devices.add(device, row | {"n_started": np.ones(n), "n_cold": row["cold"], "n_missed": missed} | copied)
@@ -237,8 +242,7 @@ class Recorder:
             self._n_status[name] += 1
         zero = np.zeros(n)
         self._writer.write_table(
-            _table(
-                INVOCATIONS,
+            INVOCATIONS.arrow(
                 {c.name: zero for c in INVOCATIONS.columns}
                 | {
                     "invocation": invocation,
@@ -256,7 +260,7 @@ class Recorder:
         )
 
     def _write(self, table: Table, columns: Mapping[str, Any]) -> None:
-        pq.write_table(_table(table, columns), self._directory / f"{table.name}.parquet")
+        pq.write_table(table.arrow(columns), self._directory / f"{table.name}.parquet")
 
 
 def _columns(names: tuple[str, ...], flat: list[float]) -> dict[str, Floats]:
@@ -277,21 +281,3 @@ def _spread(parts: list[Floats]) -> dict[str, float | None]:
 
 def _same(text: str, n: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.zeros(n, dtype=np.int8), [text])
-
-
-def _table(table: Table, columns: Mapping[str, Any]) -> pa.Table:
-    arrays = [_column(columns.get(c.name, ()), c.type) for c in table.columns]
-    return pa.Table.from_arrays(arrays, schema=table.schema)
-
-
-def _column(values: Any, kind: pa.DataType) -> pa.Array:
-    if isinstance(values, pa.DictionaryArray):
-        return values
-    if isinstance(values, pa.Array):
-        return values.cast(kind)
-    if isinstance(values, np.ndarray):
-        dtype = np.dtype(kind.to_pandas_dtype())
-        return pa.array(values if values.dtype == dtype else values.astype(dtype), type=kind)
-    if pa.types.is_dictionary(kind):
-        return pa.array(values, type=pa.string()).cast(kind)
-    return pa.array(values, type=kind)

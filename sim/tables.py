@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 
@@ -35,6 +38,24 @@ class Table:
         """The Arrow schema that the file has."""
         return pa.schema([(c.name, c.type) for c in self.columns])
 
+    def arrow(self, values: Mapping[str, Any]) -> pa.Table:
+        """An Arrow table from equally long columns by name; without any it is empty."""
+        arrays = [_column(values.get(c.name, ()), c.type) for c in self.columns]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.DictionaryArray):
+        return values
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
+    if isinstance(values, np.ndarray):
+        dtype = np.dtype(kind.to_pandas_dtype())
+        return pa.array(values if values.dtype == dtype else values.astype(dtype), type=kind)
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, type=pa.string()).cast(kind)
+    return pa.array(values, type=kind)
+
 
 _TEXT = pa.dictionary(pa.int8(), pa.string())
 _F8, _I8, _I4, _BOOL = pa.float64(), pa.int64(), pa.int32(), pa.bool_()
@@ -55,9 +76,9 @@ INVOCATIONS = Table(
         Column("device", _I4, "", "device that ran it, or -1"),
         Column("worker", _I4, "", "row of the workers table, or -1"),
         Column("cold", _BOOL, "", "it waited for the start of its worker"),
-        Column("load_s", _F8, "s", "time in copies to the device before the first kernel"),
+        Column("load_s", _F8, "s", "time in copies to the device before the first kernel, waits for the link included"),
         Column("run_s", _F8, "s", "time in kernels"),
-        Column("expected_s", _F8, "s", "duration expected on the device when it was ordered"),
+        Column("expected_s", _F8, "s", "expected time of a warm invocation on a device of its own"),
         Column("h2d_bytes", _I8, "B", "copied host to device for it"),
         Column(
             "constant_bytes",
@@ -79,8 +100,8 @@ DEVICES = Table(
         Column("device", _I4, "", "number of the device, from 0"),
         Column("node", _I4, "", "number of its node"),
         Column("start_at_s", _F8, "s", "start of the interval"),
-        Column("busy_s", _F8, "s", "time in kernels"),
-        Column("load_s", _F8, "s", "time in copies to the device before kernels"),
+        Column("busy_s", _F8, "s", "time in kernels, of one worker or several at once"),
+        Column("load_s", _F8, "s", "load_s of the invocations, summed over workers"),
         Column("n_started", _I8, "", "invocations that started"),
         Column("n_cold", _I8, "", "invocations that started and were cold"),
         Column("n_missed", _I8, "", "invocations that started and were cold or had to load cached buffers"),

@@ -23,6 +23,7 @@ from sim.domain import (
     TraceFunction,
 )
 from sim.models.workloads.catalogue import CatalogueEntry
+from sim.settings import require
 
 DEFAULT_MEMORY_BYTES = 140 * 2**20  # median allocated memory of an app (Shahrad et al., ATC 2020, figure 8)
 
@@ -45,13 +46,16 @@ class Workload:
     """What a fleet has to serve: functions by id, and the invocations of a trace.
 
     ``own_durations``: invocations last as long as the trace says, instead of their graph's duration.
-    ``limit``: only the first so many arrivals.
+    ``limit``: only the first so many arrivals; a closed loop can't have one, as a run decides how many come.
     """
 
     trace: Trace
     functions: tuple[Function, ...]
     own_durations: bool
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.limit is None or self.loop is None, "limit", self.limit, "left out with a closed loop")
 
     @property
     def loop(self) -> ClosedTrace | None:

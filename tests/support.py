@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from sim.intervals import choose_interval_s
 from sim.models.calibration import Calibration, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import known
-from sim.protocol import Policy
+from sim.protocol import Policy, share_devices
 from sim.recorder import Recorder
 from sim.results import Run
 from sim.workload import Workload, bind
@@ -104,6 +104,7 @@ def simulate(
     gpus_per_link: int = 1,
     per_kernel: bool = False,
     log: object = None,
+    progress: object = None,
     check: bool = True,
     close: bool = True,
 ) -> Run:
@@ -114,7 +115,15 @@ def simulate(
     directory.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(directory, workload, fleet, costs, choose_interval_s(workload.trace.duration_s))
     simulation = Simulation(
-        workload, policy, fleet, costs, recorder, np.random.default_rng(0), per_kernel=per_kernel, log=log
+        workload,
+        policy,
+        fleet,
+        costs,
+        recorder,
+        np.random.default_rng(0),
+        per_kernel=per_kernel,
+        log=log,
+        progress=progress,
     )
     simulated_s = simulation.run()
     if close:
@@ -122,32 +131,46 @@ def simulate(
         recorder.close()
     run = Run(directory, {"policy": policy.describe()}, recorder.summary(simulated_s))
     if check:
-        check_run(run, workload, simulation)
+        check_run(run, workload, simulation, recorder)
     return run
 
 
-def check_run(run: Run, workload: Workload, simulation: Simulation) -> None:
+def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Recorder) -> None:
     """What must hold after every run."""
     simulation.dispatcher.check()
     for worker in simulation._workers.values():
         if worker.cache is not None:
             worker.cache.check()
     rows = run.table("invocations")
-    n = sum(len(b.invocation) for b in workload.batches())
+    n = sum(len(b.invocation) for b in workload.batches()) if workload.loop is None else len(rows)
     assert sorted(rows.invocation) == list(range(n)), "an invocation was lost or doubled"
-    done = rows[rows.status == "completed"].sort_values(["device", "started_at_s", "completed_at_s"])
+    done = rows[rows.status == "completed"]
     assert (done.started_at_s >= done.queued_at_s).all()
     assert (done.completed_at_s >= done.started_at_s).all()
-    same = done.device.diff() == 0
     done_at_s = done.started_at_s + done.load_s + done.run_s
-    if all(worker.shared is None for worker in simulation._workers.values()):
-        late = done.started_at_s[same] >= done_at_s.shift()[same] - 1e-9
-        assert late.all(), "two graphs ran at once on a device"
+    for place in ("worker",) if share_devices(simulation.dispatcher.standing) else ("worker", "device"):
+        ordered = done.sort_values([place, "started_at_s", "completed_at_s"])
+        same = ordered[place].diff() == 0
+        late = ordered.started_at_s[same] >= done_at_s[ordered.index].shift()[same] - 1e-9
+        assert late.all(), f"two graphs ran at once on a {place}"
     devices = run.table("devices")
-    np.testing.assert_allclose(devices.busy_s.sum(), done.run_s.sum(), rtol=1e-9)
+    kernels = zip(done.device, done.started_at_s + done.load_s, done_at_s, strict=True)
+    np.testing.assert_allclose(devices.busy_s.sum(), busy_s(kernels), rtol=1e-9)
+    assert (devices.busy_s <= recorder.interval_s + 1e-9).all(), "a device was busy for longer than there is time"
     assert devices.h2d_bytes.sum() == rows.h2d_bytes.sum()
     assert run.summary["h2d_bytes"] == rows.h2d_bytes.sum() + run.table("workers").h2d_bytes.sum()
     assert run.summary["evictions"] == rows.n_evicted.sum() == devices.n_evicted.sum()
+
+
+def busy_s(spans: Iterable[tuple[int, float, float]]) -> float:
+    """Seconds of all devices in spans (device, from, to), one span or several at once."""
+    total_s, device, until_s = 0.0, -1, 0.0
+    for on, from_s, to_s in sorted(spans):
+        if on != device:
+            device, until_s = on, from_s
+        total_s += max(0.0, to_s - max(from_s, until_s))
+        until_s = max(until_s, to_s)
+    return total_s
 
 
 def poisson(n: int, rate_per_s: float, service_s: str, seed: int, n_functions: int = 1) -> ListTrace:

@@ -48,7 +48,9 @@ ALLOWED = {
     "sim.clock": set(),
     "sim.frontend": BRAIN | {"sim.clock"},
     "sim.hardware": BRAIN | {"sim.clock"},
-    "sim.engine": SIM | {"sim.clock", "sim.frontend", "sim.hardware"},
+    "sim.arrivals": BRAIN | {"sim.clock", "sim.workload"},
+    "sim.fleet": BRAIN | {"sim.clock", "sim.hardware", "sim.recorder"},
+    "sim.engine": SIM | {"sim.arrivals", "sim.clock", "sim.fleet", "sim.frontend", "sim.hardware"},
     "sim.experiment": SIM | {"sim.engine", "sim.manifest"},
     "sim.studies": SIM | {"sim.engine", "sim.manifest", "sim.loads"},
     "sim.console": {"sim.errors"},
@@ -57,7 +59,7 @@ ALLOWED = {
     "analysis": BASE | {"sim.results", "sim.tables", "sim.console"},
 }
 HOMES = {
-    "simpy": {"sim.engine", "sim.clock", "sim.frontend", "sim.hardware"},
+    "simpy": {"sim.arrivals", "sim.clock", "sim.engine", "sim.fleet", "sim.frontend", "sim.hardware"},
     "cupy": {"replay"},
     "matplotlib": {"analysis.figures"},
 }

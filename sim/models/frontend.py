@@ -59,18 +59,17 @@ class Gate:
         self._limit = limit
         self._resume = resume_frac * limit
         self._n_inside = 0
-        self._closed = False
+        self.is_open = True
 
     def enter(self) -> bool:
         """Let a request in, if the gate is open."""
-        if self._closed:
+        if not self.is_open:
             return False
         self._n_inside += 1
-        self._closed = self._n_inside > self._limit
+        self.is_open = self._n_inside <= self._limit
         return True
 
     def leave(self) -> None:
         """A request is through."""
         self._n_inside -= 1
-        if self._closed and self._n_inside < self._resume:
-            self._closed = False
+        self.is_open |= self._n_inside < self._resume

@@ -29,7 +29,7 @@ class Static(BasePolicy):
     source: ClassVar[str] = "KaaS, static pool (Pemberton et al., arXiv 2212.08146, public code)"
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
-        """All workers are free, the first of each function longest. Raises ScenarioError when they don't fit."""
+        """All workers are free, the first of each function freed last. Raises ScenarioError when they don't fit."""
         shares = self._shares(fleet, functions, costs)
         turns = assign_devices(fleet.n_gpus, shares) if functions else []
         for turn, (device, used) in enumerate(turns):

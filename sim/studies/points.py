@@ -56,21 +56,7 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]
     What the file has columns for is wanted; all of it if there are none. An empty cell wasn't measured. Of the same
     point twice the second is a duplicate. Raises ScenarioError with file, row (the header is row 1), column and value.
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text, strict=True)
-            columns = list(reader.fieldnames or ())
-            lines = [(reader.line_num, line) for line in reader]
-    except OSError as error:
-        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{file}: not a CSV file ({error})") from None
-    if lost := [key for key in KEYS if key not in columns]:
-        raise ScenarioError(f"{file}: row 1: lacks the column {lost[0]!r}; points have {', '.join(KEYS)}")
-    if taken := [name for name in columns if columns.count(name) > 1 or (name in ADDED and name != "note")]:
-        raise ScenarioError(f"{file}: row 1: column {taken[0]!r} is there twice or would be written over")
-    if not lines:
-        raise ScenarioError(f"{file}: has no points, only a header")
+    columns, lines = _lines(file)
     wants = frozenset(name for name in MEASURED if name in columns) or frozenset(MEASURED)
     known = {"workload": list(workloads), "mode": list(setup.modes)}
     seen: dict[Point, int] = {}
@@ -91,6 +77,26 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]
     return rows
 
 
+def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns, and each line with its number."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.DictReader(text, strict=True)
+            columns = list(reader.fieldnames or ())
+            lines = [(reader.line_num, line) for line in reader]
+    except OSError as error:
+        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{file}: not a CSV file ({error})") from None
+    if lost := [key for key in KEYS if key not in columns]:
+        raise ScenarioError(f"{file}: row 1: lacks the column {lost[0]!r}; points have {', '.join(KEYS)}")
+    if taken := [name for name in columns if columns.count(name) > 1 or (name in ADDED and name != "note")]:
+        raise ScenarioError(f"{file}: row 1: column {taken[0]!r} is there twice or would be written over")
+    if not lines:
+        raise ScenarioError(f"{file}: has no points, only a header")
+    return columns, lines
+
+
 def complete(row: Row, result: Result | None) -> dict[str, Any]:
     """The row with what was simulated; None in cells that stay empty.
 
@@ -108,21 +114,27 @@ def complete(row: Row, result: Result | None) -> dict[str, Any]:
     return cells | {"note": (result and result.note) or row.note}
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]], stem: Path) -> None:
-    """Write rows as stem.csv and stem.json, which replace older ones. Raises RunError when they can't be written."""
+def write_rows(rows: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
+    """Write rows as stem.csv and stem.json; returns the two. See ``replace_text``."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    for suffix, text in ((".csv", table.getvalue()), (".json", json.dumps(rows, indent=1) + "\n")):
-        file = stem.with_suffix(suffix)
-        part = file.with_name(file.name + ".part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, file)
-        except OSError as error:
-            raise RunError(f"{file}: can't be written ({error.strerror})") from None
+    files = [stem.with_suffix(".csv"), stem.with_suffix(".json")]
+    replace_text(files[0], table.getvalue())
+    replace_text(files[1], json.dumps(rows, indent=1) + "\n")
+    return files
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a file, which replaces an older one at once. Raises RunError when it can't be written."""
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, file)
+    except OSError as error:
+        raise RunError(f"{file}: can't be written ({error.strerror})") from None
 
 
 def _note(point: Point, measured: Mapping[str, float]) -> str:

@@ -44,50 +44,41 @@ def errors(rows: Rows) -> list[dict[str, Any]]:
 
 def gains(rows: Rows, *, of: str, over: str) -> list[dict[str, Any]]:
     """How many times the throughput of the mode ``over``, and how many times less median latency, the mode ``of``
-    has with more clients than GPUs: the most of any number of clients, by workload; simulated and, where all was
+    has with more clients than GPUs: the most of any number of clients, by workload; simulated and, where both were
     measured, measured."""
     table = []
-    for name, better in (("throughput_qps", 1), ("p50_s", -1)):
-        values = {
-            source: {point_of(row): row[f"{source}{name}"] for row in rows if row.get(f"{source}{name}")}
-            for source in ("simulated_", "")
-        }
+    for quantity, name, sign in (("throughput", "throughput_qps", 1), ("latency", "p50_s", -1)):
         for workload in dict.fromkeys(row["workload"] for row in rows):
-            best: dict[str, tuple[float, int]] = {}
-            for source, known in values.items():
-                pairs = [
-                    ((known[p] / known[rival]) ** better, p.clients)
-                    for p in known
-                    if p.workload == workload and p.mode == of and p.clients > N_GPUS
-                    and (rival := p._replace(mode=over)) in known
-                ]  # fmt: skip
-                if pairs:
-                    best[source] = max(pairs)
-            if "simulated_" in best:
-                table.append(_gain(name, workload, best))
+            its = [row for row in rows if row["workload"] == workload and row["clients"] > N_GPUS]
+            simulated, at_clients = _most(its, f"simulated_{name}", of, over, sign)
+            measured, measured_at_clients = _most(its, name, of, over, sign)
+            if simulated is not None:
+                table.append(
+                    {
+                        "quantity": quantity,
+                        "workload": workload,
+                        "simulated": simulated,
+                        "at_clients": at_clients,
+                        "measured": measured,
+                        "measured_at_clients": measured_at_clients,
+                        "claimed": CLAIMED[quantity],
+                    }
+                )
     return table
 
 
-def _gain(name: str, workload: str, best: Mapping[str, tuple[float, int]]) -> dict[str, Any]:
-    quantity = "throughput" if name == "throughput_qps" else "latency"
-    simulated, at_clients = best["simulated_"]
-    measured, measured_at = best.get("", (None, None))
-    return {
-        "quantity": quantity,
-        "workload": workload,
-        "simulated": simulated,
-        "at_clients": at_clients,
-        "measured": measured,
-        "measured_at_clients": measured_at,
-        "claimed": CLAIMED[quantity],
-    }
+def _most(rows: Rows, name: str, of: str, over: str, sign: int) -> tuple[float | None, int | None]:
+    """The greatest ratio of two modes, or of its inverse (sign -1), and its number of clients."""
+    its, rival = ({row["clients"]: row[name] for row in rows if row["mode"] == m and row.get(name)} for m in (of, over))
+    ratios = [((its[n] / rival[n]) ** sign, n) for n in its.keys() & rival.keys()]
+    return max(ratios, default=(None, None))
 
 
 def as_text(rows: Rows) -> str:
-    """Rows as columns of text, numbers to three digits; the columns of the first row."""
+    """Rows as columns of text, numbers to three digits, without the columns that are empty in all rows."""
     if not rows:
         return ""
-    columns = list(rows[0])
+    columns = [name for name in rows[0] if any(row.get(name) not in (None, "") for row in rows)]
     cells = [columns, *([_cell(name, row.get(name)) for name in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
@@ -102,15 +93,11 @@ def point_of(row: Mapping[str, Any]) -> Point:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return (
-            f"{value:+.1%}"
-            if name.endswith("error_frac")
-            else f"{value:.1%}"
-            if name.endswith("_frac")
-            else f"{value:.3g}"
-        )
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if name.endswith("error_frac"):
+        return f"{value:+.1%}"
+    return f"{value:.1%}" if name.endswith("_frac") else f"{value:.3g}"
 
 
 def _spread(found: Iterable[tuple[Point, float]]) -> dict[str, Any]:

@@ -1,15 +1,13 @@
-"""Simulate points of the KaaS study, in several processes if there are many."""
+"""Simulate points of the KaaS study."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +22,13 @@ from sim.models.costs import CostModel
 from sim.recorder import Recorder
 from sim.results import Run
 from sim.studies.kaas import LOAD_FRAC, N_GPUS, OUTSTANDING, SETUPS, Point, System, duration_s
+from sim.studies.processes import Bar, in_processes, no_bar
 from sim.studies.warm import Warmed
 from sim.workload import bind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-T = TypeVar("T")
-R = TypeVar("R")
 Floats = npt.NDArray[np.float64]
 
 SHARES = np.linspace(0, 1, 201)  # at which latencies are kept
@@ -55,46 +52,12 @@ class Result:
 
 
 def simulate_points(
-    setup: str,
-    points: Mapping[Point, bool],
-    seed: int,
-    *,
-    jobs: int,
-    progress: Callable[[int], None] | None = None,
+    setup: str, points: Mapping[Point, bool], seed: int, *, jobs: int, bar: Bar = no_bar
 ) -> dict[Point, Result]:
-    """Simulate points of a setup; True asks for latencies as well. The same whatever ``jobs``, the processes."""
+    """Simulate points of a setup; True asks for latencies as well. See ``in_processes``."""
     tasks = [(setup, point, wanted, seed) for point, wanted in points.items()]
-    results = in_processes(_simulate, tasks, cost=_cost, jobs=jobs, progress=progress)
+    results = in_processes(_simulate, tasks, cost=_cost, jobs=jobs, bar=bar)
     return dict(zip(points, results, strict=True))
-
-
-def in_processes(
-    work: Callable[[T], R],
-    tasks: Sequence[T],
-    *,
-    cost: Callable[[T], float],
-    jobs: int,
-    progress: Callable[[int], None] | None = None,
-) -> list[R]:
-    """Results of tasks in their order. The one of the greatest cost begins first, so that no process waits long."""
-    order = sorted(range(len(tasks)), key=lambda i: -cost(tasks[i]))
-    results = {}
-    for i, result in _each(work, tasks, order, min(jobs, len(tasks))):
-        results[i] = result
-        if progress is not None:
-            progress(1)
-    return [results[i] for i in range(len(tasks))]
-
-
-def _each(work: Callable[[T], R], tasks: Sequence[T], order: Sequence[int], jobs: int) -> Iterator[tuple[int, R]]:
-    if jobs <= 1:
-        for i in order:
-            yield i, work(tasks[i])
-        return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(work, tasks[i]): i for i in order}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
 
 
 def _simulate(task: tuple[str, Point, bool, int]) -> Result:

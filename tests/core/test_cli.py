@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from sim.cli import main
 from sim.errors import RunError
 from sim.policies import known
-from sim.protocol import Arrival, Run
+from sim.protocol import Arrival, Run, Standing
 from sim.results import open_run
 from sim.rundir import RunDirectory
 from traces.synth.azure2019 import write_azure2019
@@ -143,6 +144,24 @@ def test_a_policy_that_fails_makes_the_run_invalid(trace, tmp_path, monkeypatch,
     manifest = json.loads((tmp_path / "balance/manifest.json").read_text())
     assert (manifest["valid"], manifest["reasons"]) == (False, [reason])
     assert (manifest["error"] is None) is (answer == ())
+
+
+def test_workers_that_can_not_stand_are_refused_before_anything_is_written(trace, tmp_path, monkeypatch):
+    monkeypatch.setattr(known()["balance"], "standing", lambda self, fleet: [Standing(9, -1)])
+    done = simulate("run", trace, "--policy", "affinity", "--policy", "balance", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("Error: balance begins with Standing(device=9, ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_calibration_that_can_not_share_devices_is_refused_before_anything_is_written(trace, tmp_path):
+    built_in = resources.files("sim.models").joinpath("calibrations", "v100-kaas.json").read_text("utf-8")
+    (tmp_path / "v100.json").write_text(json.dumps(json.loads(built_in) | {"n_multiprocessors": None}))
+    flags = ["--policy", "balance", "--policy", "fractional", "--device", tmp_path / "v100.json", "--gpus", 16]
+    done = simulate("run", trace, *flags, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "n_multiprocessors is not given" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_crash_of_a_policy_leaves_what_was_completed(trace, tmp_path, monkeypatch):

@@ -7,22 +7,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sim import arrivals
 from sim.domain import Buffer, KernelGraph, Role
+from sim.errors import PolicyError, ScenarioError
 from sim.loads import Clients, make_load
+from sim.models.calibration import ByKind
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import make_policy
+from sim.policies.balance import Balance
+from sim.protocol import Arrival, Reject
 from sim.workload import bind
 from tests.support import V100, ideal, simulate
 
 GRAPH = KernelGraph("jacobi", (), (Buffer("in", 10, Role.INPUT),))
+CATALOGUE = {"jacobi": CatalogueEntry(GRAPH, False)}
 
 
 def closed(directory, load, n_clients, *, gpus=1, policy="balance", run_s=1.0, **calibration):
     costs = replace(V100.graphs["jacobi"]["kaas"], run_s=run_s, pre_s=0.0, post_s=0.0)
     trace = make_load(load).trace(Clients(n_clients, "jacobi", seed=1))
-    workload = bind(trace, catalogue={"jacobi": CatalogueEntry(GRAPH, False)}, seed=0)
+    workload = bind(trace, catalogue=CATALOGUE, seed=0)
     gpu = ideal(graphs={"jacobi": {"kaas": costs, "exclusive": costs}}, **calibration)
-    run = simulate(workload, make_policy(policy), directory, gpus=gpus, calibration=gpu, check=False)
+    run = simulate(workload, make_policy(policy), directory, gpus=gpus, calibration=gpu)
     return run, run.table("invocations").sort_values("invocation").reset_index(drop=True)
 
 
@@ -62,21 +68,46 @@ def test_a_loop_can_be_run_again(tmp_path):
     assert first.equals(second)
 
 
+class Picky(Balance):
+    """Rejects every so many."""
+
+    name = "picky"
+
+    def __init__(self, one_in):
+        self.one_in = one_in
+
+    def describe(self):
+        return f"picky[one_in={self.one_in}]"
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Arrival) and event.invocation % self.one_in == self.one_in - 1:
+            return (Reject(event.invocation, "picky"),)
+        return super().on_event(now_s, event, view)
+
+
+def refused(directory, load, one_in, **calibration):
+    """A client of a policy that rejects."""
+    workload = bind(make_load(load).trace(Clients(1, "jacobi")), catalogue=CATALOGUE, seed=0)
+    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=1.0, pre_s=0.0, post_s=0.0)
+    gpu = ideal(graphs={"jacobi": {"kaas": costs}}, **calibration)
+    return simulate(workload, Picky(one_in), directory, calibration=gpu).summary
+
+
 def test_a_rejected_request_is_a_reply_too(tmp_path):
-    from sim.policies import known
-    from sim.protocol import Arrival, Reject
+    summary = refused(tmp_path, "nshot[n=6]", 3)
+    assert (summary["completed"], summary["rejected"]) == (4, 2)
 
-    class Picky(known()["balance"]):
-        """Rejects every third."""
 
-        def on_event(self, now_s, event, view):
-            if isinstance(event, Arrival) and event.invocation % 3 == 2:
-                return (Reject(event.invocation, "third"),)
-            return super().on_event(now_s, event, view)
+def test_clients_who_are_answered_as_fast_as_they_send_end_the_run_with_a_reason(tmp_path, monkeypatch):
+    """Else a run would never end, since time doesn't pass."""
+    monkeypatch.setattr(arrivals, "REPLIES_AT_ONCE", 100)
+    assert refused(tmp_path / "ends", "nshot[n=100]", 1)["rejected"] == 100
+    with pytest.raises(PolicyError, match=r"time stands still at 0\.0 s, after 100 replies: requests are rejected"):
+        refused(tmp_path / "never", "closed[outstanding=2,duration=5]", 1)
+    way = replace(V100.frontend, transport_s=0.5, server_s=ByKind(0.0, 0.0))
+    assert refused(tmp_path / "far", "closed[outstanding=2,duration=100]", 1, frontend=way)["rejected"] == 200
 
-    trace = make_load("nshot[n=6]").trace(Clients(1, "jacobi"))
-    workload = bind(trace, catalogue={"jacobi": CatalogueEntry(GRAPH, False)}, seed=0)
-    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=1.0)
-    gpu = ideal(graphs={"jacobi": {"kaas": costs}})
-    run = simulate(workload, Picky(), tmp_path, calibration=gpu, check=False)
-    assert (run.summary["completed"], run.summary["rejected"]) == (4, 2)
+
+def test_how_many_requests_a_closed_loop_makes_is_not_to_be_limited():
+    with pytest.raises(ScenarioError, match="limit is 5, must be left out with a closed loop"):
+        bind(make_load("nshot[n=6]").trace(Clients(1, "jacobi")), catalogue=CATALOGUE, seed=0, limit=5)

@@ -55,6 +55,20 @@ def test_a_graph_without_a_measurement_takes_the_roofline():
     assert ends[-1] == 3.0
 
 
+def test_memory_is_as_measured_or_buffers_and_a_context(catalogue):
+    resnet50 = catalogue["resnet50"].graph
+    for kind in (KAAS, EXCLUSIVE):
+        assert model(resnet50, kind).memory_bytes(0) == V100.graphs["resnet50"][kind.value].memory_bytes > 0
+    plain = KernelGraph("unknown", (), (Buffer("c", 10**6, Role.CONSTANT), Buffer("t", 10**5, Role.TEMPORARY)))
+    assert model(plain).memory_bytes(0) == 11 * 10**5 + V100.executor.context_bytes
+
+
+def test_every_share_is_told_apart():
+    kernel = Kernel("k", "k", (160, 1, 1), (1, 1, 1), (), flops=10**12)
+    costs = model(KernelGraph("unknown", (kernel,), ()))
+    assert [costs.under_share(0, share).run_frac for share in (1.0, 0.5, 0.25, 0.5)] == [1.0, 2.0, 4.0, 2.0]
+
+
 def test_a_measured_time_includes_the_copies(catalogue):
     bert = catalogue["bert"]
     costs = model(bert.graph, fresh=bert.fresh_inputs)

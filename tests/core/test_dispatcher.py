@@ -43,6 +43,39 @@ KAAS, EXCLUSIVE = WorkerKind.KAAS, WorkerKind.EXCLUSIVE
 
 
 @pytest.mark.parametrize(
+    ("kind", "standing", "story"),
+    [
+        (KAAS, [Standing(2, -1)], "the devices are 0 to 1"),
+        (KAAS, [Standing(-1, -1)], "the devices are 0 to 1"),
+        (KAAS, [Standing(0, 0)], "a policy of KaaS executors has no other workers"),
+        (KAAS, [Standing(0, -1), Standing(0, -1)], "a KaaS executor has a device to itself"),
+        (KAAS, [Standing(0, -1, 0.5)], "a KaaS executor has a device to itself"),
+        (EXCLUSIVE, [Standing(0, -1)], "the functions are 0 to 1"),
+        (EXCLUSIVE, [Standing(0, 1), Standing(1, 2)], "the functions are 0 to 1"),
+        (EXCLUSIVE, [Standing(0, 0, 0.0)], "a share is above 0 and at most 1"),
+        (EXCLUSIVE, [Standing(0, 0, 1.5)], "a share is above 0 and at most 1"),
+        (EXCLUSIVE, [Standing(0, 0, float("nan"))], "a share is above 0 and at most 1"),
+    ],
+)
+def test_workers_that_can_not_stand_are_refused(monkeypatch, kind, standing, story):
+    monkeypatch.setattr(Puppet, "standing", lambda self, fleet: standing)
+    with pytest.raises(PolicyError, match=r"puppet begins with Standing\(.*, refused: ") as refused:
+        dispatcher(kind)
+    assert str(refused.value).endswith(story)
+
+
+def test_workers_side_by_side_may_have_more_shares_than_there_are(monkeypatch):
+    """MPS allows it, and shares the multiprocessors out."""
+    standing = [Standing(0, 0, 0.75), Standing(0, 1, 0.75), Standing(1, 1)]
+    monkeypatch.setattr(Puppet, "standing", lambda self, fleet: standing)
+    assert [(w.device, w.function, w.ready) for w in dispatcher(EXCLUSIVE).workers.values()] == [
+        (0, 0, True),
+        (0, 1, True),
+        (1, 1, True),
+    ]
+
+
+@pytest.mark.parametrize(
     ("kind", "answers", "story"),
     [
         (KAAS, [[Run(0, 2)]], "there is no worker 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from heapq import heappush
 from itertools import pairwise
@@ -15,7 +16,8 @@ from sim.clock import Clock
 from sim.domain import Buffer, BufferArg, Direction, FleetSpec, Kernel, KernelGraph, Role
 from sim.engine import Simulation
 from sim.hardware import make_devices
-from sim.models.calibration import load_calibration
+from sim.loads import Clients, make_load
+from sim.models.calibration import ByKind, load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop
@@ -58,6 +60,13 @@ def test_one_invocation_by_hand(tmp_path):
     assert (row.h2d_bytes, row.constant_bytes, row.d2h_bytes) == (1000, 1000, 0)
 
 
+def test_functions_of_one_graph_share_its_modules(tmp_path):
+    workload = catalogued(ListTrace([0.0, 10.0], [0, 1], [1.0, 1.0]), graph("a"))
+    calibration = ideal(module_s=replace(V100.module_s, kaas=0.5), executor_first_use_s=0.25)
+    table = rows(simulate(workload, make_policy("balance"), tmp_path, calibration=calibration))
+    np.testing.assert_allclose(table.load_s, [0.75, 0.25])
+
+
 def test_every_dispatch_takes_its_time_and_a_worker_that_is_busy_does_not_wait_for_it(tmp_path):
     workload = own(ListTrace([0.0] * 4, range(4), [1.0] * 4))
     calibration = ideal(dispatch_s=replace(V100.dispatch_s, kaas=0.25))
@@ -95,6 +104,15 @@ def test_copies_over_a_shared_link_queue(tmp_path):
         assert list(rows(run).load_s) == loads
 
 
+def test_who_has_nothing_to_copy_does_not_wait_for_the_link(tmp_path):
+    """The last finds its constants resident, while the one before loads its own over the same link."""
+    slow = ideal(copies=replace(V100.copies, h2d_first_bytes_per_s=1000.0))
+    workload = own(ListTrace([0.0, 1.0, 10.0, 10.0], [0, 1, 2, 1], [2.0, 1.0, 9.0, 1.0], memory_bytes=4000))
+    table = rows(simulate(workload, make_policy("least-loaded"), tmp_path, gpus=2, calibration=slow, gpus_per_link=2))
+    assert list(table.device) == [0, 1, 0, 1]
+    assert list(table.load_s) == [4.0, 7.0, 4.0, 0.0]
+
+
 def test_outputs_over_a_shared_link_queue(tmp_path):
     slow = ideal(copies=replace(V100.copies, h2d_first_bytes_per_s=1e30, h2d_bytes_per_s=1e30, d2h_bytes_per_s=1000.0))
     workload = catalogued(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0]), graph("a", flops=0))
@@ -111,7 +129,7 @@ def test_outputs_over_a_shared_link_queue(tmp_path):
 
 
 def test_cold_starts_over_a_shared_link_queue(tmp_path):
-    slow = ideal(copies=replace(V100.copies, h2d_bytes_per_s=1000.0))
+    slow = ideal(copies=replace(V100.copies, h2d_bytes_per_s=1000.0), startup_s=replace(V100.startup_s, first_run=0.25))
     workload = own(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0], memory_bytes=4000))
     run = simulate(workload, make_policy("exclusive"), tmp_path, gpus=2, calibration=slow, gpus_per_link=2)
     workers = run.table("workers")
@@ -127,19 +145,44 @@ def test_links_are_shared_within_a_node_only():
     assert numbers == [0, 0, 2, 3, 3, 5]
 
 
+@pytest.mark.parametrize(
+    ("name", "halt_s", "unfinished"),
+    [
+        ("exclusive", 1.0, [(-1, None), (-1, None)]),  # the worker is starting
+        ("balance", 0.25, [(0, None), (-1, None)]),  # the first is being dispatched
+        ("balance", 1.0, [(0, 0.5), (-1, None)]),  # it runs
+        ("balance", 20.0, [(0, 10.5)]),  # the second runs
+    ],
+)
+def test_what_is_half_done_when_a_run_breaks_off_is_unfinished(tmp_path, monkeypatch, name, halt_s, unfinished):
+    run_out = Clock.run_out
+    monkeypatch.setattr(Clock, "run_out", lambda clock: (clock.call(halt_s, 0, Clock.halt), run_out(clock)))
+    workload = own(ListTrace([0.0, 0.0], [0, 0], [9.5, 30.0], mean_s=20.0))
+    calibration = ideal(dispatch_s=ByKind(0.5, 0.5), startup_s=replace(V100.startup_s, process=3.0))
+    run = simulate(workload, make_policy(name), tmp_path, calibration=calibration)
+    left = rows(run)[rows(run).status == "unfinished"]
+    found = [(row.worker, None if np.isnan(row.started_at_s) else row.started_at_s) for row in left.itertuples()]
+    assert found == unfinished
+    assert run.summary["completed"] == 2 - len(unfinished)
+    assert list(run.table("workers").h2d_bytes) == [0]
+    assert run.table("workers").stopped_at_s.isna().all()
+
+
 class Fickle(known()["exclusive"]):
     """Starts a second worker behind the first, and stops it before it gets the device."""
 
     def on_event(self, now_s, event, view):
         if isinstance(event, Arrival):
-            return (Start(0, 0, 0), Run(0, 0), Start(1, 0, 0), Stop(1))
+            return (Start(0, 0, 0), Run(0, 0), Stop(0), Start(1, 0, 0), Stop(1))
         return ()
 
 
 def test_a_worker_that_waits_for_its_device_can_be_stopped(tmp_path):
     run = simulate(own(ListTrace([2.0], [0], [50.0])), Fickle(), tmp_path, calibration=POOL)
-    worker = run.table("workers").set_index("worker").loc[1]
-    assert (worker.requested_at_s, worker.stopped_at_s, worker.h2d_bytes) == (2.0, 2.0, 0)
+    workers = run.table("workers")
+    assert list(workers.worker) == [0, 1]
+    worker = workers.loc[1]
+    assert (worker.requested_at_s, worker.stopped_at_s, worker.device, worker.h2d_bytes) == (2.0, 2.0, -1, 0)
     assert np.isnan(worker.ready_at_s)
     assert run.summary["completed"] == 1
 
@@ -154,22 +197,33 @@ class Anywhere(known()["exclusive"]):
         return ()
 
 
-def test_a_start_on_any_device_takes_the_first_that_is_free(tmp_path):
-    """Device 1 is free first, and again; device 0 goes to the worker that wants no other."""
-    trace = ListTrace([0.0] * 5, [0, 1, 2, 3, 4], [5.0, 1.0, 1.0, 1.0, 5.0])
+@pytest.mark.parametrize(
+    ("first_s", "devices", "starts_s"),
+    [(5.0, [0, 1, 1, 0, 1], [0.0, 0.0, 1.0, 5.0, 2.0]), (0.5, [0, 1, 1, 0, 0], [0.0, 0.0, 1.0, 0.5, 1.5])],
+)
+def test_a_start_on_any_device_takes_the_first_that_is_free(tmp_path, first_s, devices, starts_s):
+    """Device 0 goes first to the worker that wants no other, though one for any is in line before it."""
+    trace = ListTrace([0.0] * 5, [0, 1, 2, 3, 4], [first_s, 1.0, 1.0, 1.0, 5.0])
     zero = replace(V100.startup_s, kill_release=0, process=0, runtime=0, context=0, first_run=0)
     run = simulate(own(trace), Anywhere(), tmp_path, gpus=2, calibration=ideal(startup_s=zero))
-    assert list(rows(run).device) == [0, 1, 1, 0, 1]
-    np.testing.assert_allclose(rows(run).started_at_s, [0.0, 0.0, 1.0, 5.0, 2.0], atol=1e-9)
-    assert list(run.table("workers").device) == [0, 1, 1, 0, 1]
+    assert list(rows(run).device) == list(run.table("workers").device) == devices
+    np.testing.assert_allclose(rows(run).started_at_s, starts_s, atol=1e-9)
+
+
+def test_a_device_that_was_left_takes_the_next_worker_that_is_started(tmp_path):
+    trace = ListTrace([0.0, 100.0, 200.0], [0, 1, 2], [1.0] * 3)
+    run = simulate(own(trace), Anywhere(), tmp_path, gpus=2, calibration=POOL)
+    assert list(rows(run).device) == [0, 0, 0]
+    assert list(run.table("workers").requested_at_s) == [0.0, 100.0, 200.0]
+    assert run.summary["completed"] == 3
 
 
 def test_the_cold_start_ladder_of_an_exclusive_worker(tmp_path):
     # One GPU, two functions: the second start has a victim, the third invocation finds its worker warm.
     workload = catalogued(ListTrace([0.0, 100.0, 200.0], [0, 1, 1], [1.0] * 3), graph("a"))
-    run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=POOL)
+    start = replace(V100.startup_s, first_run=0.25)
+    run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=replace(POOL, startup_s=start))
     workers, table = run.table("workers"), rows(run)
-    start = V100.startup_s
     assert list(table.cold) == [True, True, False]
     assert list(workers.kill_release_s) == [0.0, start.kill_release]
     assert (workers.process_s == start.process).all()
@@ -236,6 +290,37 @@ def test_an_invocation_costs_two_events(tmp_path, monkeypatch, name, n_gpus):
     assert len(pushed) == 2 * 1000
 
 
+@pytest.mark.parametrize(("pre_s", "server_s", "n_events"), [(0.0, 0.0, 2), (0.1, 0.0, 3), (0.1, 10.0, 4 - 1 / 50)])
+def test_what_is_in_the_way_to_the_pool_costs_an_event_each(tmp_path, monkeypatch, pre_s, server_s, n_events):
+    """A host stage, and the wait for the server, which all but the first have."""
+    pushed = []
+    monkeypatch.setattr(clock_module, "heappush", lambda queue, item: (pushed.append(item), heappush(queue, item)))
+    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=0.0, pre_s=pre_s, post_s=0.5)
+    frontend = replace(V100.frontend, server_s=ByKind(server_s, server_s))
+    calibration = ideal(frontend=frontend, graphs={"opaque": {"kaas": costs}})
+    simulate(
+        own(ListTrace(np.arange(50), [0] * 50, [0.5] * 50)), make_policy("balance"), tmp_path, calibration=calibration
+    )
+    assert len(pushed) == n_events * 50
+
+
+@pytest.mark.parametrize(("name", "gpus_per_link"), [("exclusive", 1), ("exclusive", 2), ("affinity", 2)])
+def test_the_loop_leaves_nothing_to_garbage_collection(tmp_path, monkeypatch, name, gpus_per_link):
+    """It is off while the loop runs: a cycle of objects an invocation would fill the memory."""
+    found = []
+    run_out = Clock.run_out
+
+    def counted(clock):
+        gc.collect()
+        run_out(clock)
+        found.append(gc.collect())
+
+    monkeypatch.setattr(Clock, "run_out", counted)
+    workload = own(poisson(300, 3.0, "exponential", 1, 9))
+    simulate(workload, make_policy(name), tmp_path, gpus=2, gpus_per_link=gpus_per_link, calibration=POOL)
+    assert found == [0]
+
+
 def test_a_failing_event_of_simpy_is_not_swallowed():
     time = Clock()
 
@@ -287,7 +372,7 @@ def test_two_simulations_at_once_do_not_see_each_other(tmp_path, monkeypatch):
             for name in ("one", "other")
         ]
     for simulation in held:
-        simulation._await_arrival()
+        simulation._arrivals.await_next()
     clocks = [simulation._clock for simulation in held]
     while any(clock.peek() < float("inf") for clock in clocks):
         for clock in clocks:
@@ -308,6 +393,18 @@ def test_chunks_of_a_trace_do_not_matter(tmp_path):
         frames.append(rows(simulate(workload, make_policy("affinity"), tmp_path / str(chunk), calibration=POOL)))
     for one, other in pairwise(frames):
         pd.testing.assert_frame_equal(one, other)
+
+
+def test_progress_counts_the_arrivals(tmp_path):
+    told = []
+    trace = poisson(250, 40.0, "constant", 4, 8)
+    trace.chunk = 100
+    simulate(own(trace), make_policy("affinity"), tmp_path / "trace", progress=told.append)
+    assert told == [100, 100, 50]
+    told.clear()
+    loop = make_load("nshot[n=7]").trace(Clients(3, "g"))
+    simulate(own(loop), make_policy("affinity"), tmp_path / "loop", progress=told.append)
+    assert told == [3] + [1] * 18
 
 
 def test_a_trace_without_arrivals_ends_at_once(tmp_path):

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 
 from sim.errors import ScenarioError
+from sim.loads import Clients, make_load
 from sim.models.calibration import ByKind, Frontend
 from sim.models.frontend import Cores, Gate, Server
+from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import make_policy
+from sim.policies.balance import Balance
+from sim.protocol import Arrival, Finished, Reject
+from sim.workload import bind
 from tests.support import V100, ListTrace, ideal, own, poisson, simulate
 
 OPEN = Frontend(transport_s=0.0, server_s=ByKind(0.0, 0.0), cores=1000, max_outstanding=10**9, resume_frac=0.8)
+
+RESNET50 = {"resnet50": load_catalogue("kaas")["resnet50"]}
 
 
 def rows(run):
@@ -58,8 +65,10 @@ def test_an_idle_server_delays_nothing_and_a_busy_one_is_a_queue():
 def test_a_request_on_its_way_by_hand(tmp_path):
     calibration = staged(pre_s=0.5, post_s=0.25, transport_s=0.125)
     workload = own(ListTrace([2.0], [0], [3.0]))
-    row = rows(simulate(workload, make_policy("balance"), tmp_path, calibration=calibration)).iloc[0]
+    run = simulate(workload, make_policy("balance"), tmp_path, calibration=calibration)
+    row = rows(run).iloc[0]
     assert row.queued_at_s == 2.0 + 0.125 + 0.5
+    assert run.summary["queue_s"]["max"] == 0.0, "what comes before the pool is no queue of the pool's"
     assert row.started_at_s == row.queued_at_s
     assert row.completed_at_s == row.started_at_s + 3.0 + 0.25 + 0.125
 
@@ -79,6 +88,110 @@ def test_requests_beyond_the_limit_wait_outside_until_the_share_is_reached(tmp_p
     # 5 enter; the gate opens when fewer than 2 are inside, which is when the 4th is done
     assert list(table.queued_at_s) == [0.0] * 5 + [4.0] * 3
     assert list(table.completed_at_s) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+
+
+def test_who_waits_outside_is_not_overtaken(tmp_path):
+    """The third comes at the instant at which the first leaves, and the second waits outside."""
+    calibration = staged(max_outstanding=1, resume_frac=1.0)
+    workload = own(ListTrace([0.0, 0.0, 0.5, 2.0], [0] * 4, [1.0] * 4))
+    table = rows(simulate(workload, make_policy("balance"), tmp_path, calibration=calibration))
+    assert list(table.queued_at_s) == [0.0, 0.0, 2.0, 2.0]
+    assert list(table.completed_at_s) == [1.0, 2.0, 3.0, 4.0]
+
+
+class OnlyFirst(Balance):
+    """Rejects all but the first."""
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Arrival) and event.invocation:
+            return (Reject(event.invocation, "not the first"),)
+        return super().on_event(now_s, event, view)
+
+
+class Impatient(Balance):
+    """Rejects all that wait, and all that come later, when the first is done."""
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Arrival):
+            return super().on_event(now_s, event, view) if not now_s else (Reject(event.invocation, "late"),)
+        return tuple(Reject(i, "late") for i in view.waiting)
+
+
+def test_the_policy_hears_of_those_outside_after_what_let_them_in(tmp_path):
+    """Also when each that is rejected lets in the next."""
+    log = []
+    n = 2_000  # more than Python's calls may nest
+    run = simulate(
+        own(ListTrace([0.0] * n, [0] * n, [1.0] * n)),
+        Impatient(),
+        tmp_path,
+        calibration=staged(max_outstanding=4, resume_frac=1.0),
+        log=lambda now_s, event, actions: log.append((now_s, type(event), len(actions))),
+    )
+    assert (run.summary["completed"], run.summary["rejected"]) == (1, n - 1)
+    assert log[:7] == [(0.0, Arrival, 1), *[(0.0, Arrival, 0)] * 4, (1.0, Finished, 4), (1.0, Arrival, 1)]
+
+
+def test_what_is_rejected_has_no_stage_after_the_device(tmp_path):
+    calibration = staged(pre_s=0.5, post_s=4.0, transport_s=0.125)
+    workload = own(ListTrace([0.0, 0.0, 2.0], [0] * 3, [1.0] * 3))
+    table = rows(simulate(workload, Impatient(), tmp_path, calibration=calibration))
+    assert list(table.status) == ["rejected"] * 3
+    assert list(table.completed_at_s) == [0.75, 0.75, 2.75]
+
+
+def test_a_run_lasts_until_the_last_reply(tmp_path):
+    calibration = staged(post_s=4.0, transport_s=0.125)
+    run = simulate(
+        own(ListTrace([0.0, 0.0], [0, 0], [1.0, 2.0])), make_policy("balance"), tmp_path, calibration=calibration
+    )
+    assert rows(run).completed_at_s.max() == 0.125 + 3.0 + 4.0 + 0.125
+    assert run.summary["throughput_per_s"] == 2 / 7.25
+    assert run.summary["gpu_busy_frac"] == 3 / 7.25
+
+
+def test_the_last_reply_may_be_to_an_earlier_request(tmp_path):
+    """The second is rejected, at 2.125 s, and has its reply while the host is at work for the first."""
+    calibration = staged(post_s=4.0, transport_s=0.125)
+    run = simulate(own(ListTrace([0.0, 2.0], [0, 0], [1.0, 1.0])), OnlyFirst(), tmp_path, calibration=calibration)
+    assert list(rows(run).completed_at_s) == [5.25, 2.25]
+    assert run.summary["throughput_per_s"] == 1 / 5.25
+
+
+def test_the_server_has_a_rate_for_each_kind_of_worker(tmp_path):
+    calibration = staged(server_s=ByKind(0.0, 1000.0))
+    for name, served_at_once in (("balance", 3), ("exclusive", 1)):
+        workload = own(ListTrace([0.0] * 3, [0] * 3, [1.0] * 3))
+        table = rows(simulate(workload, make_policy(name), tmp_path / name, calibration=calibration))
+        assert (table.queued_at_s == 0).sum() == served_at_once
+
+
+class Gambler(Balance):
+    """Draws a number before the run."""
+
+    def reset(self, fleet, functions, costs, rng):
+        super().reset(fleet, functions, costs, rng)
+        rng.random()
+
+
+def test_every_policy_meets_the_same_server(tmp_path):
+    calibration = staged(server_s=ByKind(0.1, 0.1))
+    tables = [
+        rows(simulate(own(poisson(99, 9.0, "constant", 3)), policy, tmp_path / str(n), gpus=9, calibration=calibration))
+        for n, policy in enumerate((Balance(), Gambler()))
+    ]
+    assert list(tables[0].queued_at_s) == list(tables[1].queued_at_s)
+
+
+@pytest.mark.parametrize("name", ["balance", "static"])
+def test_a_request_without_any_queue_takes_the_isolated_latency(tmp_path, name):
+    idle = replace(V100.frontend, server_s=ByKind(0.0, 0.0))
+    graphs = {"resnet50": {k: replace(costs, post_s=0.003) for k, costs in V100.graphs["resnet50"].items()}}
+    calibration = replace(V100, frontend=idle, graphs=graphs)
+    workload = bind(make_load("nshot[n=3]").trace(Clients(1, "resnet50")), catalogue=RESNET50, seed=0)
+    run = simulate(workload, make_policy(name), tmp_path, calibration=calibration)
+    latency_s = rows(run).completed_at_s - rows(run).arrival_at_s
+    assert latency_s[2] == pytest.approx(run.table("functions").isolated_s[0], rel=1e-12)
 
 
 def test_the_server_bounds_the_rate_of_the_fleet(tmp_path):
@@ -108,7 +221,9 @@ def test_host_stages_without_a_frontend_are_refused():
         replace(V100, frontend=None)
 
 
-@pytest.mark.parametrize(("key", "value"), [("cores", 0), ("max_outstanding", 0), ("resume_frac", 1.5)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("cores", 0), ("max_outstanding", 0), ("resume_frac", 0.0), ("resume_frac", 1.5)]
+)
 def test_an_impossible_frontend_is_refused(key, value):
     with pytest.raises(ScenarioError, match=f"{key} is {value}"):
         replace(OPEN, **{key: value})

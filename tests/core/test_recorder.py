@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim import recorder
-from sim.intervals import DeviceSums, choose_interval_s, lengthen, spread_over
+from sim.intervals import DeviceSums, choose_interval_s, lengthen, spread_over, without_overlap
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
 from sim.tables import TABLES
@@ -29,6 +29,20 @@ def test_spans_are_spread_over_the_intervals_they_lie_in(spans):
         for i in range(sums.shape[1]):
             expected[r, i] += max(0.0, min(b, i + 1.0) - max(a, i))
     np.testing.assert_allclose(sums, expected, atol=1e-12)
+
+
+@given(SPANS)
+def test_time_that_several_spans_cover_counts_once(spans):
+    row, start, length = (np.array(c) for c in zip(*spans, strict=True))
+    from_s, to_s = start / 4, (start + length) / 4
+    starts_s = without_overlap(row, from_s, to_s)
+    assert (from_s <= starts_s).all()
+    assert (starts_s <= to_s).all()
+    kept, expected = np.zeros((3, 81)), np.zeros((3, 81))
+    for r, a, kept_a, b in zip(row, start, 4 * starts_s, start + length, strict=True):
+        expected[r, a:b] = 1
+        kept[r, int(kept_a) : b] += 1
+    np.testing.assert_array_equal(kept, expected)
 
 
 @pytest.mark.parametrize(
@@ -82,23 +96,27 @@ def test_every_interval_grows_to_round_multiples_of_itself():
     assert [lengthen(s) for s in (0.005, 2.0, 10.0, 15.0, 20.0, 120.0, 3600.0)] == [0.01, 10, 30, 30, 60, 600, 7200]
 
 
-def test_a_run_that_lasts_folds_its_intervals(monkeypatch):
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_run_that_lasts_folds_its_intervals(monkeypatch, shared):
     monkeypatch.setattr("sim.intervals.N_INTERVALS", 8)
     rng = np.random.default_rng(3)
     start = np.sort(rng.random(200)) * 100
     row = {"started_at_s": start, "load_s": rng.random(200), "run_s": rng.random(200) * 3}
-    row["completed_at_s"] = row["started_at_s"] + row["load_s"] + row["run_s"]
     counts = ("n_started", "n_cold", "n_missed", "n_evicted", "h2d_bytes", "d2h_bytes")
     row |= {name: rng.integers(0, 9, 200).astype(float) for name in counts}
     device = rng.integers(0, 3, 200).astype(np.int32)
     sums = DeviceSums(3, 1.0)
+    sums.shared = shared
     for part in np.array_split(np.arange(200), 9):
         sums.add(device[part], {name: values[part] for name, values in row.items()})
+    sums.close()
     columns = sums.columns(8)
     assert sums.interval_s == 30.0
     assert columns["start_at_s"].max() < 8 * 30.0
     whole = DeviceSums(3, 30.0)
+    whole.shared = shared
     whole.add(device, row)
+    whole.close()
     for name, values in whole.columns(8).items():
         np.testing.assert_allclose(columns[name], values, atol=1e-9)
 

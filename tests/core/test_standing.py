@@ -12,10 +12,12 @@ from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
 from sim.errors import ScenarioError
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import make_policy
-from sim.protocol import Standing
+from sim.policies.fractional import Fractional
+from sim.policies.static import Static
+from sim.protocol import Arrival, Finished, Run, Standing, Start, Stop
 from sim.workload import bind
 from tests.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld, functions
-from tests.support import V100, ListTrace, ideal, poisson, scripted_fleet, simulate
+from tests.support import POOL, V100, ListTrace, ideal, own, poisson, scripted_fleet, simulate
 
 EIGHTH = FLEET_MEMORY_BYTES // 8
 
@@ -29,6 +31,12 @@ def standing(name, n_gpus, memory_bytes):
 
 def test_static_functions_take_whole_gpus_in_turn():
     assert standing("static", 4, [1, 1]) == [Standing(d, d % 2, 1.0) for d in range(4)]
+
+
+def test_the_first_worker_of_a_function_is_taken_first_and_then_the_most_recently_freed():
+    script = [(0.0, 0, 2.0), (0.0, 0, 1.0), (5.0, 0, 1.0), (5.0, 0, 1.0), (5.0, 0, 1.0)]
+    world = ScriptedWorld(make_policy("static"), 3, script, 1).run()
+    assert [world.ran_on[i] for i in range(5)] == [0, 1, 0, 1, 2]
 
 
 def test_static_refuses_more_functions_than_gpus():
@@ -98,6 +106,16 @@ def test_workers_side_by_side_do_not_wait_for_each_other(tmp_path):
     assert list(both.started_at_s) == [0.0, 0.0]
 
 
+def test_a_device_is_busy_once_however_many_run_on_it(tmp_path):
+    graph = compute("g", 160, 10**12)
+    runs = [together(tmp_path / str(n), [graph] * 4, [0.0] * n, range(n)) for n in (1, 4)]
+    assert runs[0].summary["gpu_busy_frac"] == pytest.approx(1.0)
+    assert runs[1].summary["gpu_busy_frac"] == pytest.approx(1.0)
+    devices = [run.table("devices") for run in runs]
+    np.testing.assert_allclose(devices[1].busy_s, devices[0].busy_s)
+    assert list(devices[1].n_started[:1]) == [4]
+
+
 def test_a_kernel_at_a_time_ends_as_a_graph_at_a_time_where_nobody_is_in_the_way(tmp_path):
     graph = compute("g", 160, 10**12)
     frames = [
@@ -105,6 +123,76 @@ def test_a_kernel_at_a_time_ends_as_a_graph_at_a_time_where_nobody_is_in_the_way
         for k in (False, True)
     ]
     pd.testing.assert_frame_equal(*frames, rtol=1e-12)
+
+
+class Crowd(Fractional):
+    """Two workers that may both use the whole device."""
+
+    def standing(self, fleet):
+        return [Standing(0, 0), Standing(0, 1)]
+
+
+def test_shares_beyond_the_device_are_shared_out(tmp_path):
+    """160 blocks want all multiprocessors, 40 the half: two of the first get half of their speed, of the second all."""
+    for blocks, slower in ((160, 2.0), (40, 1.0)):
+        run_s = {}
+        for n in (1, 2):
+            workload = bind(
+                ListTrace([0.0] * n, range(n), [1.0] * n, 2),
+                catalogue={"g": CatalogueEntry(compute("g", blocks, 10**12), fresh_inputs=False)},
+                seed=0,
+            )
+            calibration = ideal(n_multiprocessors=80)
+            run = simulate(workload, Crowd(), tmp_path / f"{blocks}-{n}", calibration=calibration)
+            run_s[n] = run.table("invocations").run_s
+        np.testing.assert_allclose(run_s[2], slower * run_s[1][0])
+
+
+class Replaces(Static):
+    """Stops its worker when it is done for the first time, and starts another on its device."""
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Finished) and event.worker == 0:
+            return (Stop(0), Start(1, 0, 0))
+        if isinstance(event, Arrival):
+            return (Run(event.invocation, 1 if now_s else 0),)
+        return ()
+
+
+def test_a_started_worker_waits_until_a_standing_one_is_gone_and_its_memory_free(tmp_path):
+    workload = own(ListTrace([0.0, 2.0], [0, 0], [1.0, 1.0]))
+    run = simulate(workload, Replaces(), tmp_path, calibration=POOL)
+    workers = run.table("workers")
+    assert list(workers.kill_release_s) == [0.0, V100.startup_s.kill_release]
+    assert list(workers.device) == [0, 0]
+    assert list(run.table("invocations").cold) == [False, True]
+    assert workers.stopped_at_s[0] == run.table("invocations").completed_at_s[0] == workers.requested_at_s[1]
+
+
+class Inherits(Fractional):
+    """Two workers on a device; a third is to have it when they are gone."""
+
+    def standing(self, fleet):
+        return [Standing(0, 0, 0.5), Standing(0, 1, 0.5)]
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Arrival):
+            stops = (Stop(0), Stop(1), Start(2, 0, 0)) if event.invocation == 2 else ()
+            return (Run(event.invocation, event.invocation if now_s == 0 else 1), *stops)
+        return ()
+
+
+def test_a_started_worker_waits_until_all_that_stand_on_its_device_are_gone(tmp_path):
+    workload = bind(ListTrace([0.0, 0.0, 0.5], [0, 1, 1], [1.0] * 3, 2), catalogue=None, seed=0)
+    policy = Inherits()
+    calibration = ideal(n_multiprocessors=80, startup_s=replace(V100.startup_s, kill_release=4.0))
+    run = simulate(workload, policy, tmp_path, calibration=calibration)
+    workers = run.table("workers")
+    assert list(workers.stopped_at_s[:2]) == [1.0, 2.0]
+    start = calibration.startup_s
+    assert workers.ready_at_s[2] == pytest.approx(
+        2.0 + 4.0 + start.process + start.runtime + start.context + start.first_run
+    )
 
 
 def test_standing_workers_are_ready_without_a_cold_start(tmp_path):

@@ -67,7 +67,7 @@ def test_a_second_run_sees_the_same_load(text):
 def test_the_engine_serves_them_as_the_driver_does(tmp_path, text):
     trace = make_load(text).trace(Clients(3, "g"))
     assert isinstance(trace, ClosedTrace)
-    rows = simulate(own(trace), make_policy("balance"), tmp_path, gpus=2, check=False).table("invocations")
+    rows = simulate(own(trace), make_policy("balance"), tmp_path, gpus=2).table("invocations")
     served = serve(trace, servers=2)
     for column in ("arrival_at_s", "completed_at_s"):
         expected = served.arrival_at_s if column == "arrival_at_s" else served.replied_at_s

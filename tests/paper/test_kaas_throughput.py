@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.studies.kaas import SETUPS, WORKLOADS, Point
+from sim.studies.kaas import N_GPUS, SETUPS, WORKLOADS, Point
 from sim.studies.points import complete, read_points
 from sim.studies.report import errors, is_fitted
 from sim.studies.run import measure
@@ -140,6 +140,18 @@ def test_latency_at_70_percent_of_the_peak(workload, mode, clients):
     result = simulated(workload, mode, clients, wants_latency=True)
     assert result.latency(0.5) == pytest.approx(p50_s, rel=0.25)
     assert result.latency(0.9) == pytest.approx(p90_s, rel=0.35)
+
+
+def test_latency_of_contended_exclusive_is_near_what_was_read_off_the_plot():
+    if not LATENCY.is_file():
+        pytest.skip("the published measurements (shared/reference) are not here")
+    rows = [row for row in read_points(LATENCY, SETUPS["arxiv"], WORKLOADS) if row.point.mode == "exclusive"]
+    rows = [row for row in rows if row.point.clients > N_GPUS]
+    table = errors([complete(row, simulated(*row.point, wants_latency=True)) for row in rows])
+    p50, p90 = (next(e for e in table if e["quantity"] == f"{q} latency") for q in ("p50", "p90"))
+    assert p50["n"] == p90["n"] == 12
+    assert p50["median_frac"] < 0.25
+    assert p90["median_frac"] < 0.20
 
 
 def test_predictions_are_off_by_at_most_3_percent_at_the_median_and_20_at_worst():

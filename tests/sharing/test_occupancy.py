@@ -105,6 +105,12 @@ KERNELS = st.builds(
 )
 
 
+@given(st.lists(KERNELS, min_size=1, max_size=4), st.floats(1e-9, 1.0), st.floats(1e-9, 1e-3))
+def test_a_graph_draws_no_more_of_what_memory_can_reach_than_it_has_of_the_multiprocessors(kernels, share, launch_s):
+    its = under_share(graph(*kernels), share, V100, ROOFLINE, launch_s)
+    assert its.bandwidth_frac <= ROOFLINE.bandwidth_frac * its.sm_frac * (1 + 1e-9)
+
+
 @given(st.lists(KERNELS, min_size=1, max_size=4), st.floats(1 / 80, 1.0), st.floats(1 / 80, 1.0), st.floats(1e-9, 1e-3))
 def test_a_smaller_cap_never_makes_a_graph_faster_nor_keeps_more_busy(kernels, a, b, launch_s):
     small, large = (under_share(graph(*kernels), share, V100, ROOFLINE, launch_s) for share in sorted((a, b)))

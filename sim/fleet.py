@@ -1,0 +1,154 @@
+"""The simulated fleet: which worker is on which device, and how workers come and go."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from heapq import heappop, heappush
+from typing import Any
+
+import simpy
+
+from sim.clock import Clock, Signal
+from sim.domain import FleetSpec, WorkerKind
+from sim.hardware import Compute, Device, Worker, make_devices
+from sim.models.costs import CostModel
+from sim.models.memory import BufferCache
+from sim.models.startup import Ladder
+from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing, Start, share_devices
+from sim.recorder import Recorder
+
+
+class Fleet:
+    """Devices, and the workers that are not gone, by number.
+
+    lumped: an invocation and a cold start are one event each. Else copies are steps, as links may be shared, and so
+    are kernels where devices are shared.
+    on_finish: called with (worker, event) by ``worker.signal``. on_ready, on_gone: called with (instant, worker).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        spec: FleetSpec,
+        costs: CostModel,
+        recorder: Recorder,
+        standing: Sequence[Standing],
+        *,
+        per_kernel: bool,
+        on_finish: Callable[[Worker, simpy.Event], None],
+        on_ready: Callable[[float, Worker], None],
+        on_gone: Callable[[float, Worker], None],
+    ) -> None:
+        self._clock = clock
+        self._costs = costs
+        self._recorder = recorder
+        self._on_finish, self._on_ready, self._on_gone = on_finish, on_ready, on_gone
+        self._devices = make_devices(spec)
+        self._line: deque[Worker] = deque()  # for any device
+        self._free = list(range(spec.n_gpus))  # heap of devices that nobody has; some that were taken meanwhile
+        self.workers: dict[int, Worker] = {}
+        shared = share_devices(standing)
+        self.lumped = not per_kernel and spec.gpus_per_link == 1 and not shared
+        if shared:
+            recorder.share_devices()
+        for number, worker in enumerate(standing):
+            self._stand_up(number, worker, shared)
+
+    def start(self, now_s: float, order: Start) -> None:
+        """A worker gets in line for its device, or for any."""
+        worker = self._add(order.worker, order.function, now_s)
+        worker.line = self._line if order.device == ANY_DEVICE else self._devices[order.device].line
+        worker.line.append(worker)
+        if order.device != ANY_DEVICE:
+            self._occupy(now_s, self._devices[order.device])
+        while worker.line is not None and order.device == ANY_DEVICE and self._free:
+            self._occupy(now_s, self._devices[heappop(self._free)])
+
+    def dismiss(self, now_s: float, worker: Worker) -> None:
+        """A worker that is idle, or in line for a device, will be gone at this instant."""
+        if worker.line is not None:
+            worker.line.remove(worker)
+        self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
+
+    def record(self, worker: Worker) -> None:
+        """Record a worker that is gone, or there at the end."""
+        kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
+        loaded = worker.ladder is not None and worker.ready
+        self._recorder.worker(
+            worker.number,
+            kind,
+            worker.function,
+            (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
+            worker.ladder,
+            self._costs.constants_bytes[worker.function] if loaded else 0,
+        )
+
+    def _add(self, number: int, function: int, now_s: float) -> Worker:
+        worker = self.workers[number] = Worker(number, function, now_s)
+        self._recorder.worker_device.append(-1)
+        return worker
+
+    def _stand_up(self, number: int, standing: Standing, shared: bool) -> None:
+        """A worker that is ready before the run."""
+        device = self._devices[standing.device]
+        worker = self._add(number, standing.function, 0.0)
+        self._put(worker, device)
+        if shared:
+            worker.shared = self._costs.under_share(standing.function, standing.share)
+            device.compute = device.compute or Compute(self._clock)
+        if standing.function < 0:
+            worker.modules = set()
+            worker.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
+        worker.ready = True
+        worker.ready_at_s = 0.0
+
+    def _put(self, worker: Worker, device: Device) -> None:
+        """A worker is on a device from now on."""
+        worker.line = None
+        worker.device = device
+        device.n_workers += 1
+        device.fresh = False
+        self._recorder.worker_device[worker.number] = device.number
+        worker.signal = Signal(self._clock)
+        worker.on_finish = [partial(self._on_finish, worker)]
+
+    def _occupy(self, now_s: float, device: Device) -> None:
+        """The next worker takes a device that nobody has, and climbs its ladder; first those that want no other."""
+        if device.n_workers:
+            return
+        line = device.line or self._line
+        if not line:
+            heappush(self._free, device.number)
+            return
+        worker = line.popleft()
+        worker.ladder = ladder = self._costs.ladders[worker.function].on(device.fresh)
+        self._put(worker, device)
+        context_at_s = now_s + ladder.before_constants_s
+        if self.lumped:
+            ready_at_s = context_at_s + ladder.constants + ladder.first_run
+            worker.signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
+        else:
+            self._clock.process(self._climb(worker, ladder, context_at_s))
+
+    def _climb(self, worker: Worker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
+        yield self._clock.at(context_at_s, FINISHED)
+        waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
+        worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
+        worker.signal.fire(loaded_at_s + ladder.first_run, WORKER_CHANGED, [partial(self._get_ready, worker)])
+
+    def _get_ready(self, worker: Worker, _: simpy.Event) -> None:
+        worker.ready = True
+        worker.ready_at_s = self._clock._now
+        self._on_ready(self._clock._now, worker)
+
+    def _leave(self, worker: Worker, _: simpy.Event) -> None:
+        now_s = self._clock._now
+        worker.stopped_at_s = now_s
+        self.record(self.workers.pop(worker.number))
+        if worker.line is None:
+            worker.device.n_workers -= 1
+            worker.on_finish.clear()  # it leads back to the worker, and garbage collection is off
+            self._occupy(now_s, worker.device)
+        self._on_gone(now_s, worker)
