@@ -31,10 +31,7 @@ def workload_for(policy):
 
 def summaries(directory):
     """Summary by policy on 2 V100s, as floats of 9 digits."""
-    runs = {
-        p: simulate(workload_for(p), make_policy(p), directory / p, gpus=2, calibration=V100)
-        for p in known()
-    }
+    runs = {p: simulate(workload_for(p), make_policy(p), directory / p, gpus=2, calibration=V100) for p in known()}
     return json.loads(json.dumps({p: run.summary for p, run in runs.items()}), parse_float=lambda f: f"{float(f):.9g}")
 
 
