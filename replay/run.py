@@ -37,7 +37,7 @@ from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
-from sim.protocol import Standing
+from sim.protocol import Standing, share_devices
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
@@ -115,6 +115,8 @@ class RealExperiment:
             interval_s = choose_interval_s(self._workload.trace.duration_s)
             out = RunDirectory(directory, self._manifest(interval_s, first, costs, seats), force=force)
             recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
+            if share_devices([worker for worker, _ in seats]):
+                recorder.share_devices()
             decisions = stack.enter_context((out.path / FILE_NAME).open("w", LOG_BUFFER_BYTES, encoding="utf-8"))
             limits_bytes = {worker: seat.limit_bytes for worker, seat in seats}
             assign = Assigner(replace(pattern, places=data.places), functions, limits_bytes)
