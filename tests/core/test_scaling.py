@@ -13,7 +13,8 @@ import pytest
 from sim.policies import make_policy
 from tests.support import ELASTIC, ListTrace, ideal, own, simulate
 
-COUNTED = ("/sim/policies/", "/sim/dispatcher.py", "/sim/engine.py", "/sim/clock.py", "/sim/models/memory.py")
+MODULES = ("policies/", "dispatcher.py", "engine.py", "arrivals.py", "fleet.py", "clock.py", "models/memory.py")
+COUNTED = tuple(f"/sim/{module}" for module in MODULES)
 N = 600
 
 
