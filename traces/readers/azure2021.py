@@ -8,38 +8,33 @@ order of start.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from traces.events import EventTrace, Rows
-from traces.formats import Format, TracePath, csv_files, has_columns
+from traces.events import Rows
+from traces.formats import Format, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
-from traces.options import ReadOptions
-from traces.readers.eventlog import count_files, floored, log_trace
+from traces.readers.eventlog import floored, read_log
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NAME = "azure2021"
 _KINDS = {"app": Kind.TEXT, "func": Kind.TEXT, "end_timestamp": Kind.NUMBER, "duration": Kind.SPAN}
 
 
-def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
-    """Read all files as one trace. arrival = end_timestamp - duration; the key of a function is ``app/func``."""
+def _rows(batch: pa.RecordBatch, functions: Functions, anomalies: Counter[str]) -> Rows:
+    """arrival = end_timestamp - duration; the key of a function is ``app/func``."""
     import pyarrow.compute as pc
 
-    anomalies: Counter[str] = Counter()
-    count_files(paths, anomalies)
-    functions = Functions()
-    parts: list[Rows] = []
-    for file in csv_files(paths):
-        for batch in file.stream(_KINDS):
-            app, function, end_s, duration_s = batch.columns
-            number = functions.numbers_of(pc.binary_join_element_wise(app, function, "/"))
-            duration_s = duration_s.to_numpy()
-            at_s = end_s.to_numpy() - duration_s
-            anomalies["negative_start"] += int(np.count_nonzero(at_s < 0))
-            parts.append(Rows(np.maximum(at_s, 0.0), number, floored(duration_s, anomalies)))
-    return log_trace(_NAME, paths, parts, functions, options, anomalies)
+    app, function, end_s, duration_s = batch.columns
+    number = functions.numbers_of(pc.binary_join_element_wise(app, function, "/"))
+    duration_s = duration_s.to_numpy()
+    at_s = end_s.to_numpy() - duration_s
+    anomalies["negative_start"] += int(np.count_nonzero(at_s < 0))
+    return Rows(np.maximum(at_s, 0.0), number, floored(duration_s, anomalies))
 
 
 FORMAT = Format(
@@ -47,5 +42,5 @@ FORMAT = Format(
     summary="Azure Functions Invocation Trace 2021: one row an invocation",
     tables=("invocations: app, func, end_timestamp (s), duration (s)",),
     recognises=has_columns(*_KINDS),
-    read=_read,
+    read=read_log(_NAME, _KINDS, _rows, list),
 )

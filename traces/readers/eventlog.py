@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
 from sim.domain import TraceSource
 from sim.errors import TraceError
+from traces.csvfile import Rule
 from traces.durations import FLOOR_S
 from traces.events import EventTrace, Rows, event_trace, sorted_blocks, whole_minutes
-from traces.formats import TracePath, count_paths, names
+from traces.formats import TracePath, count_paths, csv_files, names
 from traces.functions import Functions, Numbers
+from traces.kinds import Kind
 from traces.options import ReadOptions
 from traces.units import Floats
 from traces.window import check_span
@@ -21,13 +23,40 @@ from traces.window import check_span
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
+
 _DAY_NS = 86_400_000_000_000
 
 DatedRows: TypeAlias = tuple["pa.Array", Numbers, Floats]
 """Instants as timestamp[ns], numbers of functions and durations in s: rows whose trace time isn't known yet."""
 
 
-def count_files(paths: Sequence[TracePath], anomalies: Counter[str]) -> None:
+def read_log(
+    name: str,
+    kinds: Mapping[str, Kind],
+    rows_of: Callable[[pa.RecordBatch, Functions, Counter[str]], T],
+    settle: Callable[[list[T]], Sequence[Rows]],
+    *rules: Rule,
+) -> Callable[[Sequence[TracePath], ReadOptions], EventTrace]:
+    """The reader of a log with these columns; files of one directory are parts of one trace.
+
+    rows_of: makes rows of a batch's columns, in the order of ``kinds``; it numbers functions and counts what is odd.
+    settle: makes rows by trace time of all of them.
+    """
+
+    def read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
+        anomalies: Counter[str] = Counter()
+        _count_files(paths, anomalies)
+        functions = Functions()
+        parts = [
+            rows_of(batch, functions, anomalies) for file in csv_files(paths) for batch in file.stream(kinds, *rules)
+        ]
+        return log_trace(name, paths, settle(parts), functions, options, anomalies)
+
+    return read
+
+
+def _count_files(paths: Sequence[TracePath], anomalies: Counter[str]) -> None:
     """Count the files that are parts of one trace because they lie in one directory."""
     for path in paths:
         if path.is_directory and len(path.files) > 1:  # excerpts that overlap would count twice: say so

@@ -7,19 +7,16 @@ are ties.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from traces.csvfile import Rule
-from traces.events import EventTrace
-from traces.formats import Format, TracePath, csv_files, has_columns
+from traces.formats import Format, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
-from traces.options import ReadOptions
-from traces.readers.eventlog import DatedRows, count_files, floored, log_trace, since_midnight
+from traces.readers.eventlog import DatedRows, floored, read_log, since_midnight
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +44,7 @@ def _unknown_status(status: pa.Array) -> npt.NDArray[np.bool_]:
 _STATUS = Rule("predict_status", _unknown_status, f"one of {', '.join(_ANOMALIES)}")
 
 
-def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
+def _rows(batch: pa.RecordBatch, functions: Functions, anomalies: Counter[str]) -> DatedRows:
     """A function is a base model: what has to be loaded before a request can run. The time is that of the creation.
 
     Requests that failed, or hadn't ended when the log was taken, were requests: they count, for the time told.
@@ -55,21 +52,14 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
     """
     import pyarrow.compute as pc
 
-    anomalies: Counter[str] = Counter()
-    count_files(paths, anomalies)
-    functions = Functions()
-    parts: list[DatedRows] = []
-    for file in csv_files(paths):
-        for batch in file.stream(_KINDS, _STATUS):
-            at, model, taken_s, status = batch.columns
-            for said in pc.value_counts(status).to_pylist():
-                if anomaly := _ANOMALIES[said["values"]]:
-                    anomalies[anomaly] += said["counts"]
-            is_empty = pc.equal(model, "")
-            anomalies["model_id_empty"] += is_empty.true_count
-            numbers = functions.numbers_of(pc.if_else(is_empty, _UNKNOWN_MODEL, model))
-            parts.append((at, numbers, floored(taken_s.to_numpy(), anomalies)))
-    return log_trace(_NAME, paths, since_midnight(parts), functions, options, anomalies)
+    at, model, taken_s, status = batch.columns
+    for said in pc.value_counts(status).to_pylist():
+        if anomaly := _ANOMALIES[said["values"]]:
+            anomalies[anomaly] += said["counts"]
+    is_empty = pc.equal(model, "")
+    anomalies["model_id_empty"] += is_empty.true_count
+    numbers = functions.numbers_of(pc.if_else(is_empty, _UNKNOWN_MODEL, model))
+    return (at, numbers, floored(taken_s.to_numpy(), anomalies))
 
 
 FORMAT = Format(
@@ -77,5 +67,5 @@ FORMAT = Format(
     summary="Alibaba's request log of a serverless Stable Diffusion service, 2026",
     tables=("requests: gmt_create, checkpoint_model_version_id, exec_time_seconds, predict_status",),
     recognises=has_columns(*_KINDS),
-    read=_read,
+    read=read_log(_NAME, _KINDS, _rows, since_midnight, _STATUS),
 )

@@ -7,17 +7,19 @@ ATC 2023; ``openb_pod_list_*.csv`` of cluster-trace-gpu-v2023 of alibaba/cluster
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from traces.events import EventTrace, Rows
-from traces.formats import Format, TracePath, csv_files, has_columns
+from traces.events import Rows
+from traces.formats import Format, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
-from traces.options import ReadOptions
-from traces.readers.eventlog import count_files, floored, log_trace
+from traces.readers.eventlog import floored, read_log
 from traces.units import MIB
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NAME = "alibaba-gpu-pods"
 _SHAPE = ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
@@ -31,33 +33,26 @@ _KINDS = {
 }
 
 
-def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
+def _rows(batch: pa.RecordBatch, functions: Functions, anomalies: Counter[str]) -> Rows:
     """A pod arrives when it is created, and takes from its scheduling to its deletion. Times are the trace's own.
 
     Pods have no common name: a function is what asks for the same resources, in the same class of service.
     """
     import pyarrow.compute as pc
 
-    anomalies: Counter[str] = Counter()
-    count_files(paths, anomalies)
-    functions = Functions()
-    parts: list[Rows] = []
-    for file in csv_files(paths):
-        for batch in file.stream(_KINDS):
-            is_scheduled = batch.column("scheduled_time").is_valid()
-            anomalies["pod_never_scheduled"] += is_scheduled.false_count
-            pods = batch.filter(is_scheduled)
-            columns = dict(zip(pods.schema.names, pods.columns, strict=True))
-            shape = [columns[name].cast("string") for name in _SHAPE]
-            keys = pc.binary_join_element_wise(
-                columns["qos"], pc.binary_join_element_wise(*shape, columns["gpu_spec"], "-"), "/"
-            )
-            duration_s = columns["deletion_time"].to_numpy() - columns["scheduled_time"].to_numpy()
-            anomalies["negative_duration"] += int(np.count_nonzero(duration_s < 0))
-            numbers = functions.numbers_of(keys)
-            functions.add_memory(numbers, columns["memory_mib"].to_numpy().astype(float) * MIB)
-            parts.append(Rows(columns["creation_time"].to_numpy(), numbers, floored(duration_s, anomalies)))
-    return log_trace(_NAME, paths, parts, functions, options, anomalies)
+    is_scheduled = batch.column("scheduled_time").is_valid()
+    anomalies["pod_never_scheduled"] += is_scheduled.false_count
+    pods = batch.filter(is_scheduled)
+    columns = dict(zip(pods.schema.names, pods.columns, strict=True))
+    shape = [columns[name].cast("string") for name in _SHAPE]
+    keys = pc.binary_join_element_wise(
+        columns["qos"], pc.binary_join_element_wise(*shape, columns["gpu_spec"], "-"), "/"
+    )
+    duration_s = columns["deletion_time"].to_numpy() - columns["scheduled_time"].to_numpy()
+    anomalies["negative_duration"] += int(np.count_nonzero(duration_s < 0))
+    numbers = functions.numbers_of(keys)
+    functions.add_memory(numbers, columns["memory_mib"].to_numpy().astype(float) * MIB)
+    return Rows(columns["creation_time"].to_numpy(), numbers, floored(duration_s, anomalies))
 
 
 FORMAT = Format(
@@ -65,5 +60,5 @@ FORMAT = Format(
     summary="Alibaba's GPU pods of 2023: one row a pod",
     tables=(f"pods: {', '.join(_KINDS)}",),
     recognises=has_columns(*_KINDS),
-    read=_read,
+    read=read_log(_NAME, _KINDS, _rows, list),
 )

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from traces.csvfile import Rule
-from traces.events import EventTrace, Rows
-from traces.formats import Format, TracePath, csv_files, has_columns
+from traces.events import Rows
+from traces.formats import Format, has_columns
 from traces.functions import Functions
 from traces.kinds import Kind
-from traces.options import ReadOptions
-from traces.readers.eventlog import count_files, floored, log_trace
+from traces.readers.eventlog import floored, read_log
 from traces.readers.huawei_minutes import function_key, pool_bytes
 
 if TYPE_CHECKING:
@@ -45,26 +43,19 @@ def _not_a_pod(pods: pa.Array) -> npt.NDArray[np.bool_]:
 _PODS = Rule("podID", _not_a_pod, "pool, thousandths of cores, MB and number, such as pool24-600-512-0000577863")
 
 
-def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
+def _rows(batch: pa.RecordBatch, functions: Functions, anomalies: Counter[str]) -> Rows:
     """A request arrives at time_worker, s from the data's first midnight, and takes totalCost_worker.
 
     The memory of a function is that of the pods of its pool.
     """
     import pyarrow as pa
 
-    anomalies: Counter[str] = Counter()
-    count_files(paths, anomalies)
-    functions = Functions()
-    parts: list[Rows] = []
-    for file in csv_files(paths):
-        for batch in file.stream(_KINDS, _PODS):
-            at_s, name, user, pod, taken_s = batch.columns
-            pools = [text.rpartition("-")[0] for text in pod.to_pylist()]
-            keys = pa.array(map(function_key, name.to_pylist(), user.to_pylist(), pools), pa.string())
-            numbers = functions.numbers_of(keys)
-            functions.add_memory(numbers, np.array(list(map(pool_bytes, pools))))
-            parts.append(Rows(at_s.to_numpy(), numbers, floored(taken_s.to_numpy(), anomalies)))
-    return log_trace(_NAME, paths, parts, functions, options, anomalies)
+    at_s, name, user, pod, taken_s = batch.columns
+    pools = [text.rpartition("-")[0] for text in pod.to_pylist()]
+    keys = pa.array(map(function_key, name.to_pylist(), user.to_pylist(), pools), pa.string())
+    numbers = functions.numbers_of(keys)
+    functions.add_memory(numbers, np.array(list(map(pool_bytes, pools))))
+    return Rows(at_s.to_numpy(), numbers, floored(taken_s.to_numpy(), anomalies))
 
 
 FORMAT = Format(
@@ -72,5 +63,5 @@ FORMAT = Format(
     summary="Huawei 2025, requests of day 30: one row a request",
     tables=(f"requests: {', '.join(_KINDS)}",),
     recognises=has_columns(*_KINDS),
-    read=_read,
+    read=read_log(_NAME, _KINDS, _rows, list, _PODS),
 )

@@ -107,12 +107,13 @@ MEMORY_PERCENTILE_RATIOS = (0.858, 0.912, 0.970, 1.0, 1.039, 1.102, 1.144, 1.216
 MEMORY_SAMPLES_A_MINUTE = 12  # one in 5 s
 LAST_MEMORY_DAY = 12  # the data set has no memory tables of d13 and d14
 
-# Defects of a day's tables, as rows of the 46,413 functions of d01.
-NEGATIVE_AVERAGE_ROWS = 5  # issue 13
-ZERO_AVERAGE_ROWS = 500  # InVitro's issue 278: more than 500
-TWICE_IN_DURATIONS = 16  # issue 23
-TWICE_IN_MEMORY = 10  # apps; issue 23
-WITHOUT_DURATIONS = 622  # invoked functions; issue 23
-WITHOUT_MEMORY = 422  # apps with invocations; issue 23
+# Defects of a day's tables, as rows of the 46,413 functions of d01. They were reported by users of the data: where no
+# other source is given, at github.com/Azure/AzurePublicDataset under the number in brackets.
+NEGATIVE_AVERAGE_ROWS = 5  # [13]
+ZERO_AVERAGE_ROWS = 500  # more than 500: github.com/vhive-serverless/invitro, [278]
+TWICE_IN_DURATIONS = 16  # [23]
+TWICE_IN_MEMORY = 10  # apps; [23]
+WITHOUT_DURATIONS = 622  # invoked functions; [23]
+WITHOUT_MEMORY = 422  # apps with invocations; [23]
 EMPTY_EXTREMES = 500  # described, but their number isn't published: our choice
-VAGUE_ON_FIRST_DAY = 1_600  # 'others' on d01 only: "many" (issue 39); the two columns of figure 2 differ by 3.5 %
+VAGUE_ON_FIRST_DAY = 1_600  # 'others' on d01 only: "many" [39]; the two columns of figure 2 differ by 3.5 %
