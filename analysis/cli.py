@@ -88,8 +88,8 @@ def plot(paths: tuple[Path, ...], folder: Path) -> None:
     Example:
       analyze plot runs/demo -o figures
     """
-    from analysis import figures
     from analysis.curves import horizon_s, measure, plot_labels
+    from analysis.figures import runs as figures
     from analysis.runs import open_runs
 
     runs = open_runs(paths)

@@ -218,8 +218,8 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
 
 def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
     """Figures with a replay and its simulation as two lines."""
-    from analysis import figures
     from analysis.curves import horizon_s, measure
+    from analysis.figures import runs as figures
     from analysis.runs import open_runs
 
     runs = open_runs([measured, simulated])

@@ -133,8 +133,8 @@ def _make(out: Path) -> None:
 
 def _write(out: Path, tables: Tables, results: Mapping[Point, Result], figure: str, facts: Mapping[str, Any]) -> None:
     """Tables and figures, and last the manifest that lists them: what it doesn't list is of an older run."""
-    from analysis import figures_kaas
-    from analysis.figures_style import save
+    from analysis.figures import kaas as kaas_figures
+    from analysis.figures.style import save
     from sim.studies.points import replace_text, write_rows
     from sim.studies.report import errors
 
@@ -143,12 +143,12 @@ def _write(out: Path, tables: Tables, results: Mapping[Point, Result], figure: s
         tables = tables | {"errors": compared}
     figures: dict[str, Callable[[], Any]] = {}
     if figure in ("throughput", "all") and any(row["simulated_throughput_qps"] for row in rows):
-        figures["throughput"] = partial(figures_kaas.throughput, rows)
+        figures["throughput"] = partial(kaas_figures.throughput, rows)
     if quantiles := {(*point,): result.latency_s for point, result in results.items() if result.latency_s}:
-        figures["latency"] = partial(figures_kaas.latency, rows)
-        figures["latency_cdf"] = partial(figures_kaas.latency_cdf, quantiles)
+        figures["latency"] = partial(kaas_figures.latency, rows)
+        figures["latency_cdf"] = partial(kaas_figures.latency_cdf, quantiles)
     if "micro" in tables:
-        figures["micro"] = partial(figures_kaas.micro, tables["micro"])
+        figures["micro"] = partial(kaas_figures.micro, tables["micro"])
     manifest = out / "manifest.json"
     replace_text(manifest, json.dumps({**facts, "files": []}, indent=1))  # until all are written
     files = [file for name, table in tables.items() for file in write_rows(table, out / name)]

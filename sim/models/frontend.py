@@ -1,8 +1,8 @@
 """The host's part of a request's way: a gate, cores for host stages, and a server that handles one request at a time.
 
-Pure bookkeeping of instants; ``sim.frontend`` moves requests along it. What it stands for is the benchmark server of
-KaaS (NathanTP/kaasBenchmarks): clients speak to one process, host stages are tasks on a pool of cores, one pool actor
-hands requests to workers.
+Pure bookkeeping of instants; ``sim.engine.frontend`` moves requests along it. What it stands for is the benchmark
+server of KaaS (NathanTP/kaasBenchmarks): clients speak to one process, host stages are tasks on a pool of cores, one
+pool actor hands requests to workers.
 """
 
 from __future__ import annotations

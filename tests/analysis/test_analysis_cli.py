@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.cli import main
-from analysis.figures import FIGURES
-from analysis.figures_style import MAX_RUNS
+from analysis.figures.runs import FIGURES
+from analysis.figures.style import MAX_RUNS
 from sim import __version__
 
 REPO = Path(__file__).resolve().parents[2]

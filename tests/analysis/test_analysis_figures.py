@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
-from analysis import figures
 from analysis.curves import horizon_s, measure, plot_labels
-from analysis.figures_style import MAX_RUNS, STYLE, WIDTH_IN, line_of, plain, time_unit
+from analysis.figures import runs as figures
+from analysis.figures.style import MAX_RUNS, STYLE, WIDTH_IN, line_of, plain, time_unit
 from analysis.runs import open_runs
 from sim.errors import RunError
 from sim.tables import DEVICES, INVOCATIONS

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from analysis.figures_style import check_file
-from analysis.figures_synth import comparison_figure, draw
+from analysis.figures.style import check_file
+from analysis.figures.synth import comparison_figure, draw
 from sim.errors import RunError
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from test_analysis_figures import check_readable
 
-from analysis.figures_style import STYLE
-from analysis.figures_traces import draw, trace_figure
+from analysis.figures.style import STYLE
+from analysis.figures.traces import draw, trace_figure
 from sim.errors import RunError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from test_analysis_figures import check_readable
 
-from analysis.figures_kaas import latency, latency_cdf, micro, throughput
-from analysis.figures_style import STYLE, save
+from analysis.figures.kaas import latency, latency_cdf, micro, throughput
+from analysis.figures.style import STYLE, save
 
 
 def row(workload, mode, clients, **cells):

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim import arrivals
 from sim.domain import Buffer, KernelGraph, Role
+from sim.engine import arrivals
 from sim.errors import PolicyError, ScenarioError
 from sim.loads import Clients, make_load
 from sim.models.calibration import ByKind

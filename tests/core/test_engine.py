@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim import clock as clock_module
-from sim.clock import Clock
 from sim.domain import Buffer, BufferArg, Direction, FleetSpec, Kernel, KernelGraph, Role
 from sim.engine import Simulation
-from sim.hardware import make_devices
+from sim.engine import clock as clock_module
+from sim.engine.clock import Clock
+from sim.engine.hardware import make_devices
 from sim.loads import Clients, make_load
 from sim.models.calibration import ByKind, load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry

@@ -13,7 +13,7 @@ import pytest
 from sim.policies import make_policy
 from tests.support import ELASTIC, ListTrace, ideal, own, simulate
 
-MODULES = ("policies/", "dispatcher.py", "engine.py", "arrivals.py", "fleet.py", "clock.py", "models/memory.py")
+MODULES = ("policies/", "dispatcher.py", "engine/", "models/memory.py")
 COUNTED = tuple(f"/sim/{module}" for module in MODULES)
 N = 600
 

@@ -35,8 +35,8 @@ def inspect(trace: tuple[Path, ...], plot: Path | None, as_json: bool, **options
     from traces.summary import summarise
 
     if plot:
-        from analysis.figures_style import check_file
-        from analysis.figures_traces import draw
+        from analysis.figures.style import check_file
+        from analysis.figures.traces import draw
 
         check_file(plot)
     figures = summarise(open_trace(trace, **options))

@@ -66,7 +66,7 @@ def synth(
     if arrivals != "azure" and (defects or compare or plot):
         raise click.UsageError("--defects, --compare and --plot need --arrivals azure: they are about its tables")
     if plot:
-        from analysis.figures_style import check_file
+        from analysis.figures.style import check_file
 
         check_file(plot)
     write = partial(_writer(arrivals, defects), output, n_functions=functions, minutes=minutes, rate_per_s=rate)
@@ -102,7 +102,7 @@ def _compare(directory: Path, minutes: int, table: bool, plot: Path | None) -> N
     if table:
         click.echo(_table(compare(measured)))
     if plot:
-        from analysis.figures_synth import draw
+        from analysis.figures.synth import draw
 
         draw(curves(measured), plot)
         click.echo(plot)

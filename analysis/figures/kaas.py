@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures_style import COLOURS, add_legend, line_of, log_axis, new_figure
+from analysis.figures.style import COLOURS, add_legend, line_of, log_axis, new_figure
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, int]  # workload, mode, clients

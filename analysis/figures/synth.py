@@ -10,7 +10,7 @@ from typing import Protocol
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from analysis.figures_style import add_legend, line_of, log_axis, new_figure, save
+from analysis.figures.style import add_legend, line_of, log_axis, new_figure, save
 from analysis.metrics import Floats
 
 _NAMES = ("published", "synthetic")

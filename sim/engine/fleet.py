@@ -10,9 +10,9 @@ from typing import Any
 
 import simpy
 
-from sim.clock import Clock, Signal
 from sim.domain import FleetSpec, WorkerKind
-from sim.hardware import Compute, Device, Worker, make_devices
+from sim.engine.clock import Clock, Signal
+from sim.engine.hardware import Compute, Device, Worker, make_devices
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
 from sim.models.startup import Ladder

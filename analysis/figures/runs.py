@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.curves import Curves
-from analysis.figures_style import (
+from analysis.figures.style import (
     MAX_RUNS,
     add_legend,
     count_axis,

@@ -7,7 +7,7 @@ from functools import partial
 
 import simpy
 
-from sim.clock import Callbacks, Clock, Signal
+from sim.engine.clock import Callbacks, Clock, Signal
 from sim.errors import PolicyError
 from sim.protocol import ARRIVAL
 from sim.workload import Workload

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import simpy
 
-from sim.clock import Clock
+from sim.engine.clock import Clock
 from sim.models.calibration import Frontend as Facts
 from sim.models.costs import CostModel
 from sim.models.frontend import Cores, Gate, Server

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import blended_transform_factory
 
-from analysis.figures_style import COLOURS, line_of, log_axis, new_figure, save, time_axis
+from analysis.figures.style import COLOURS, line_of, log_axis, new_figure, save, time_axis
 from analysis.metrics import Floats
 
 _MIB = 2**20

@@ -7,8 +7,8 @@ from functools import partial
 
 import simpy
 
-from sim.clock import Callbacks, Clock, Signal
 from sim.domain import FleetSpec
+from sim.engine.clock import Callbacks, Clock, Signal
 from sim.models.memory import HIT, BufferCache
 from sim.models.occupancy import Shared
 from sim.models.sharing import SharedDevice

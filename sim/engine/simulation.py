@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import simpy
 
-from sim.arrivals import Arrivals
-from sim.clock import Clock
 from sim.dispatcher import Dispatcher, Log
 from sim.domain import FleetSpec
+from sim.engine.arrivals import Arrivals
+from sim.engine.clock import Clock
+from sim.engine.fleet import Fleet
+from sim.engine.frontend import Frontend
+from sim.engine.hardware import NAN, Job, Worker
 from sim.errors import PolicyError
-from sim.fleet import Fleet
-from sim.frontend import Frontend
-from sim.hardware import NAN, Job, Worker
 from sim.models.costs import CostModel
 from sim.models.memory import HIT
 from sim.protocol import (

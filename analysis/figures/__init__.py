@@ -1,0 +1,1 @@
+"""Figures for papers: of runs, traces, synthesis and the KaaS study. Only this package imports matplotlib."""

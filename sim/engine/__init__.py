@@ -1,0 +1,5 @@
+"""The simulated world: SimPy carries out the dispatcher's actions. Only this package imports simpy."""
+
+from sim.engine.simulation import Simulation
+
+__all__ = ["Simulation"]
