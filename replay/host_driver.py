@@ -41,18 +41,21 @@ class HostDriver:
         self._functions: dict[int, _Function] = {}
 
     def moduleLoadData(self, image: bytes) -> int:
+        """A module of compiled kernels."""
         self._faults.check()
         handle = next(self._handles)
         self._modules[handle] = HostModule(image)
         return handle
 
     def moduleUnload(self, module: int) -> None:
+        """Forget a module and its kernels. Raises HostCudaError for an unknown one."""
         self._faults.check()
         if self._modules.pop(module, None) is None:
             raise HostCudaError(400, f"module {module:#x}")
         self._functions = {h: f for h, f in self._functions.items() if f.module != module}
 
     def moduleGetFunction(self, module: int, funcname: str) -> int:
+        """A kernel of a module by name. Raises HostCudaError for an unknown module or name."""
         self._faults.check()
         if module not in self._modules:
             raise HostCudaError(400, f"module {module:#x}")
@@ -65,6 +68,7 @@ class HostDriver:
         return handle
 
     def funcSetAttribute(self, f: int, attribute: int, value: int) -> None:
+        """Raise the limit of dynamic shared memory of a kernel. Raises HostCudaError beyond the limit of a device."""
         self._faults.check()
         if attribute != self.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES or value > MAX_SHARED_BYTES:
             raise HostCudaError(1, f"attribute {attribute}, value {value}")

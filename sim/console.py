@@ -16,6 +16,7 @@ class ProjectGroup(click.Group):
     """A group of commands that prints ProjectErrors."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a ProjectError becomes a sentence on stderr and exit code 2."""
         try:
             return super().invoke(ctx)
         except ProjectError as error:

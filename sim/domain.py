@@ -197,14 +197,28 @@ class Trace(Protocol):
     """
 
     @property
-    def source(self) -> TraceSource: ...
+    def source(self) -> TraceSource:
+        """Where it comes from."""
+        ...
+
     @property
-    def functions(self) -> Sequence[TraceFunction]: ...
+    def functions(self) -> Sequence[TraceFunction]:
+        """Its functions; arrivals name them by index."""
+        ...
+
     @property
-    def duration_s(self) -> float: ...
+    def duration_s(self) -> float:
+        """Length of the window, s."""
+        ...
+
     @property
-    def n_arrivals(self) -> int: ...
-    def chunks(self) -> Iterator[ArrivalChunk]: ...
+    def n_arrivals(self) -> int:
+        """Number of arrivals, or the nearest estimate."""
+        ...
+
+    def chunks(self) -> Iterator[ArrivalChunk]:
+        """The arrivals in order, a chunk at a time."""
+        ...
 
 
 @runtime_checkable

@@ -149,24 +149,43 @@ class WorkerView(Protocol):
     """What the dispatcher believes of a worker. ``function`` is -1 for a KaaS executor."""
 
     @property
-    def device(self) -> int: ...
+    def device(self) -> int:
+        """Number of its device, or ANY_DEVICE until it has one."""
+        ...
+
     @property
-    def function(self) -> int: ...
+    def function(self) -> int:
+        """The function that it belongs to, or -1."""
+        ...
+
     @property
-    def outstanding(self) -> int: ...
+    def outstanding(self) -> int:
+        """Invocations that it was given and has not finished."""
+        ...
+
     @property
-    def ready(self) -> bool: ...
+    def ready(self) -> bool:
+        """Whether its start is over."""
+        ...
+
     @property
-    def stopping(self) -> bool: ...
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        ...
 
 
 class View(Protocol):
     """What a policy may know: belief from actions sent and events received, never a world's ground truth."""
 
     @property
-    def workers(self) -> Mapping[int, WorkerView]: ...
+    def workers(self) -> Mapping[int, WorkerView]:
+        """The workers that are not gone, by number."""
+        ...
+
     @property
-    def waiting(self) -> Mapping[int, int]: ...
+    def waiting(self) -> Mapping[int, int]:
+        """Invocations that no worker has -> their function."""
+        ...
 
 
 class Costs(Protocol):

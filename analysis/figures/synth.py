@@ -21,13 +21,24 @@ class Curve(Protocol):
     """A published curve and the same of a trace, both as (x, y); y is a share."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """What is compared."""
+        ...
+
     @property
-    def x_label(self) -> str: ...
+    def x_label(self) -> str:
+        """Name and unit of x."""
+        ...
+
     @property
-    def published(self) -> tuple[Floats, Floats]: ...
+    def published(self) -> tuple[Floats, Floats]:
+        """Points (x, y) of the published curve."""
+        ...
+
     @property
-    def measured(self) -> tuple[Floats, Floats]: ...
+    def measured(self) -> tuple[Floats, Floats]:
+        """Points (x, y) of the trace."""
+        ...
 
 
 def comparison_figure(curves: Sequence[Curve]) -> Figure:

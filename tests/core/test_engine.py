@@ -89,19 +89,19 @@ def test_a_kernel_at_a_time_changes_nothing(tmp_path, name):
         pd.testing.assert_frame_equal(lumped, stepped, check_exact=True)
 
 
+def over_links(directory, workload, calibration):
+    """Rows of the workload on 2 GPUs: with a link each, and with one for both."""
+    for n in (1, 2):
+        run = simulate(
+            workload, make_policy("balance"), directory / str(n), gpus=2, calibration=calibration, gpus_per_link=n
+        )
+        yield rows(run)
+
+
 def test_copies_over_a_shared_link_queue(tmp_path):
     workload = own(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0], memory_bytes=4000))
     slow = ideal(copies=replace(V100.copies, h2d_first_bytes_per_s=1000.0, h2d_bytes_per_s=1e30, d2h_bytes_per_s=1e30))
-    for gpus_per_link, loads in ((1, [4.0, 4.0]), (2, [4.0, 8.0])):
-        run = simulate(
-            workload,
-            make_policy("balance"),
-            tmp_path / str(gpus_per_link),
-            gpus=2,
-            calibration=slow,
-            gpus_per_link=gpus_per_link,
-        )
-        assert list(rows(run).load_s) == loads
+    assert [list(table.load_s) for table in over_links(tmp_path, workload, slow)] == [[4.0, 4.0], [4.0, 8.0]]
 
 
 def test_who_has_nothing_to_copy_does_not_wait_for_the_link(tmp_path):
@@ -116,16 +116,8 @@ def test_who_has_nothing_to_copy_does_not_wait_for_the_link(tmp_path):
 def test_outputs_over_a_shared_link_queue(tmp_path):
     slow = ideal(copies=replace(V100.copies, h2d_first_bytes_per_s=1e30, h2d_bytes_per_s=1e30, d2h_bytes_per_s=1000.0))
     workload = catalogued(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0]), graph("a", flops=0))
-    for gpus_per_link, ends in ((1, [7.0, 7.0]), (2, [7.0, 14.0])):
-        run = simulate(
-            workload,
-            make_policy("balance"),
-            tmp_path / str(gpus_per_link),
-            gpus=2,
-            calibration=slow,
-            gpus_per_link=gpus_per_link,
-        )
-        np.testing.assert_allclose(rows(run).completed_at_s, ends, rtol=1e-9)
+    ends_s = [list(table.completed_at_s) for table in over_links(tmp_path, workload, slow)]
+    np.testing.assert_allclose(ends_s, [[7.0, 7.0], [7.0, 14.0]], rtol=1e-9)
 
 
 def test_cold_starts_over_a_shared_link_queue(tmp_path):
