@@ -92,7 +92,7 @@ def full(trace: PoissonTrace, n_gpus: int, policy: str = "affinity") -> float:
     costs = CostModel(calibration, workload.functions, chosen.kind)
     with tempfile.TemporaryDirectory() as directory:
         recorder = Recorder(Path(directory), workload, fleet, costs, choose_interval_s(trace.duration_s))
-        simulation = Simulation(workload, chosen, fleet, costs, recorder, np.random.default_rng(0))
+        simulation = Simulation(workload, chosen, fleet, costs, recorder, seed=0)
 
         def run() -> None:
             simulation.run()

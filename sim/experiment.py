@@ -19,7 +19,7 @@ from sim.domain import FleetSpec
 from sim.engine import Simulation
 from sim.errors import PolicyError, RunError
 from sim.intervals import choose_interval_s
-from sim.manifest import POLICY_STREAM, conclude, describe
+from sim.manifest import conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
@@ -99,7 +99,7 @@ class Experiment:
             self._fleet,
             self._costs,
             recorder,
-            np.random.default_rng([self._scenario.seed, POLICY_STREAM]),
+            self._scenario.seed,
             per_kernel=self._scenario.granularity == "kernel",
             progress=progress,
         )

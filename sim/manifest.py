@@ -12,8 +12,6 @@ from sim.rundir import RunDirectory, peak_rss_bytes
 from sim.scenario import Scenario
 from sim.workload import Workload
 
-POLICY_STREAM = 3  # number of the policy's random stream, in every world; traces have their own
-
 
 def describe(
     policy: BasePolicy, scenario: Scenario, workload: Workload, calibration: Calibration, interval_s: float

@@ -120,7 +120,7 @@ def simulate(
         fleet,
         costs,
         recorder,
-        np.random.default_rng(0),
+        seed=0,
         per_kernel=per_kernel,
         log=log,
         progress=progress,

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
-BASE = {"sim", "sim.domain", "sim.errors", "sim.settings"}
+BASE = {"sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams"}
 MODELS = BASE | {"sim.models", "sim.schema"}
 BRAIN = MODELS | {"sim.protocol", "sim.tables"}
 SIM = BRAIN | {
@@ -30,6 +30,7 @@ SIM = BRAIN | {
 ALLOWED = {
     "sim.domain": set(),
     "sim.errors": set(),
+    "sim.streams": set(),
     "sim.settings": {"sim.errors"},
     "sim.loads": BASE,
     "sim.schema": {"sim.errors"},

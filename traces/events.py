@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from sim.errors import TraceError
+from sim.streams import Stream
 from traces.chunks import rechunk
 from traces.functions import Functions
-from traces.options import ReadOptions, Stream
+from traces.options import ReadOptions
 from traces.units import MINUTE_S, Floats
 from traces.window import format_window
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
 from sim.settings import describe, require
-
-LOAD_STREAM = 11  # number of the random streams of clients; those of policies and traces have others
+from sim.streams import Stream, generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Clients:
 
     def rng(self, client: int) -> np.random.Generator:
         """The stream of a client. It doesn't depend on how many others there are."""
-        return np.random.default_rng([self.seed, LOAD_STREAM, client])
+        return generator(self.seed, Stream.CLIENT, client)
 
 
 class Load:
