@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
-BASE = {"sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams"}
+BASE = {"sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams", "sim.fingerprint"}
 MODELS = BASE | {"sim.models", "sim.schema"}
 BRAIN = MODELS | {"sim.protocol", "sim.tables"}
 SIM = BRAIN | {
@@ -32,6 +32,7 @@ ALLOWED = {
     "sim.errors": set(),
     "sim.streams": set(),
     "sim.settings": {"sim.errors"},
+    "sim.fingerprint": {"sim.errors"},
     "sim.loads": BASE,
     "sim.schema": {"sim.errors"},
     "sim.tables": set(),
