@@ -102,7 +102,7 @@ def serve(system: System, point: Point, seed: int, load: str) -> tuple[Floats, F
 
 def simulate(system: System, workload: str, trace: Trace, seed: int, *, n_gpus: int) -> dict[str, pd.DataFrame]:
     """Simulate a trace whose functions all run the graph of a system; returns the tables invocations and workers."""
-    bound = bind(trace, catalogue={workload: system.entry}, seed=seed)
+    bound = bind(trace, catalogue={workload: system.entry})
     fleet = FleetSpec(system.calibration.spec, n_gpus)
     costs = CostModel(system.calibration, bound.functions, system.policy.kind)
     with TemporaryDirectory(prefix="kaas-") as name:

@@ -23,10 +23,10 @@ RECORDED = Path(__file__).with_name("summaries.json")
 def workload_for(policy):
     """30 functions at 20 invocations/s for 2 minutes; closed loops of 2 or 6 clients where workers stand."""
     if policy in ELASTIC:
-        return bind(poisson(2400, 20.0, "constant", 4, 30), catalogue=load_catalogue("kaas"), seed=4)
+        return bind(poisson(2400, 20.0, "constant", 4, 30), catalogue=load_catalogue("kaas"))
     entry = {"cGEMM": load_catalogue("kaas-authors")["cGEMM"]}
     clients = Clients(2 if policy == "static" else 6, "cGEMM")
-    return bind(make_load("closed[outstanding=4,duration=30]").trace(clients), catalogue=entry, seed=4)
+    return bind(make_load("closed[outstanding=4,duration=30]").trace(clients), catalogue=entry)
 
 
 def summaries(directory):
