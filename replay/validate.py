@@ -83,15 +83,20 @@ def check_log(run: Run, functions: Sequence[Function]) -> int:
     spec = FleetSpec(_device_of(run), run.manifest["scenario"]["fleet"]["gpus"])
     told = _Told(functions, run.manifest["replay"]["told"])
     rng = generator(run.manifest["scenario"]["seed"], Stream.POLICY)
-    dispatcher = Dispatcher(make_policy(run.label), spec, functions, told, rng)
+    dispatcher = Dispatcher(policy_of(run), spec, functions, told, rng)
     return check_decisions(read_decisions(run.path / FILE_NAME), dispatcher)
+
+
+def policy_of(run: Run) -> BasePolicy:
+    """A fresh policy, like that of a run."""
+    return make_policy(run.manifest["scenario"]["policies"][0])
 
 
 class ToldPolicy(BasePolicy):
     """The policy of a replay, which believes of costs and devices what it believed there."""
 
     def __init__(self, run: Run) -> None:
-        self._policy = make_policy(run.label)
+        self._policy = policy_of(run)
         self.name = self._policy.name  # type: ignore[misc]
         self.kind = self._policy.kind  # type: ignore[misc]
         self._told: Mapping[str, Mapping[str, float]] = run.manifest["replay"]["told"]

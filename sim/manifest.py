@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from sim.caveats import caveats
 from sim.models.calibration import Calibration
 from sim.policies.base import BasePolicy
+from sim.policies.files import spell
+from sim.provenance import inputs, project
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory, peak_rss_bytes
 from sim.scenario import Scenario
@@ -19,9 +22,12 @@ def describe(
     """What the manifest of a run says in every world: what was run, on what numbers."""
     return {
         "policy": policy.describe(),
-        "scenario": scenario.as_dict() | {"policies": [policy.describe()]},
+        "scenario": scenario.as_dict() | {"policies": [spell(policy)]},
         "source": dataclasses.asdict(workload.trace.source),
         "calibration": {"name": calibration.name, "sha256": calibration.sha256},
+        "project": project(),
+        "inputs": inputs(scenario, workload.trace.source.files, policy),
+        "warnings": caveats(workload, calibration),
         "interval_s": interval_s,
     }
 
