@@ -15,7 +15,7 @@ from sim.policies.least_loaded import LeastLoaded
 from sim.policies.static import Static
 from sim.settings import IN_FILE, parse
 
-_POLICIES: tuple[type[BasePolicy], ...] = (
+_BUILT_IN: tuple[type[BasePolicy], ...] = (
     Affinity,
     Balance,
     Exclusive,
@@ -24,11 +24,12 @@ _POLICIES: tuple[type[BasePolicy], ...] = (
     LeastLoaded,
     Static,
 )
+_POLICIES = {policy.name: policy for policy in _BUILT_IN}
 
 
 def known() -> dict[str, type[BasePolicy]]:
     """The built-in policies by name, sorted."""
-    return {policy.name: policy for policy in sorted(_POLICIES, key=lambda policy: policy.name)}
+    return dict(sorted(_POLICIES.items()))
 
 
 def make_policy(text: str) -> BasePolicy:
