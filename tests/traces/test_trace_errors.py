@@ -182,4 +182,4 @@ def test_other_texts_are_named(tmp_path):
     ],
 )
 def test_instants_decades_apart_are_no_trace(tmp_path, text):
-    refused(tmp_path, text, r"covers .* s, more than ten years; instants must be seconds from the start of the trace")
+    refused(tmp_path, text, r"covers .* h, more than ten years; instants must be seconds from the start of the trace")
