@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
     from sim.workload import Workload
 
-_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate
+_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate,
+_LOOKS = 200  # but no fewer looks than this
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -207,7 +208,9 @@ def _open_workload(scenario: Scenario) -> Workload:
         if load.graph not in catalogue:
             raise ScenarioError(f"graph {load.graph!r} is not in the catalogue, which has {', '.join(catalogue)}")
         catalogue = {load.graph: catalogue[load.graph]}
-    return bind(open_trace_of(scenario), catalogue=catalogue, seed=scenario.seed, limit=scenario.limit)
+    workload = bind(open_trace_of(scenario), catalogue=catalogue, seed=scenario.seed, limit=scenario.limit)
+    workload.require_arrivals()
+    return workload
 
 
 @contextmanager
@@ -217,5 +220,6 @@ def progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] |
         yield None
         return
     n = min(workload.trace.n_arrivals, workload.limit or sys.maxsize)
-    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=_STEPS) as bar:
+    steps = max(1, min(_STEPS, n // _LOOKS))
+    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=steps) as bar:
         yield bar.update

@@ -22,6 +22,7 @@ from sim.domain import (
     Trace,
     TraceFunction,
 )
+from sim.errors import ScenarioError
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.settings import require
 
@@ -61,6 +62,13 @@ class Workload:
     def loop(self) -> ClosedTrace | None:
         """The trace, when its later arrivals follow from completions."""
         return self.trace if isinstance(self.trace, ClosedTrace) else None
+
+    def require_arrivals(self) -> None:
+        """Raise ScenarioError when there are none: a run of nothing says nothing."""
+        if next(self.batches(), None) is None:
+            source, length_s = self.trace.source, self.trace.duration_s
+            named = ", ".join(source.files) or source.format
+            raise ScenarioError(f"{named}: has no arrival within {length_s:g} s, so there is nothing to run")
 
     def batches(self) -> Iterator[Batch]:
         """All invocations in order of arrival, lazily; the same at every call."""
