@@ -42,13 +42,8 @@ def main() -> None:
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
 @click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
-@click.option(
-    "--duration",
-    "duration_s",
-    type=float,
-    metavar="SECONDS",
-    help="Stop arrivals after so long; more than 900 must be said here.",
-)
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS",
+              help="Stop arrivals after so long; more than 900 must be said here.")  # fmt: skip
 @click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
 @click.option("--time-scale", default=1.0, show_default=True, help="Factor on all times between arrivals.")
 @click.option("--memory-limit", "memory_limit_bytes", type=int, metavar="BYTES",

@@ -40,7 +40,7 @@ def read_counts(
 ) -> Counts:
     """Read these minute columns of an invocations table; counts of duplicate rows are summed.
 
-    name_columns: those that make a key, see ``Day``; also below.
+    name_columns: which columns make the key of a function, as in ``Day``.
     """
     texts = [*name_columns] + (["Trigger"] if "Trigger" in file.header else [])
     kinds = dict.fromkeys(texts, Kind.TEXT) | dict.fromkeys(minute_columns, Kind.COUNT)
@@ -130,7 +130,7 @@ def read_memory(file: CsvFile, name_columns: Sequence[str], anomalies: Counter[s
     The first of duplicate rows counts; a row of 0 or less is left out.
     """
     per_function = "HashFunction" in file.header
-    named = name_columns if per_function or len(name_columns) == 1 else name_columns[:1]
+    named = name_columns if per_function else name_columns[:1]
     file.require(*named)
     table = file.read(dict.fromkeys(named, Kind.TEXT) | {"AverageAllocatedMb": Kind.NUMBER})
     first = _first_rows(_keys(table.to_batches(), named), "duplicate_memory_row", anomalies)
