@@ -11,18 +11,22 @@ from click.testing import CliRunner
 
 import sim.policies
 from replay.cli import main
+from replay.errors import ReplayError
+from replay.paced import PacedTrace, announce
 from replay.session import Load, Step, plan, run_session
 from sim.models.calibration import load_calibration
 from sim.models.workloads import jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
 from sim.policies.static import Static
 from sim.results import open_run
+from tests.support import ListTrace
 
 
 def run(*words: object, code: int = 0) -> str:
+    """What a command prints: the results, or what it says of its failure."""
     result = CliRunner().invoke(main, [str(word) for word in words])
     assert result.exit_code == code, (result.output, result.exception)
-    return result.output
+    return result.stderr if code else result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +111,55 @@ def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp
         (("--policy", "balance", "--rate-scale", 0), "rate_scale is 0"),
         (("--policy", "balance", "--time-scale", 0), "time_scale is 0"),
         (("--policy", "balance", "--duration", -1), "duration is -1"),
+        (
+            ("--policy", "balance", "--time-scale", 60),
+            "would last 2 hours, more than 15 minutes: take a part of the trace",
+        ),
+        (("--policy", "balance", "--time-scale", 1e300), "with --window, shorten its gaps with --time-scale, or say"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_sentence(small, tmp_path, words, message):
+    """What shows on the device, as too little memory, comes after the line that says what would be replayed."""
     trace, catalogue = small
     words = words if "--catalogue" in words else ("--catalogue", catalogue, *words)
     printed = run("run", trace, "--out", tmp_path / "run", *words, code=2)
-    assert printed.startswith("Error: ")
-    assert message in printed
-    assert len(printed.splitlines()) == 1
+    *before, error = printed.splitlines()
+    assert error.startswith("Error: ")
+    assert message in error
+    assert before in ([], ["Replaying about 1,200 arrivals in 2 minutes."])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_replay_says_what_it_is_going_to_do(small, tmp_path):
+    trace, catalogue = small
+    words = ("--catalogue", catalogue, "--memory-limit", 1 << 20, "--policy", "affinity", "--out", tmp_path / "run")
+    said = CliRunner().invoke(main, [str(word) for word in ("run", trace, *words, "--duration", 1, "--json")])
+    assert said.stderr == "Replaying about 10 arrivals in 1 s.\n"
+    assert json.loads(said.stdout)["completed"] == 10
+
+
+def test_a_replay_of_nothing_is_refused(small, tmp_path):
+    file = tmp_path / "late.csv"
+    file.write_text("arrival_s,function\n100.0,f\n")
+    words = ("--catalogue", small[1], "--policy", "balance", "--duration", 3, "--out", tmp_path / "run")
+    printed = run("run", file, *words, code=2)
+    assert printed == f"Error: {file}: has no arrival within 3 s, so there is nothing to run\n"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "asked_s", "said"),
+    [(900, None, "15 minutes."), (960, 961, "16 minutes."), (86_400, 1e9, "24 hours."), (119, 60, "60 s.")],
+)
+def test_a_replay_may_be_long_when_it_is_asked_for_by_its_length(duration_s, asked_s, said):
+    trace = ListTrace([0.0, duration_s], [0, 0], [1.0, 1.0])
+    assert announce(PacedTrace(trace, 1.0, asked_s), asked_s).endswith(f" arrivals in {said}")
+
+
+def test_a_long_replay_is_refused_unless_it_is_asked_for():
+    trace = PacedTrace(ListTrace([0.0, 960.0], [0, 0], [1.0, 1.0]))
+    with pytest.raises(ReplayError, match="would last 16 minutes, more than 15 minutes: take a part"):
+        announce(trace, None)
 
 
 def test_a_file_that_is_no_probe_is_refused(tmp_path):
