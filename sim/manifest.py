@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from sim.caveats import caveats
@@ -39,11 +40,13 @@ def conclude(
     facts: dict[str, Any],
     reasons: list[str],
     error: str | None,
+    *,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write summary and manifest of a run whose tables are closed; returns the summary. The same in every world.
 
     facts: simulated_s and wall_s, and what else a world has to tell; they go into both. reasons: why it is not valid.
-    error: what ended it, if something did.
+    error: what ended it, if something did. warnings: that a world has; whether work piled up is added.
     """
     figures = recorder.summary(facts["simulated_s"])
     summary = {
@@ -54,6 +57,8 @@ def conclude(
         "peak_rss_bytes": peak_rss_bytes(),
         "valid": not reasons,
         "reasons": [*reasons, *([error] if error else [])],
+        "warnings": [*warnings, *recorder.steadiness()],
     }
-    out.finish(summary, {**facts, "interval_s": recorder.interval_s}, reasons, error)
+    facts = {**facts, "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
+    out.finish(summary, facts, reasons, error)
     return summary

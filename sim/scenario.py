@@ -52,6 +52,8 @@ class Scenario:
     functions: "catalogue" binds every function of the trace to a kernel graph of ``catalogue`` (a built-in name or a
     file), by ``map`` (a file) or its weight, see ``sim.binding``; "trace" runs it with the trace's own durations and
     memory. policies: see ``sim.policies.make_policy``.
+    frontend: what stands between clients and pool. "none": nothing, requests come straight into the pool, and host
+    stages run elsewhere; "kaas": the calibration's frontend, see ``sim.models.frontend``.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     """
 
@@ -67,6 +69,7 @@ class Scenario:
     catalogue: str = "kaas"
     map: str | None = None
     fleet: Fleet = field(default_factory=Fleet)
+    frontend: Literal["none", "kaas"] = "none"
     granularity: Literal["graph", "kernel"] = "graph"
     load: ClientLoad | None = None
 
