@@ -76,9 +76,9 @@ class StartsOnce:
 
 SCRIPT = """
 from pathlib import Path
-from sim.policies import register
+import sim.policies
 from tests.replay_world.worlds import Beside, experiment, functions
-register(Beside)
+sim.policies._POLICIES["beside"] = Beside
 made = experiment(functions(["sleep-50", "sleep-51"]), [(0.01 * i, i % 2) for i in range(500)], {policy!r}, gpus={gpus})
 directory = Path({directory!r})
 begun = directory.with_name("begun")
