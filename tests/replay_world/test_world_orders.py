@@ -56,10 +56,12 @@ def test_a_start_on_an_occupied_device_waits(tmp_path):
 
 
 def test_a_start_on_any_device_takes_the_first_that_is_free(tmp_path):
-    starts = [(Start(i, ANY_DEVICE, f), Run(i, i), Stop(i)) for i, f in ((0, 0), (1, 1), (2, 1))]
-    arrivals = [(0.0, 0), (0.0, 1), (0.0, 1)]
-    run, _ = scripted(tmp_path / "run", arrivals, *starts, graphs=("sleep-2000", "sleep-5"), gpus=2)
+    starts = [(Start(i, ANY_DEVICE, 0), Run(i, i), Stop(i)) for i in range(3)]
+    starts[0] = starts[0][:2]  # this one stays
+    run, events = scripted(tmp_path / "run", [(0.0, 0)] * 3, *starts, gpus=2)
     assert run.table("workers").sort_values("worker").device.tolist() == [0, 1, 1]
+    told = {event.worker: event.device for event in events if isinstance(event, WorkerReady)}
+    assert told == {0: 0, 1: 1, 2: 1}
 
 
 def test_a_worker_that_is_stopped_while_it_waits_never_starts(tmp_path):
