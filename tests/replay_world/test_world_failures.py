@@ -75,9 +75,11 @@ class StartsOnce:
 
 
 SCRIPT = """
+import signal
 from pathlib import Path
 from sim.policies import register
 from tests.replay_world.worlds import Beside, experiment, functions
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs tests in the background ignores it
 register(Beside)
 arrivals = [(0.01 * i, i % 2) for i in range(30_000)]  # more than can be served, until somebody ends it
 made = experiment(functions(["sleep-50", "sleep-51"]), arrivals, {policy!r}, gpus={gpus})
