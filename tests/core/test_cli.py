@@ -322,14 +322,14 @@ def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path, numb
     command = [sys.executable, "-c", "from sim.cli import main; main()", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     file = tmp_path / "out/affinity/invocations.parquet"
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 600
     while not (file.exists() and file.stat().st_size > 100_000):
         assert process.poll() is None
         assert time.monotonic() < give_up
         time.sleep(0.02)
     assert json.loads((file.parent / "manifest.json").read_text())["valid"] is False
     os.kill(process.pid, number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors
     run = open_run(file.parent)
