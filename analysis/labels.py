@@ -11,6 +11,7 @@ from typing import Any
 from analysis.runs import flatten
 from sim.errors import RunError
 from sim.results import Run
+from sim.settings import exact
 
 SETTINGS = ("gpus", "seed", "window", "device")  # what every table can show of how a run was made
 
@@ -112,6 +113,8 @@ def _brief(value: Any) -> str:
     """A setting in few characters: files without their folders."""
     if isinstance(value, list):
         return " ".join(map(_brief, value))
+    if isinstance(value, float):
+        return exact(value)
     return Path(value).name if isinstance(value, str) and value.startswith("/") else str(value)
 
 

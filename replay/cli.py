@@ -78,20 +78,22 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
-    if as_json:
-        click.echo(json.dumps(summary, indent=1))
-    else:
-        from analysis.compare import as_text, compare
-        from sim.results import open_run
+    from analysis.compare import as_text, compare
+    from analysis.labels import identity
+    from sim.results import open_run
 
-        click.echo(f"{as_text(compare([open_run(directory)]))}\n\n{directory}/")
+    done = open_run(directory)
+    if as_json:
+        click.echo(json.dumps({**identity(done), **summary}, indent=1))
+    else:
+        click.echo(f"{as_text(compare([done]))}\n\n{directory}/")
     if not summary["valid"]:
         sys.exit(INVALID)
 
 
 @main.command()
 @click.option("--device", default="cpu", show_default=True, help="cuda:N or cpu.")
-@click.option("--output", "-o", metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--out", "-o", "output", metavar="FILE", type=click.Path(path_type=Path),
               help="Keep the JSON here, for 'replay calibrate'.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def probe(device: str, output: Path | None, as_json: bool) -> None:
@@ -115,7 +117,7 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="What 'replay probe -o' wrote on this machine.")  # fmt: skip
-@click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--out", "-o", "output", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="Calibration file; replaced if it is there.")  # fmt: skip
 def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
     """Write a calibration file for 'simulate --device' from replays on one device, with one memory limit.

@@ -18,6 +18,7 @@ from analysis.metrics import GPU_PARTS, Floats
 _SHADES = ("#0072B2", "#E69F00", "#D0D0D0")  # of GPU_PARTS: from dark to light, in grey print too
 _FEW = 6  # runs whose panels are high enough for every number
 _PANEL_IN, _LOW_PANEL_IN, _LINE_IN, _AXIS_IN = 0.52, 0.34, 0.15, 0.35
+_LEAST_IN = 1.1  # of all panels together: the label beside them
 _LEFT_IN = 0.45  # of ticks and what is left of them
 
 
@@ -27,10 +28,9 @@ def gpu_utilisation(curves: Sequence[Curves], width_in: float = WIDTH_IN) -> Fig
     names, footnotes = marked(curves)
     titles = [wrap(name, width_in / n_columns - _LEFT_IN) for name in names]
     low = len(curves) > _FEW
-    heights_in = [
-        (_LOW_PANEL_IN if low else _PANEL_IN) + _LINE_IN * max(title.count("\n") + 1 for title in row)
-        for row in (titles[i : i + n_columns] for i in range(0, len(titles), n_columns))
-    ]
+    rows = [titles[i : i + n_columns] for i in range(0, len(titles), n_columns)]
+    panel_in = _LOW_PANEL_IN if low else max(_PANEL_IN, _LEAST_IN / len(rows))
+    heights_in = [panel_in + _LINE_IN * max(title.count("\n") + 1 for title in row) for row in rows]
     figure = new_figure(sum(heights_in) + _AXIS_IN, width_in)
     panels = figure.subplots(
         len(heights_in), n_columns, sharex=True, sharey=True, squeeze=False, height_ratios=heights_in
@@ -46,8 +46,8 @@ def gpu_utilisation(curves: Sequence[Curves], width_in: float = WIDTH_IN) -> Fig
         axes.set_xlabel(axes.get_xlabel() if lowest else "")
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
-    panels[0].set(ylim=(0, 100), yticks=(0, 50, 100))
-    figure.supylabel("Share of GPU time (%)", fontsize=8)
+    panels[0].set(ylim=(0, 100), yticks=(0, 100) if low else (0, 50, 100))
+    figure.supylabel("GPU time (%)", fontsize=8)
     add_legend(figure, [*GPU_PARTS, "idle"], _keys())
     add_small_print(figure, ["Numbers: means of what is drawn, in %.", *footnotes])
     return figure

@@ -163,8 +163,8 @@ def test_what_has_no_column_is_in_the_first_one(make_run):
         make_run(name=name, n=5, manifest=scenario(window=name, rate_scale=scale))
     folder = make_run("sjf", name="c", n=5, manifest=scenario("sjf", rate_scale=1.0)).parent
     rows = compare.compare(open_runs([folder])).rows
-    assert [row[:2] for row in rows] == [["fifo, rate_scale 1.0", "a"], ["fifo, rate_scale 2.0", "b"],
-                                         ["sjf, rate_scale 1.0", "-"]]  # fmt: skip
+    assert [row[:2] for row in rows] == [["fifo, rate_scale 1", "a"], ["fifo, rate_scale 2", "b"],
+                                         ["sjf, rate_scale 1", "-"]]  # fmt: skip
 
 
 def test_differences_that_no_label_shows_are_told(make_run):

@@ -62,6 +62,10 @@ def check_readable(figure: Figure, width_in: float = WIDTH_IN) -> None:
     assert box.y0 > -0.02
     assert box.x1 < width + 0.02
     assert box.y1 < height + 0.02
+    if figure.get_supylabel():
+        beside = figure._supylabel.get_window_extent()
+        assert not any(beside.overlaps(legend.get_window_extent()) for legend in figure.legends)
+        assert not figure.get_supxlabel() or not beside.overlaps(figure._supxlabel.get_window_extent())
     for axes in figure.axes:
         assert axes.get_window_extent().height / figure.dpi > 0.1
         for legend in figure.legends:

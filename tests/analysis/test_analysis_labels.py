@@ -80,7 +80,7 @@ def test_a_setting_that_is_told_elsewhere_can_be_left_out(made, tmp_path):
     made(gpus=1)
     made(gpus=2, rate_scale=2.0)
     runs = open_runs([tmp_path / "runs"])
-    assert labels(runs, ["a", "b"], without=["gpus"]) == ["a", "b, rate_scale 2.0"]
+    assert labels(runs, ["a", "b"], without=["gpus"]) == ["a", "b, rate_scale 2"]
 
 
 def test_a_replay_is_told_from_its_simulation(make_run):

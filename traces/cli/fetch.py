@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Directory for the data, one for each data set.")
+@click.option(
+    "-o", "--out", "output", type=click.Path(path_type=Path), help="Directory for the data, one for each data set."
+)
 def fetch(name: str | None, output: Path | None) -> None:
     """Download a public data set, or list them.
 
@@ -37,7 +39,7 @@ def fetch(name: str | None, output: Path | None) -> None:
         return
     dataset = find_dataset(name)
     if output is None:
-        raise click.UsageError("Missing option '-o' / '--output': the directory for the data.")
+        raise click.UsageError("Missing option '-o' / '--out': the directory for the data.")
     click.echo(f"{dataset.summary}\nlicence: {dataset.licence}\ncite: {dataset.citation}", err=True)
     with _progress(dataset.name) as tell:
         fetched = fetch_dataset(dataset, output, tell)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory for the files.")
+@click.option("-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="Directory for the files.")
 @click.option("--functions", default=100, show_default=True, help="Number of functions.")
 @click.option("--minutes", default=60, show_default=True, help="Length, from 00:00 of a Monday; 14 days are 20160.")
 @click.option("--rate", type=float, help="Mean invocations/s of all functions together.  [default: as published]")
