@@ -81,9 +81,9 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
 
     runs = open_runs(paths)
     if as_json:
-        click.echo(compare.as_json(runs))
+        click.echo(compare.as_json(runs, names))
     elif form == "csv":
-        click.echo(compare.as_csv(runs))
+        click.echo(compare.as_csv(runs, names))
     else:
         write = {"text": compare.as_text, "markdown": compare.as_markdown, "latex": compare.as_latex}[form]
         click.echo(write(compare.compare(runs, names)))

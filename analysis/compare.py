@@ -140,26 +140,27 @@ def as_latex(comparison: Comparison) -> str:
     )
 
 
-def records(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """The summaries, each after the path of its run and the settings that tell runs apart."""
-    return [{**identity(run), **run.summary} for run in runs]
+def records(runs: Sequence[Run], names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The summaries, each after what its run is called, its path and the settings that tell runs apart."""
+    called = named(labels(runs, [run.label for run in runs]), names)
+    return [{"label": label, **identity(run), **run.summary} for label, run in zip(called, runs, strict=True)]
 
 
-def as_csv(runs: Sequence[Run]) -> str:
+def as_csv(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
     """``records`` with every number as it is, one row a run; nested keys joined by a dot, unknown numbers empty."""
-    flat = [flatten(record) for record in records(runs)]
+    flat = [flatten(record) for record in records(runs, names)]
     rows = [{k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in flat]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().rstrip("\n")
 
 
-def as_json(runs: Sequence[Run]) -> str:
+def as_json(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
     """``records`` as an array of objects."""
-    return json.dumps(records(runs), indent=1)
+    return json.dumps(records(runs, names), indent=1)
 
 
 def _of(run: Run, *keys: str) -> Any:

@@ -54,7 +54,7 @@ def gpu_utilisation(curves: Sequence[Curves], width_in: float = WIDTH_IN) -> Fig
 
 
 def _means(curves: Curves) -> dict[str, float]:
-    """Mean share of each part, of what is not idle, and of what is."""
+    """Mean share of each part, and of idle time."""
     widths_s = np.diff(curves.gpu_edges_s)
     shares = (curves.gpu_frac * widths_s).sum(axis=1) / widths_s.sum()
     return {**dict(zip(GPU_PARTS, shares.tolist(), strict=True)), "idle": max(0.0, 1 - float(shares.sum()))}

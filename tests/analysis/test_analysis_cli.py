@@ -70,7 +70,7 @@ def test_a_table_needs_the_summaries_alone(make_run):
     ("form", "start"),
     [
         ("text", "policy  "),
-        ("csv", "path,gpus,seed,window,device,policy,"),
+        ("csv", "label,path,gpus,seed,window,device,policy,"),
         ("markdown", "| policy |"),
         ("latex", "\\begin{tabular}"),
     ],
@@ -124,6 +124,11 @@ def test_runs_are_called_what_a_user_calls_them(make_run, tmp_path):
     names = ("--label", "one", "--label", "the other")
     table = analyze("table", folder, *names).stdout.splitlines()
     assert [line.split("  ")[0] for line in table[2:4]] == ["one", "the other"]
+    assert [run["label"] for run in json.loads(analyze("table", folder, *names, "--json").stdout)] == [
+        "one",
+        "the other",
+    ]
+    assert analyze("table", folder, *names, "--format", "csv").stdout.splitlines()[2].startswith("the other,")
     assert analyze("plot", folder, *names, "-o", tmp_path).exit_code == 0
     for command in (("table",), ("plot", "-o", tmp_path)):
         check_mistake(analyze(*command, folder, "--label", "one"), "--label is given 1 times, but there are 2 runs")

@@ -94,7 +94,14 @@ def test_csv_and_json_have_every_number_unrounded(runs):
     records = list(csv.DictReader(io.StringIO(compare.as_csv(runs))))
     objects = json.loads(compare.as_json(runs))
     for run, record, value in zip(runs, records, objects, strict=True):
-        settings = {"path": str(run.path), "gpus": 4, "seed": 0, "window": None, "device": "v100-kaas"}
+        settings = {
+            "label": run.label,
+            "path": str(run.path),
+            "gpus": 4,
+            "seed": 0,
+            "window": None,
+            "device": "v100-kaas",
+        }
         assert value == {**settings, **run.summary}
         assert {name: record[name] for name in settings} == {
             k: "" if v is None else str(v) for k, v in settings.items()
