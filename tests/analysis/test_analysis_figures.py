@@ -166,6 +166,13 @@ def test_warnings_are_marked_where_the_run_is_named_and_said_below(make_run):
         assert figure.get_supxlabel().splitlines()[-2:] == ["† not steady", "‡ limited by the frontend"]
 
 
+def test_what_lines_and_dots_mean_is_written_below(make_run):
+    said = {name: " ".join(figure.get_supxlabel().split()) for name, figure in drawn(curves_of(make_run(n=50))).items()}
+    assert said["slowdown"].startswith("Below: median (dot), middle half (thick) and 5% to 95% (thin)")
+    assert said["queue_length"].startswith("All that have arrived and not started on a GPU")
+    assert said["gpu_utilisation"] == "Numbers: means of what is drawn, in %."
+
+
 def test_gpu_time_is_stacked_and_its_means_are_told(make_run):
     path = make_run(n=1500)
     (c,) = curves_of(path)
