@@ -21,14 +21,14 @@ from sim.domain import (
     TraceSource,
 )
 from sim.engine import Simulation
-from sim.intervals import PARTS, choose_interval_s
+from sim.intervals import choose_interval_s
 from sim.models.calibration import Calibration, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import known
 from sim.protocol import Policy, share_devices
 from sim.recorder import Recorder
 from sim.results import Run
-from sim.tables import TABLES
+from sim.tables import GPU_PARTS, TABLES
 from sim.workload import Workload, bind
 
 V100 = load_calibration("v100-kaas")
@@ -163,7 +163,7 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     devices = run.table("devices")
     kernels = zip(done.device, done.started_at_s + done.load_s, done_at_s, strict=True)
     np.testing.assert_allclose(devices.busy_s.sum(), busy_s(kernels), rtol=1e-9)
-    parts_s = devices[list(PARTS)].sum(axis=1)
+    parts_s = devices[list(GPU_PARTS.values())].sum(axis=1)
     assert (parts_s <= recorder.interval_s + 1e-9).all(), "a device was at something for longer than there is time"
     if simulation.now_s:
         assert sum(run.summary["gpu_frac"].values()) == pytest.approx(1.0)
