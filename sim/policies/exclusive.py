@@ -23,8 +23,8 @@ class Exclusive(BasePolicy):
     function, the most recently freed; else, while a GPU has no worker, start one; else, if its function has no
     worker or more than one fewer than the largest function (ties: the one robbed longest ago), stop one of the
     largest's workers (the last that got idle, else the last that got work, which it first finishes) and start one of
-    its own; else wait. A started worker takes the first GPU that is free, as Ray has it, not that of its victim. More functions than
-    GPUs make nearly every invocation a cold start.
+    its own; else wait. A started worker takes the first GPU that is free, as Ray has it, not that of its victim. More
+    functions than GPUs make nearly every invocation a cold start.
 
     The scan is not literal: an invocation can only move when its function has an idle worker or may rob, and
     that depends on the function's number of workers alone, so waiting functions are kept in heaps by that number.

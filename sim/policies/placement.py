@@ -25,8 +25,7 @@ def assign_devices(n_devices: int, shares: Sequence[float]) -> list[tuple[int, f
     then "further passes until workers >= #GPUs"), so that turn i is of function i modulo their number.
 
     A share that fits nowhere goes where the least is in use. Else a device with both the fewest functions and the least
-    in use is where the scan would end, which spares it when shares are equal; and as shares are eighths, no device is
-    scanned for more than 8 times.
+    in use is where a scan would end, so equal shares need none; others need at most 8 for each device, being eighths.
     """
     count = np.zeros(n_devices, dtype=np.int64)
     used = np.zeros(n_devices)

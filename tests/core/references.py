@@ -18,7 +18,7 @@ def affinity_buckets(fleet, functions, costs):
 
 
 def literal_assignment(n_gpus, shares):
-    """The benchmark server's assignment for affinity: the GPU of each worker, as its scan with a running pick has it."""
+    """The benchmark server's affinity assignment: the GPU of each worker, by a scan with a running pick."""
     n_workers, utilisation = [0] * n_gpus, [0.0] * n_gpus
     assigned = []
     while len(assigned) < n_gpus:  # further passes until workers >= GPUs
