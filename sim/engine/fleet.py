@@ -15,7 +15,7 @@ from sim.engine.clock import Clock, Signal
 from sim.engine.hardware import Compute, Device, Worker, make_devices
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
-from sim.models.startup import Ladder, notice_s
+from sim.models.startup import Ladder, elapsed_s
 from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing, Start, share_devices
 from sim.recorder import Recorder
 
@@ -71,7 +71,7 @@ class Fleet:
         if worker.line is not None:
             worker.line.remove(worker)
         else:
-            worker.device.notice_s = notice_s(self._costs.notice_period_s, now_s - worker.idle_at_s)
+            worker.device.elapsed_s = elapsed_s(self._costs.notice_period_s, now_s - worker.idle_at_s)
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
     def record(self, worker: Worker) -> None:
@@ -124,7 +124,7 @@ class Fleet:
             heappush(self._free, device.number)
             return
         worker = line.popleft()
-        worker.ladder = ladder = self._costs.ladders[worker.function].after(device.notice_s)
+        worker.ladder = ladder = self._costs.ladders[worker.function].after(device.elapsed_s)
         self._put(worker, device)
         context_at_s = now_s + ladder.before_constants_s
         if self.lumped:

@@ -79,20 +79,20 @@ class Compute:
 
 
 class Device:
-    """One GPU. notice_s: that who had it last took to notice that it was to go; None where nobody had it.
+    """One GPU. elapsed_s: of the notice period of who had it last (``sim.models.startup``); None where nobody had it.
 
     n_workers: that are on it. line: of those that are to be started on it, once nobody has it.
 
     compute: what standing workers share; None where a worker has the device for itself.
     """
 
-    __slots__ = ("compute", "d2h", "h2d", "line", "n_workers", "notice_s", "number")
+    __slots__ = ("compute", "d2h", "elapsed_s", "h2d", "line", "n_workers", "number")
 
     def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
         self.number = number
         self.h2d = h2d
         self.d2h = d2h
-        self.notice_s: float | None = None
+        self.elapsed_s: float | None = None
         self.n_workers = 0
         self.line: deque[Worker] = deque()
         self.compute: Compute | None = None

@@ -101,7 +101,7 @@ class Roofline:
 class Startup:
     """Stages of an exclusive worker's cold start that do not depend on the function.
 
-    notice_period: adds to kill_release, see ``sim.models.startup.notice_s``.
+    notice_period: adds to kill_release, see ``sim.models.startup.elapsed_s``.
     """
 
     kill_release: float

@@ -41,7 +41,7 @@ class CostModel:
     begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
     sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels.
     scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
-    copied each time. ladders: cold starts. notice_period_s: see ``sim.models.startup.notice_s``.
+    copied each time. ladders: cold starts. notice_period_s: see ``sim.models.startup.elapsed_s``.
     Raises ScenarioError when a function can't fit on the device.
     """
 
@@ -174,7 +174,7 @@ class CostModel:
     def _ladder(self, graph: KernelGraph, measured: GraphCosts | None) -> Ladder:
         start = self._calibration.startup_s
         return Ladder(
-            kill_release=start.kill_release,
+            kill_release=start.kill_release + start.notice_period,
             process=start.process,
             runtime=start.runtime + (measured.runtime_s if measured else 0.0),
             context=start.context,

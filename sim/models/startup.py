@@ -9,7 +9,7 @@ class Ladder(NamedTuple):
     """Seconds of each stage, in the order in which they happen.
 
     kill_release: until the process that had the device before has noticed that it is to go, is dead and its memory
-    free; skipped on a device that nobody had before. process: a process exists. runtime: interpreter, libraries and
+    free; as of one that was busy, see ``after``. process: a process exists. runtime: interpreter, libraries and
     model files. context: the CUDA context. modules: kernels are loaded. constants: copied to the device over the host
     link. first_run: what the first invocation takes longer than a warm one.
     """
@@ -22,9 +22,9 @@ class Ladder(NamedTuple):
     constants: float
     first_run: float
 
-    def after(self, notice_s: float | None) -> Ladder:
-        """The stages that apply after a victim that takes ``notice_s`` to notice; None: there is none to wait for."""
-        return self._replace(kill_release=0.0 if notice_s is None else notice_s + self.kill_release)
+    def after(self, elapsed_s: float | None) -> Ladder:
+        """The stages on a device whose last process had so much of its notice period behind it; None: it had none."""
+        return self._replace(kill_release=0.0 if elapsed_s is None else self.kill_release - elapsed_s)
 
     @property
     def before_constants_s(self) -> float:
@@ -32,10 +32,10 @@ class Ladder(NamedTuple):
         return self.kill_release + self.process + self.runtime + self.context + self.modules
 
 
-def notice_s(period_s: float, idle_s: float) -> float:
-    """How long a process that has been idle for ``idle_s`` takes to notice that it is to go.
+def elapsed_s(period_s: float, idle_s: float) -> float:
+    """How much of its notice period is behind a process that has been idle for ``idle_s`` and is told to go.
 
-    It looks once a period, the first of which begins with its idleness. So a process that was told while it was busy
-    takes a whole period, and an idle one any part of it.
+    It looks once a period, of which the first begins when it gets idle. So one that was told while it was busy takes a
+    whole period to notice, and an idle one any part of it.
     """
-    return period_s - idle_s % period_s if period_s else 0.0
+    return idle_s % period_s if period_s else 0.0
