@@ -30,7 +30,10 @@ def throughput(rows: Sequence[Row]) -> Figure:
 
 
 def latency(rows: Sequence[Row]) -> Figure:
-    """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles."""
+    """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles.
+
+    Points at a rate of their own are crosses: the median, and thinner the 90th percentile.
+    """
     return _by_clients(rows, "p50_s", "Latency (s)", shade="p90_s")
 
 
@@ -115,9 +118,15 @@ def _by_clients(rows: Sequence[Row], name: str, label: str, shade: str | None) -
 
 
 def _mode(axes: Axes, rows: Sequence[Row], place: int, name: str, shade: str | None) -> None:
-    rows = sorted(rows, key=lambda row: row["clients"])
-    clients = [row["clients"] for row in rows]
     colour = line_of(place)["color"]
+    for row in rows:
+        if row.get("offered_per_s"):
+            for quantity, size in ((name, 5.0), (shade, 3.0)):
+                value = row[f"simulated_{quantity}"] if quantity else None
+                if value:
+                    axes.plot(row["clients"], value, "x", color=colour, markersize=size, markeredgewidth=0.8)
+    rows = sorted((row for row in rows if not row.get("offered_per_s")), key=lambda row: row["clients"])
+    clients = [row["clients"] for row in rows]
     simulated = [row[f"simulated_{name}"] for row in rows]
     axes.plot(clients, simulated, **line_of(place))
     if len(clients) == 1:

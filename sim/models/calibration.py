@@ -76,6 +76,11 @@ class Copies:
     def __post_init__(self) -> None:
         _require_positive(self)
 
+    @property
+    def input_bytes_per_s(self) -> float:
+        """The rate of inputs."""
+        return self.h2d_input_bytes_per_s or self.h2d_bytes_per_s
+
 
 @dataclass(frozen=True, slots=True)
 class Roofline:

@@ -52,7 +52,6 @@ class CostModel:
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
         self._h2d, self._h2d_first = copies.h2d_bytes_per_s, copies.h2d_first_bytes_per_s
-        self._h2d_input = copies.h2d_input_bytes_per_s or copies.h2d_bytes_per_s
         self._alloc_s = calibration.executor_alloc_s
         self.notice_period_s = calibration.startup_s.notice_period
         self._first_use_s = calibration.executor_first_use_s
@@ -71,7 +70,7 @@ class CostModel:
         self.scratch_bytes = [g.scratch_bytes for g in each]
         self.input_bytes = [g.input_bytes for g in each]
         self.output_bytes = [g.output_bytes for g in each]
-        self.input_s = [g.input_bytes / self._h2d_input for g in each]
+        self.input_s = [g.input_bytes / copies.input_bytes_per_s for g in each]
         self.store_s = [g.output_bytes / copies.d2h_bytes_per_s for g in each]
         self.pre_s = [g.pre_s for g in each]
         self.post_s = [g.post_s for g in each]
@@ -151,7 +150,7 @@ class CostModel:
         if measured is None:
             run_s = len(graph.buffers) * self._calibration.buffer_s.of(self.kind) + sum(kernels_s)
         else:  # the measured time of a warm request includes its copies
-            io_s = input_bytes / self._h2d_input + output_bytes / copies.d2h_bytes_per_s
+            io_s = input_bytes / copies.input_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
             run_s = max(measured.run_s - io_s, 0.0)
         measured_bytes = measured.memory_bytes if measured else 0
         return _GraphFacts(

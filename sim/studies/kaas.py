@@ -33,11 +33,15 @@ THRASHING_DURATION_S = 600.0  # of exclusive with more clients than GPUs
 
 
 class Point(NamedTuple):
-    """One measurement: so many clients of a workload in a mode."""
+    """One measurement: so many clients of a workload in a mode.
+
+    offered_per_s: requests that all clients together send when latencies are measured; None: LOAD_FRAC of the peak.
+    """
 
     workload: str
     mode: str
     clients: int
+    offered_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,5 @@ SETUPS: Mapping[str, Setup] = {
 
 
 def duration_s(point: Point) -> float:
-    """How long a point is measured, as the authors did: 600 s where nearly every request is a cold start, else 300 s.
-
-    For how long they measured latencies isn't known; here it is as long.
-    """
+    """How long a point is measured: 600 s where nearly every request is a cold start, else 300 s (kaasBenchmarks)."""
     return THRASHING_DURATION_S if point.mode == "exclusive" and point.clients > N_GPUS else DURATION_S
