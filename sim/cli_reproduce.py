@@ -53,8 +53,9 @@ def kaas(
     """The figures of Kernel-as-a-Service (arXiv 2212.08146) on 4 simulated V100s.
 
     FILE.csv has columns workload, mode and clients, and throughput_qps, p50_s or p90_s where measured, and
-    offered_per_s where latencies aren't of 70 % of the peak; others are kept. The rows come back with what was simulated, and how far off it is. `ablation` shows what each mechanism does,
-    by leaving it out. docs/kaas-study.md discusses the results.
+    offered_per_s where latencies aren't of 70 % of the peak; others are kept. The rows come back with what was
+    simulated, and how far off it is. `ablation` shows what each mechanism does, by leaving it out.
+    docs/kaas-study.md discusses the results.
 
     \b
     Example:
