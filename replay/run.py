@@ -184,8 +184,8 @@ def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibra
     What a worker needs of them follows from its buffers, whatever was measured elsewhere.
     """
     graphs = {
-        name: {kind: replace(costs, pre_s=0.0, post_s=0.0, memory_bytes=0) for kind, costs in kinds.items()}
-        for name, kinds in calibration.graphs.items()
+        name: {kind: replace(costs, memory_bytes=0) for kind, costs in kinds.items()}
+        for name, kinds in calibration.without_frontend().graphs.items()
     }
     executor = Executor(
         margin_bytes=0,

@@ -20,7 +20,7 @@ from sim.console import INVALID, SETTINGS, ProjectGroup
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sim.domain import Trace
     from sim.experiment import Experiment
@@ -59,6 +59,9 @@ def main() -> None:
 @click.option("--placement", type=click.Choice(["uniform", "equidistant", "poisson", "start"]),
               help="How counts a minute become instants.  [default: uniform]")  # fmt: skip
 @click.option("--format", help="Format of the trace, see 'traces formats'.  [default: told from the files]")
+@click.option("--frontend", type=click.Choice(["none", "kaas"]),
+              help="Way to the pool: none, or the server of KaaS's benchmark, which takes one request at a time and "
+                   "lets 256 in.  [default: none]")  # fmt: skip
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",
               help="A complete description; flags override single values.")  # fmt: skip
@@ -171,6 +174,7 @@ def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) ->
             raise ScenarioError(f"the policy {experiment.policy.describe()} is given twice")
         check_free(path, force=force)
         experiments[path] = experiment
+    _tell_offered(experiments.values())
     summaries = {}
     for path, experiment in experiments.items():
         with progress(experiment.policy.describe(), workload) as tell:
@@ -178,6 +182,14 @@ def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) ->
         if any("interrupted" in reason for reason in summaries[path]["reasons"]):
             break
     return summaries
+
+
+def _tell_offered(experiments: Iterable[Experiment]) -> None:
+    """Print on stderr what is asked of the fleet, once where policies have the same kind of worker."""
+    by_kind = {experiment.policy.kind.value: experiment.offered() for experiment in experiments}
+    for kind, offered in by_kind.items():
+        if offered is not None:
+            click.echo(f"{kind} workers: {offered.text()}" if len(by_kind) > 1 else offered.text(), err=True)
 
 
 def open_trace_of(scenario: Scenario) -> Trace:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
               help="Repeatable; see 'simulate policies'.")  # fmt: skip
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
 @click.option("--device", metavar="NAME|FILE", help="Calibration of GPU and software.  [default: v100-kaas]")
+@click.option("--frontend", type=click.Choice(["none", "kaas"]),
+              help="Way to the pool: none, or the server of KaaS's benchmark.  [default: none]")  # fmt: skip
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip

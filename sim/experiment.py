@@ -17,11 +17,12 @@ import numpy as np
 from sim.dispatcher import Dispatcher
 from sim.domain import FleetSpec
 from sim.engine import Simulation
-from sim.errors import PolicyError, RunError
+from sim.errors import PolicyError, RunError, ScenarioError
 from sim.intervals import choose_interval_s
 from sim.manifest import POLICY_STREAM, conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
+from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.protocol import share_devices
 from sim.recorder import Recorder
@@ -60,6 +61,10 @@ class Experiment:
 
     def __init__(self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration) -> None:
         self.policy = make_policy(policy)
+        if scenario.frontend == "none":
+            calibration = calibration.without_frontend()
+        elif calibration.frontend is None:
+            raise ScenarioError(f"frontend: is {scenario.frontend!r}, but the calibration {calibration.name} has none")
         self._scenario = scenario
         self._workload = workload
         self._calibration = calibration
@@ -82,6 +87,10 @@ class Experiment:
         ]
         return self.policy.name + "".join(changed)
 
+    def offered(self) -> OfferedLoad | None:
+        """What the invocations ask of the fleet; None for clients in a closed loop, who ask for all they can get."""
+        return offered_load(self._workload, self._costs, self._fleet)
+
     def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Simulate and write the run directory; returns the summary.
 
@@ -91,6 +100,8 @@ class Experiment:
         """
         interval_s = choose_interval_s(self._workload.trace.duration_s)
         facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
+        if (offered := self.offered()) is not None:
+            facts["offered"] = offered.as_dict()
         out = RunDirectory(directory, {"world": "sim", **facts}, force=force)
         recorder = Recorder(out.path, self._workload, self._fleet, self._costs, interval_s)
         simulation = Simulation(
@@ -121,7 +132,7 @@ class Experiment:
         simulation.close()
         recorder.close()
         times = {"simulated_s": simulation.now_s, "wall_s": time.perf_counter() - begun_s}
-        summary = conclude(out, recorder, self.policy, times, reasons, error)
+        summary = conclude(out, recorder, self.policy, times, reasons, error, limits=simulation.limits())
         if crash is not None:
             raise crash
         return summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from sim.models.calibration import Calibration
@@ -35,11 +36,14 @@ def conclude(
     facts: dict[str, Any],
     reasons: list[str],
     error: str | None,
+    *,
+    limits: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write summary and manifest of a run whose tables are closed; returns the summary. The same in every world.
 
     facts: simulated_s and wall_s, and what else a world has to tell; they go into both. reasons: why it is not valid.
-    error: what ended it, if something did.
+    error: what ended it, if something did. limits: what limited it that is neither policy nor GPU; the warnings are
+    these, and what piled up.
     """
     figures = recorder.summary(facts["simulated_s"])
     summary = {
@@ -50,6 +54,8 @@ def conclude(
         "peak_rss_bytes": peak_rss_bytes(),
         "valid": not reasons,
         "reasons": [*reasons, *([error] if error else [])],
+        "warnings": [*limits, *recorder.steadiness()],
     }
-    out.finish(summary, {**facts, "interval_s": recorder.interval_s}, reasons, error)
+    facts = {**facts, "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
+    out.finish(summary, facts, reasons, error)
     return summary

@@ -51,6 +51,8 @@ class Scenario:
     clients instead of all these.
     functions: "catalogue" maps every function of the trace to a kernel graph of ``catalogue`` (a built-in name or a
     file) by a hash of its key and the seed; "trace" runs it with the trace's own durations and memory.
+    frontend: what stands between clients and pool. "none": nothing, requests come straight into the pool, and host
+    stages run elsewhere; "kaas": the calibration's frontend, see ``sim.models.frontend``.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     """
 
@@ -65,6 +67,7 @@ class Scenario:
     functions: Literal["catalogue", "trace"] = "catalogue"
     catalogue: str = "kaas"
     fleet: Fleet = field(default_factory=Fleet)
+    frontend: Literal["none", "kaas"] = "none"
     granularity: Literal["graph", "kernel"] = "graph"
     load: ClientLoad | None = None
 

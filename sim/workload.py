@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,14 @@ class Batch(NamedTuple):
     size: npt.NDArray[np.float64]
 
 
+class Demand(NamedTuple):
+    """Invocations by function: number, and sum of sizes. duration_s: in which all come."""
+
+    n_invocations: npt.NDArray[np.int64]
+    size: npt.NDArray[np.float64]
+    duration_s: float
+
+
 @dataclass(frozen=True)
 class Workload:
     """What a fleet has to serve: functions by id, and the invocations of a trace.
@@ -61,6 +70,17 @@ class Workload:
     def loop(self) -> ClosedTrace | None:
         """The trace, when its later arrivals follow from completions."""
         return self.trace if isinstance(self.trace, ClosedTrace) else None
+
+    @cached_property
+    def demand(self) -> Demand:
+        """What all invocations of an open trace ask for; draws them once."""
+        n = len(self.functions)
+        n_invocations, size, last_s = np.zeros(n, dtype=np.int64), np.zeros(n), 0.0
+        for batch in self.batches():
+            n_invocations += np.bincount(batch.function, minlength=n)
+            size += np.bincount(batch.function, batch.size, n)
+            last_s = float(batch.arrival_at_s[-1])
+        return Demand(n_invocations, size, self.trace.duration_s if self.limit is None else last_s)
 
     def batches(self) -> Iterator[Batch]:
         """All invocations in order of arrival, lazily; the same at every call."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sim.domain import (
     ArrivalChunk,
@@ -20,7 +21,7 @@ from sim.domain import (
     TraceSource,
 )
 from sim.engine import Simulation
-from sim.intervals import choose_interval_s
+from sim.intervals import PARTS, choose_interval_s
 from sim.models.calibration import Calibration, Copies, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import known
@@ -30,14 +31,7 @@ from sim.results import Run
 from sim.workload import Workload, bind
 
 V100 = load_calibration("v100-kaas")
-POOL = replace(  # the same GPUs, but requests come straight into the pool
-    V100,
-    frontend=None,
-    graphs={
-        name: {kind: replace(costs, pre_s=0.0, post_s=0.0) for kind, costs in kinds.items()}
-        for name, kinds in V100.graphs.items()
-    },
-)
+POOL = V100.without_frontend()
 ELASTIC = sorted(known().keys() - {"fractional", "static"})  # policies that serve any number of functions
 
 
@@ -130,7 +124,8 @@ def simulate(
     if close:
         simulation.close()
         recorder.close()
-    run = Run(directory, {"policy": policy.describe()}, recorder.summary(simulated_s))
+    warnings = [*simulation.limits(), *recorder.steadiness()]
+    run = Run(directory, {"policy": policy.describe(), "warnings": warnings}, recorder.summary(simulated_s))
     if check:
         check_run(run, workload, simulation, recorder)
     return run
@@ -146,7 +141,9 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     n = sum(len(b.invocation) for b in workload.batches()) if workload.loop is None else len(rows)
     assert sorted(rows.invocation) == list(range(n)), "an invocation was lost or doubled"
     done = rows[rows.status == "completed"]
-    assert (done.started_at_s >= done.queued_at_s).all()
+    assert (done.admitted_at_s >= done.arrival_at_s).all()
+    assert (done.queued_at_s >= done.admitted_at_s).all()
+    assert (done.started_at_s - done.dispatch_s >= done.queued_at_s - 1e-9).all()
     assert (done.completed_at_s >= done.started_at_s).all()
     done_at_s = done.started_at_s + done.load_s + done.run_s
     for place in ("worker",) if share_devices(simulation.dispatcher.standing) else ("worker", "device"):
@@ -157,7 +154,10 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     devices = run.table("devices")
     kernels = zip(done.device, done.started_at_s + done.load_s, done_at_s, strict=True)
     np.testing.assert_allclose(devices.busy_s.sum(), busy_s(kernels), rtol=1e-9)
-    assert (devices.busy_s <= recorder.interval_s + 1e-9).all(), "a device was busy for longer than there is time"
+    parts_s = devices[list(PARTS)].sum(axis=1)
+    assert (parts_s <= recorder.interval_s + 1e-9).all(), "a device was at something for longer than there is time"
+    if simulation.now_s:
+        assert sum(run.summary["gpu_frac"].values()) == pytest.approx(1.0)
     assert devices.h2d_bytes.sum() == rows.h2d_bytes.sum()
     assert run.summary["h2d_bytes"] == rows.h2d_bytes.sum() + run.table("workers").h2d_bytes.sum()
     assert run.summary["evictions"] == rows.n_evicted.sum() == devices.n_evicted.sum()

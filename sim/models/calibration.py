@@ -197,6 +197,14 @@ class Calibration:
         """The device, as the fleet knows it."""
         return DeviceSpec(self.device.name, self.device.memory_bytes)
 
+    def without_frontend(self) -> Calibration:
+        """The same GPUs and workers, but requests come straight into the pool, and host stages run elsewhere."""
+        graphs = {
+            name: {kind: replace(costs, pre_s=0.0, post_s=0.0) for kind, costs in kinds.items()}
+            for name, kinds in self.graphs.items()
+        }
+        return replace(self, frontend=None, graphs=graphs)
+
 
 def built_in() -> list[str]:
     """Names of the calibrations that come with the package."""

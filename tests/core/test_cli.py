@@ -24,8 +24,9 @@ from traces.synth.azure2019 import write_azure2019
 
 KEYS = {
     "policy", "invocations", "completed", "rejected", "failed", "unfinished", "cold_starts", "throughput_per_s",
-    "latency_s", "queue_s", "gpu_busy_frac", "h2d_bytes", "evictions", "jain_fairness", "simulated_s", "wall_s",
-    "invocations_per_wall_s", "peak_rss_bytes", "valid", "reasons",
+    "latency_s", "queue_s", "pool_s", "gpu_frac", "gpu_busy_frac", "gpu_occupied_frac", "h2d_bytes", "evictions",
+    "jain_fairness", "simulated_s", "wall_s", "invocations_per_wall_s", "peak_rss_bytes", "valid", "reasons",
+    "warnings",
 }  # fmt: skip
 SPREAD = {"mean", "p50", "p90", "p99", "p999", "max"}
 
@@ -66,6 +67,41 @@ def test_a_table_and_the_directories_are_printed(trace, tmp_path):
     assert "affinity[penalty=10]" in done.stdout
     assert str(tmp_path / "affinity") in done.stdout
     assert open_run(tmp_path / "affinity").summary["invocations"] == 50
+
+
+def test_the_server_of_kaas_stands_before_the_pool_only_when_it_is_asked_for(trace, tmp_path):
+    flags = ("run", trace, "--policy", "affinity", "--gpus", 16, "--rate-scale", 40, "--json", "--out")
+    free = json.loads(simulate(*flags, tmp_path / "free").stdout)[0]
+    kaas = json.loads(simulate(*flags, tmp_path / "kaas", "--frontend", "kaas").stdout)[0]
+    assert free["warnings"] == []
+    assert any("its server, which takes at most 172 requests/s" in w for w in kaas["warnings"])
+    assert kaas["queue_s"]["p50"] > 10 * free["queue_s"]["p50"], "waiting at its door is waiting"
+    assert open_run(tmp_path / "kaas/affinity").warnings == kaas["warnings"]
+    rows = open_run(tmp_path / "free/affinity").table("invocations")
+    assert (rows.queued_at_s == rows.arrival_at_s).all()
+    assert (rows.admitted_at_s == rows.arrival_at_s).all()
+
+
+def test_a_calibration_without_a_frontend_can_not_bring_one(trace, tmp_path):
+    text = resources.files("sim.models").joinpath("calibrations/v100-kaas.json").read_text("utf-8")
+    plain = {k: v for k, v in json.loads(text).items() if k not in ("frontend", "graphs")}
+    (tmp_path / "plain.json").write_text(json.dumps({**plain, "name": "plain"}))
+    flags = ("run", trace, "--policy", "balance", "--device", tmp_path / "plain.json", "--out", tmp_path / "out")
+    assert simulate(*flags).exit_code == 0
+    done = simulate(*flags, "--frontend", "kaas")
+    assert done.exit_code == 2
+    assert "frontend: is 'kaas', but the calibration plain has none" in done.stderr
+
+
+def test_the_offered_load_is_told_before_a_run_and_in_its_manifest(trace, tmp_path):
+    flags = ("--policy", "balance", "--policy", "exclusive", "--rate-scale", 100, "--gpus", 1, "--limit", 2000)
+    done = simulate("run", trace, *flags, "--out", tmp_path)
+    assert "kaas workers: offered load: 2,000 invocations" in done.stderr
+    assert "exclusive workers: offered load: 2,000 invocations" in done.stderr
+    assert "That is more than 1 GPU can serve" in done.stderr
+    offered = open_run(tmp_path / "balance").manifest["offered"]
+    assert offered["busy_gpus"] > offered["gpus"] == 1
+    assert sum(g["invocations_frac"] for g in offered["graphs"].values()) == pytest.approx(1.0)
 
 
 def test_a_saved_scenario_runs_again_to_the_same_bytes(trace, tmp_path):
