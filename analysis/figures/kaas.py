@@ -26,13 +26,14 @@ _PARTS = ("kernel", "init", "copy", "rest")
 
 def throughput(rows: Sequence[Row]) -> Figure:
     """Completed requests a second over the number of clients: a panel a workload, a line a mode."""
+    rows = [row for row in rows if not row.get("offered_per_s")]  # of a latency
     return _by_clients(rows, "throughput_qps", "Throughput (requests/s)", shade=None)
 
 
 def latency(rows: Sequence[Row]) -> Figure:
     """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles.
 
-    Points at a rate of their own are crosses: the median, and thinner the 90th percentile.
+    Points at a rate of their own are crosses: large the median, small the 90th percentile.
     """
     return _by_clients(rows, "p50_s", "Latency (s)", shade="p90_s")
 
@@ -122,9 +123,7 @@ def _mode(axes: Axes, rows: Sequence[Row], place: int, name: str, shade: str | N
     for row in rows:
         if row.get("offered_per_s"):
             for quantity, size in ((name, 5.0), (shade, 3.0)):
-                value = row[f"simulated_{quantity}"] if quantity else None
-                if value:
-                    axes.plot(row["clients"], value, "x", color=colour, markersize=size, markeredgewidth=0.8)
+                axes.plot(row["clients"], row[f"simulated_{quantity}"], "x", color=colour, markersize=size)
     rows = sorted((row for row in rows if not row.get("offered_per_s")), key=lambda row: row["clients"])
     clients = [row["clients"] for row in rows]
     simulated = [row[f"simulated_{name}"] for row in rows]
