@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from sim import __version__
-from sim.console import SETTINGS, ProjectGroup
+from sim.console import SETTINGS, ProjectGroup, quiet_option, shows_progress
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -68,14 +67,15 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
 @main.command()
 @_RUNS
 @click.option(
+    "--out",
     "-o",
-    "--output",
     "folder",
     metavar="DIR",
     required=True,
     type=click.Path(path_type=Path),
     help="Folder for the figures; made if need be. Figures in it are replaced.",
 )
+@quiet_option
 def plot(paths: tuple[Path, ...], folder: Path) -> None:
     """Draw figures for a paper, as PDF and PNG.
 
@@ -97,7 +97,7 @@ def plot(paths: tuple[Path, ...], folder: Path) -> None:
     horizon = horizon_s(runs)
     curves = []
     for run, label in zip(runs, plot_labels(runs), strict=True):
-        if sys.stderr.isatty():
+        if shows_progress():
             click.echo(f"Reading {run.path}", err=True)
         curves.append(measure(run, label, horizon))
     for path in figures.draw(curves, folder):

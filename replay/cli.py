@@ -12,7 +12,7 @@ import click
 
 from sim import __version__
 from sim.cli import open_trace_of, progress
-from sim.console import INVALID, SETTINGS, ProjectGroup
+from sim.console import INVALID, SETTINGS, ProjectGroup, quiet_option
 
 if TYPE_CHECKING:
     from sim.results import Run
@@ -36,7 +36,12 @@ def main() -> None:
 
 @main.command()
 @click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(path_type=Path))
-@click.option("--policy", required=True, metavar="NAME[k=v,...]", help="See 'simulate policies'.")
+@click.option(
+    "--policy",
+    required=True,
+    metavar="NAME[k=v,...]",
+    help="See 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.",
+)
 @click.option("--mode", metavar="MODE", help="kaas, exclusive, static, fractional or green.  [default: the policy's]")
 @click.option("--device", default="cpu", show_default=True, help="cuda:N, the first GPU of the fleet, or cpu.")
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
@@ -56,6 +61,7 @@ def main() -> None:
               help="Run directory.  [default: runs/<time>-<policy>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an older run in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@quiet_option
 def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any) -> None:
     """Serve the invocations of TRACE in real time under a policy, by kernels on a device.
 
@@ -71,7 +77,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     pace = {name: flags.pop(name) for name in ("time_scale", "duration_s")}
     setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
     scenario = _scenario(policy, **flags)
-    calibration = load_calibration(scenario.fleet.device)
+    calibration = load_calibration(scenario.fleet.calibration)
     workload = open_workload(scenario, **pace)
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
@@ -91,10 +97,10 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
 
 @main.command()
 @click.option("--device", default="cpu", show_default=True, help="cuda:N or cpu.")
-@click.option("--output", "-o", metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--out", "-o", metavar="FILE", type=click.Path(path_type=Path),
               help="Keep the JSON here, for 'replay calibrate'.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def probe(device: str, output: Path | None, as_json: bool) -> None:
+def probe(device: str, out: Path | None, as_json: bool) -> None:
     """Measure a machine: copies, launches, modules, memory and the start of a process; takes a few seconds.
 
     \b
@@ -106,8 +112,8 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
     from sim.rundir import write_json
 
     found = measure(device)
-    if output is not None:
-        write_json(output, found)
+    if out is not None:
+        write_json(out, found)
     click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
@@ -115,10 +121,10 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="What 'replay probe -o' wrote on this machine.")  # fmt: skip
-@click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--out", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="Calibration file; replaced if it is there.")  # fmt: skip
-def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
-    """Write a calibration file for 'simulate --device' from replays on one device, with one memory limit.
+def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
+    """Write a calibration file for 'simulate run --calibration' from replays on one device, with one memory limit.
 
     \b
     Example:
@@ -129,8 +135,8 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
     from sim.results import open_run
     from sim.rundir import write_json
 
-    write_json(output, fit([open_run(run) for run in runs], read_probe(probe_file), output.stem))
-    click.echo(output)
+    write_json(out, fit([open_run(run) for run in runs], read_probe(probe_file), out.stem))
+    click.echo(out)
 
 
 @main.command()
@@ -206,12 +212,12 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
     numbers = load_calibration(calibration)
     check_pair(run, numbers)
     plain = run.manifest["scenario"]
-    plain = {**plain, "fleet": {**plain["fleet"], "device": calibration}}
+    plain = {**plain, "fleet": {**plain["fleet"], "calibration": calibration}}
     scenario = build(Scenario, plain, str(run.path / "manifest.json"))
     pace = run.manifest["source"]["options"]
     workload = open_workload(scenario, pace["time_scale"], pace["duration_s"])
     check_log(run, workload.functions)
-    experiment = Experiment(scenario, run.label, workload, numbers)
+    experiment = Experiment(scenario, scenario.policies[0], workload, numbers)
     experiment.policy = ToldPolicy(run)
     return experiment.run(directory, force=force)
 
@@ -235,9 +241,7 @@ def open_workload(scenario: Scenario, time_scale: float, duration_s: float | Non
     from sim.workload import bind
 
     trace = open_trace_of(scenario)
-    return bind(
-        PacedTrace(trace, time_scale, duration_s), catalogue=load_catalogue(scenario.catalogue), seed=scenario.seed
-    )
+    return bind(PacedTrace(trace, time_scale, duration_s), catalogue=load_catalogue(scenario.catalogue))
 
 
 def _scenario(
@@ -246,6 +250,6 @@ def _scenario(
     from sim.scenario import read_scenario
 
     given = {name: value for name, value in flags.items() if value is not None}
-    fleet = {"gpus": gpus, "device": calibration}
+    fleet = {"gpus": gpus, "calibration": calibration}
     named = {"traces": [str(t) for t in traces], "policies": [policy], "format": format_, "fleet": fleet}
     return read_scenario(None, given | named)

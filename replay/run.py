@@ -31,7 +31,7 @@ from replay.workers import WorkerProcess, answer_of
 from sim.domain import FleetSpec
 from sim.errors import PolicyError
 from sim.intervals import choose_interval_s
-from sim.manifest import POLICY_STREAM, conclude
+from sim.manifest import conclude
 from sim.manifest import describe as describe_run
 from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
@@ -41,6 +41,7 @@ from sim.protocol import Standing, share_devices
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
+from sim.streams import Stream, generator
 from sim.workload import Workload
 
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
@@ -155,7 +156,7 @@ class RealExperiment:
         return list(zip(standing, assign_seats(standing, functions, costs, devices, rehearse), strict=True))
 
     def _rng(self) -> np.random.Generator:
-        return np.random.default_rng([self._scenario.seed, POLICY_STREAM])
+        return generator(self._scenario.seed, Stream.POLICY)
 
     def _manifest(
         self, interval_s: float, device: dict[str, Any], costs: CostModel, seats: Sequence[tuple[Standing, Seat]]

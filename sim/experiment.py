@@ -19,7 +19,7 @@ from sim.domain import FleetSpec
 from sim.engine import Simulation
 from sim.errors import PolicyError, RunError, ScenarioError
 from sim.intervals import choose_interval_s
-from sim.manifest import POLICY_STREAM, conclude, describe
+from sim.manifest import conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
 from sim.offered import OfferedLoad, offered_load
@@ -110,7 +110,7 @@ class Experiment:
             self._fleet,
             self._costs,
             recorder,
-            np.random.default_rng([self._scenario.seed, POLICY_STREAM]),
+            self._scenario.seed,
             per_kernel=self._scenario.granularity == "kernel",
             progress=progress,
         )
@@ -132,7 +132,8 @@ class Experiment:
         simulation.close()
         recorder.close()
         times = {"simulated_s": simulation.now_s, "wall_s": time.perf_counter() - begun_s}
-        summary = conclude(out, recorder, self.policy, times, reasons, error, limits=simulation.limits())
+        warnings = [*facts["warnings"], *simulation.limits()]
+        summary = conclude(out, recorder, self.policy, times, reasons, error, warnings=warnings)
         if crash is not None:
             raise crash
         return summary

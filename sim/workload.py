@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sim.binding import Map, balance
 from sim.domain import (
     Buffer,
     BufferArg,
@@ -98,29 +98,28 @@ class Workload:
 
 
 def bind(
-    trace: Trace, *, catalogue: Mapping[str, CatalogueEntry] | None, seed: int, limit: int | None = None
+    trace: Trace,
+    *,
+    catalogue: Mapping[str, CatalogueEntry] | None,
+    chosen: Map | None = None,
+    limit: int | None = None,
 ) -> Workload:
     """Bind the functions of a trace to graphs.
 
-    With a catalogue, each function gets one of its entries, chosen by a hash of the seed and the function's key:
-    uniform over the entries, and the same function gets the same graph in every window and sample of a trace.
-    Without one (None), each function runs a single opaque kernel for the trace's durations, with constants of
-    the size of its memory in the trace.
+    With a catalogue, each function gets one of its entries: as a map has it, else so that all entries get about as many
+    invocations, see ``sim.binding``. Without one (None), each function runs a single opaque kernel for the trace's
+    durations, with constants of the size of its memory in the trace.
     """
     if catalogue is None:
         functions = tuple(_opaque(i, f) for i, f in enumerate(trace.functions))
     else:
-        entries = list(catalogue.values())
+        graph_of = chosen.bind(trace.functions) if chosen else balance(trace.functions, list(catalogue))
         functions = tuple(
             Function(i, f.key, entry.graph, entry.fresh_inputs)
-            for i, f in enumerate(trace.functions)
-            for entry in [entries[_hash(seed, f.key) % len(entries)]]
+            for i, (f, name) in enumerate(zip(trace.functions, graph_of, strict=True))
+            for entry in [catalogue[name]]
         )
     return Workload(trace, functions, own_durations=catalogue is None, limit=limit)
-
-
-def _hash(seed: int, key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=8).digest(), "little")
 
 
 def _opaque(number: int, function: TraceFunction) -> Function:

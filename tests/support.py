@@ -28,6 +28,7 @@ from sim.policies import known
 from sim.protocol import Policy, share_devices
 from sim.recorder import Recorder
 from sim.results import Run
+from sim.tables import TABLES
 from sim.workload import Workload, bind
 
 V100 = load_calibration("v100-kaas")
@@ -50,7 +51,10 @@ class ListTrace:
     def __post_init__(self) -> None:
         self.source = TraceSource("list", (), (0.0, self.duration_s))
         n = self.n_functions or max(self.function, default=-1) + 1
-        self.functions = [TraceFunction(f"f{i}", f"f{i}", "http", self.mean_s, self.memory_bytes) for i in range(n)]
+        count = np.bincount(np.asarray(self.function, dtype=np.int64), minlength=n).tolist()
+        self.functions = [
+            TraceFunction(f"f{i}", f"f{i}", "http", self.mean_s, self.memory_bytes, count[i]) for i in range(n)
+        ]
 
     @property
     def duration_s(self) -> float:
@@ -68,6 +72,12 @@ class ListTrace:
                 np.asarray(self.function[rows], dtype=np.int32),
                 np.asarray(self.run_s[rows], dtype=np.float64),
             )
+
+
+def same_tables(one: Path, other: Path) -> bool:
+    """Whether two run directories have the same tables, byte for byte."""
+    names = [f"{table.name}.parquet" for table in TABLES]
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
 def ideal(**changes: object) -> Calibration:
@@ -115,7 +125,7 @@ def simulate(
         fleet,
         costs,
         recorder,
-        np.random.default_rng(0),
+        seed=0,
         per_kernel=per_kernel,
         log=log,
         progress=progress,
@@ -197,4 +207,4 @@ def scripted_fleet(n_gpus: int) -> FleetSpec:
 
 def own(trace: ListTrace) -> Workload:
     """The workload of a trace with its own durations."""
-    return bind(trace, catalogue=None, seed=0)
+    return bind(trace, catalogue=None)

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
-BASE = {"sim", "sim.domain", "sim.errors", "sim.settings"}
+BASE = {"sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams", "sim.fingerprint"}
 MODELS = BASE | {"sim.models", "sim.schema"}
 BRAIN = MODELS | {"sim.protocol", "sim.tables"}
 SIM = BRAIN | {
@@ -31,7 +31,9 @@ SIM = BRAIN | {
 ALLOWED = {
     "sim.domain": set(),
     "sim.errors": set(),
+    "sim.streams": set(),
     "sim.settings": {"sim.errors"},
+    "sim.fingerprint": {"sim.errors"},
     "sim.loads": BASE,
     "sim.schema": {"sim.errors"},
     "sim.tables": set(),
@@ -41,13 +43,16 @@ ALLOWED = {
     "sim.dispatcher": BRAIN,
     "sim.results": BRAIN,
     "sim.rundir": BRAIN | {"sim.results"},
-    "sim.workload": BRAIN,
+    "sim.binding": BASE,
+    "sim.workload": BRAIN | {"sim.binding"},
     "sim.intervals": BRAIN,
     "sim.backlog": set(),
-    "sim.offered": BRAIN | {"sim.workload"},
+    "sim.offered": BRAIN | {"sim.workload", "sim.binding"},
     "sim.recorder": BRAIN | {"sim.workload", "sim.intervals", "sim.backlog"},
     "sim.scenario": BRAIN,
-    "sim.manifest": SIM,
+    "sim.caveats": SIM,
+    "sim.provenance": SIM | {"sim.fingerprint"},
+    "sim.manifest": SIM | {"sim.caveats", "sim.provenance"},
     "sim.engine.clock": set(),
     "sim.engine.frontend": BRAIN | {"sim.engine.clock"},
     "sim.engine.hardware": BRAIN | {"sim.engine.clock"},

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-import numpy as np
 import simpy
 
 from sim.dispatcher import Dispatcher, Log
@@ -38,12 +37,14 @@ from sim.protocol import (
     WorkerStopped,
 )
 from sim.recorder import Recorder
+from sim.streams import Stream, generator
 from sim.workload import Workload
 
 
 class Simulation:
     """One workload under one policy on one simulated fleet.
 
+    seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``).
     per_kernel: give every kernel an event of its own, instead of one for the whole graph. log: see Dispatcher.
     ``interrupt()`` ends ``run()`` early. ``close()`` records what is left then.
     """
@@ -55,7 +56,7 @@ class Simulation:
         fleet: FleetSpec,
         costs: CostModel,
         recorder: Recorder,
-        rng: np.random.Generator,
+        seed: int,
         *,
         per_kernel: bool = False,
         log: Log | None = None,
@@ -72,7 +73,7 @@ class Simulation:
         self._replied_at_s = 0.0  # the last reply, which may come after the last event
         # Invocations on their way to a worker -> function, arrival, admission, entry into the pool (NaN before), size.
         self._waiting: dict[int, tuple[int, float, float, float, float]] = {}
-        self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
+        self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, generator(seed, Stream.POLICY), log)
         self._report = self.dispatcher.report
         self._fleet = Fleet(
             self._clock,
@@ -89,7 +90,7 @@ class Simulation:
         self._lumped = self._fleet.lumped
         self._frontend: Frontend | None = None
         if costs.frontend is not None:
-            stream = rng.spawn(1)[0]
+            stream = generator(seed, Stream.SERVICE)
             self._frontend = Frontend(
                 self._clock, costs.frontend, costs, stream, admitted=self._let_in, enter=self._enter
             )

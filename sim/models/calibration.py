@@ -222,7 +222,7 @@ def load_calibration(name_or_file: str) -> Calibration:
         except (OSError, UnicodeDecodeError) as error:
             raise ScenarioError(f"{name_or_file}: can't be read ({error})") from None
     else:
-        raise ScenarioError(f"device {name_or_file!r} is neither a calibration file nor one of {', '.join(built_in())}")
+        raise ScenarioError(f"calibration {name_or_file!r} is neither a file nor one of {', '.join(built_in())}")
     try:
         data = json.loads(text)
     except ValueError as error:

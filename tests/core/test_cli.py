@@ -86,7 +86,7 @@ def test_a_calibration_without_a_frontend_can_not_bring_one(trace, tmp_path):
     text = resources.files("sim.models").joinpath("calibrations/v100-kaas.json").read_text("utf-8")
     plain = {k: v for k, v in json.loads(text).items() if k not in ("frontend", "graphs")}
     (tmp_path / "plain.json").write_text(json.dumps({**plain, "name": "plain"}))
-    flags = ("run", trace, "--policy", "balance", "--device", tmp_path / "plain.json", "--out", tmp_path / "out")
+    flags = ("run", trace, "--policy", "balance", "--calibration", tmp_path / "plain.json", "--out", tmp_path / "out")
     assert simulate(*flags).exit_code == 0
     done = simulate(*flags, "--frontend", "kaas")
     assert done.exit_code == 2
@@ -124,7 +124,7 @@ def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--policy", "afinity"], "unknown policy 'afinity'"),
+        (["--policy", "afinity"], "unknown policy 'afinity', did you mean 'affinity'? Known are affinity, "),
         (["--policy", "affinity[x=1]"], "unknown parameter 'x'"),
         (["--policy", "balance", "--policy", "balance"], "the policy balance is given twice"),
         ([], "no policy: give --policy NAME"),
@@ -132,7 +132,7 @@ def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
             ["--policy", "balance", "--functions", "trace", "--catalogue", "small"],
             "has no effect with --functions trace",
         ),
-        (["--policy", "balance", "--device", "nope"], "device 'nope' is neither"),
+        (["--policy", "balance", "--calibration", "nope"], "calibration 'nope' is neither"),
         (["--policy", "balance", "--catalogue", "nope"], "nope"),
         (["--policy", "balance", "--window", "9-8"], "9-8"),
         (["--policy", "balance", "--window", "20:00-21:00"], "20:00-21:00"),
@@ -193,7 +193,7 @@ def test_workers_that_can_not_stand_are_refused_before_anything_is_written(trace
 def test_a_calibration_that_can_not_share_devices_is_refused_before_anything_is_written(trace, tmp_path):
     built_in = resources.files("sim.models").joinpath("calibrations", "v100-kaas.json").read_text("utf-8")
     (tmp_path / "v100.json").write_text(json.dumps(json.loads(built_in) | {"n_multiprocessors": None}))
-    flags = ["--policy", "balance", "--policy", "fractional", "--device", tmp_path / "v100.json", "--gpus", 16]
+    flags = ["--policy", "balance", "--policy", "fractional", "--calibration", tmp_path / "v100.json", "--gpus", 16]
     done = simulate("run", trace, *flags, "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert "n_multiprocessors is not given" in done.stderr
@@ -315,7 +315,7 @@ def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path, numb
 def test_policies_are_listed_with_parameters_and_source():
     listed = json.loads(simulate("policies", "--json").stdout)
     assert [p["name"] for p in listed] == [
-        *("affinity", "balance", "exclusive", "fractional", "least-loaded", "static")
+        *("affinity", "balance", "exclusive", "exclusive-random", "fractional", "least-loaded", "static")
     ]
     assert listed[0]["parameters"] == {"penalty": 10.0}
     text = simulate("policies").stdout

@@ -215,7 +215,7 @@ def test_a_request_without_any_queue_takes_the_isolated_latency(tmp_path, name):
     idle = replace(V100.frontend, server_s=ByKind(0.0, 0.0))
     graphs = {"resnet50": {k: replace(costs, post_s=0.003) for k, costs in V100.graphs["resnet50"].items()}}
     calibration = replace(V100, frontend=idle, graphs=graphs)
-    workload = bind(make_load("nshot[n=3]").trace(Clients(1, "resnet50")), catalogue=RESNET50, seed=0)
+    workload = bind(make_load("nshot[n=3]").trace(Clients(1, "resnet50")), catalogue=RESNET50)
     run = simulate(workload, make_policy(name), tmp_path, calibration=calibration)
     latency_s = rows(run).completed_at_s - rows(run).arrival_at_s
     assert latency_s[2] == pytest.approx(run.table("functions").isolated_s[0], rel=1e-12)

@@ -41,7 +41,7 @@ def test_a_limit_ends_the_time_in_which_they_come():
 def test_it_is_what_warm_gpus_without_queues_do(tmp_path):
     """On a fleet where all find their buffers and none waits, occupied GPU time is the offered load."""
     jacobi = {"jacobi": load_catalogue("kaas")["jacobi"]}
-    workload = bind(poisson(3_000, 4.0, "constant", 2, 3), catalogue=jacobi, seed=0)
+    workload = bind(poisson(3_000, 4.0, "constant", 2, 3), catalogue=jacobi)
     its = offered(workload, gpus=4)
     run = simulate(workload, make_policy("affinity"), tmp_path, gpus=4, calibration=POOL)
     assert 4 * run.summary["gpu_occupied_frac"] == pytest.approx(its.busy_gpus, rel=0.01)
@@ -50,7 +50,7 @@ def test_it_is_what_warm_gpus_without_queues_do(tmp_path):
 def test_graphs_share_it_by_invocations_and_by_time():
     catalogue = load_catalogue("kaas")
     trace = ListTrace([float(i) for i in range(100)], [i % 2 for i in range(100)], [1.0] * 100)
-    workload = bind(trace, catalogue={name: catalogue[name] for name in ("bert", "cGEMM")}, seed=0)
+    workload = bind(trace, catalogue={name: catalogue[name] for name in ("bert", "cGEMM")})
     graphs = offered(workload).graphs
     assert sum(g.invocations_frac for g in graphs.values()) == pytest.approx(1.0)
     assert sum(g.gpu_time_frac for g in graphs.values()) == pytest.approx(1.0)
@@ -68,5 +68,5 @@ def test_overload_is_told_of_gpus_and_of_the_server():
 def test_clients_in_a_closed_loop_and_nothing_offer_none():
     entry = {"bert": load_catalogue("kaas")["bert"]}
     loop = make_load("closed[outstanding=2,duration=1]").trace(Clients(1, "bert"))
-    assert offered(bind(loop, catalogue=entry, seed=0)) is None
+    assert offered(bind(loop, catalogue=entry)) is None
     assert offered(own(ListTrace([], [], [], n_functions=1))) is None

@@ -30,11 +30,11 @@ def test_flags_override_single_values(tmp_path):
 def test_paths_in_a_file_are_relative_to_it(tmp_path):
     for name in ("mine.json", "v.json"):
         (tmp_path / name).write_text("{}")
-    file = written(tmp_path, {**MINIMAL, "catalogue": "mine.json", "fleet": {"device": "v.json"}})
+    file = written(tmp_path, {**MINIMAL, "catalogue": "mine.json", "fleet": {"calibration": "v.json"}})
     scenario = read_scenario(file, {})
     assert scenario.traces == (str(tmp_path / "t"),)
     assert scenario.catalogue == str(tmp_path / "mine.json")
-    assert scenario.fleet.device == str(tmp_path / "v.json")
+    assert scenario.fleet.calibration == str(tmp_path / "v.json")
     assert read_scenario(written(tmp_path, {**MINIMAL, "catalogue": "small"}), {}).catalogue == "small"
 
 

@@ -26,7 +26,7 @@ class Chunks:
 
     def __post_init__(self):
         self.source = TraceSource("test", (), (0.0, self.duration_s))
-        self.functions = [TraceFunction(f"a/f{i}", "a", "http", i + 1.0, i + 1) for i in range(self.n_functions)]
+        self.functions = [TraceFunction(f"a/f{i}", "a", "http", i + 1.0, i + 1, 1.0) for i in range(self.n_functions)]
 
     def chunks(self):
         yield from self.parts

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from sim.console import ProjectCommand
 from traces.cli.options import trace_options
 
 _PERCENTS = (1, 10, 25, 50, 75, 90, 99)  # columns of the table
 
 
-@click.command()
+@click.command(cls=ProjectCommand)
 @trace_options
 @click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw a figure: .png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

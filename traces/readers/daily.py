@@ -19,7 +19,7 @@ from traces.options import ReadOptions
 from traces.readers.counted import scale_cells
 from traces.readers.daily_files import Day, find_days
 from traces.readers.daily_tables import Counts, read_counts, read_durations, read_memory
-from traces.units import DAY_S, MIB, MINUTE_S
+from traces.units import DAY_S, MIB, MINUTE_S, Floats
 from traces.window import format_window
 
 _VAGUE_TRIGGERS = ("others", UNKNOWN_TRIGGER)
@@ -27,13 +27,17 @@ _VAGUE_TRIGGERS = ("others", UNKNOWN_TRIGGER)
 
 @dataclass(frozen=True)
 class _Part:
-    """A day's minutes in the window and their counts. function: index into _Functions of each row of counts."""
+    """A day's minutes in the window and their counts. function: index into _Functions of each row of counts.
+
+    counts: at ``rate_scale``. per_row: invocations of each row as counted.
+    """
 
     day: Day
     start_s: float
     minutes: list[int]
     counts: Counts
     function: npt.NDArray[np.int32]
+    per_row: Floats
 
 
 @dataclass
@@ -61,7 +65,7 @@ class _Functions:
 def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> MinuteTrace:
     """Read the days that the window touches; all that a trace says of a function comes from these days.
 
-    Functions without an invocation in the window's minutes are left out; those that remain are in file order.
+    Functions without a count in the window's minutes are left out, whatever the rate; the others are in file order.
     Raises TraceError for files that break the layout and for a window without invocations.
     """
     days = find_days(paths)
@@ -72,12 +76,9 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
     parts = list(_read_parts(days, window_s, functions, options, anomalies))
 
     n_all = len(functions.index)
-    totals = np.zeros((len(parts), n_all))
-    for total, part in zip(totals, parts, strict=True):
-        for start, end in pairwise(part.counts.indptr):  # by minute: bincount makes floats of all counts
-            total += np.bincount(part.function[part.counts.row[start:end]], part.counts.count[start:end], n_all)
+    totals = np.array([np.bincount(part.function, part.per_row, n_all) for part in parts])
     kept = np.flatnonzero(totals.any(axis=0))
-    if not len(kept):
+    if not any(len(part.counts.count) for part in parts):
         raise TraceError(f"{names(paths)}: no invocation in the window {format_window(window_s)}")
     totals = totals[:, kept]
     all_keys = list(functions.index)
@@ -90,8 +91,8 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
     return MinuteTrace(
         TraceSource(name, _files(parts), window_s, options.as_dict(), dict(+anomalies)),
         [
-            TraceFunction(key, functions.app[i], functions.trigger[i], float(mean), size_bytes)
-            for key, i, mean, size_bytes in zip(keys, kept, mean_s, memory, strict=True)
+            TraceFunction(key, functions.app[i], functions.trigger[i], float(mean), size_bytes, float(n))
+            for key, i, mean, size_bytes, n in zip(keys, kept, mean_s, memory, totals.sum(axis=0), strict=True)
         ],
         [_day_counts(part, renumber, table) for part, table in zip(parts, tables, strict=True)],
         options,
@@ -118,7 +119,15 @@ def _read_parts(
         if minutes:
             counts = read_counts(day.invocations, [day.minutes[m] for m in minutes], anomalies)
             function = functions.add(counts, anomalies)
-            yield _Part(day, start_s, minutes, _scaled(counts, day, minutes, options), function)
+            yield _Part(day, start_s, minutes, _scaled(counts, day, minutes, options), function, _per_row(counts))
+
+
+def _per_row(counts: Counts) -> Floats:
+    """Invocations of each row, summed by minute: bincount makes floats of all counts that it is given."""
+    per_row = np.zeros(len(counts.key))
+    for start, end in pairwise(counts.indptr):
+        per_row += np.bincount(counts.row[start:end], counts.count[start:end], len(per_row))
+    return per_row
 
 
 def _scaled(counts: Counts, day: Day, minutes: Sequence[int], options: ReadOptions) -> Counts:
