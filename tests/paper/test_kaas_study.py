@@ -110,7 +110,7 @@ def test_the_micro_benchmark_costs_what_was_measured():
     rows = {(row["mode"], row["temperature"]): row for row in micro(0)}
     assert list(rows) == [("kaas", "warm"), ("kaas", "cold"), ("exclusive", "warm"), ("exclusive", "cold")]
     for call, row in rows.items():
-        assert abs(row["again_error_frac"]) < 0.15
+        assert abs(row["again_error_frac"]) < 0.20
         if call != ("exclusive", "cold"):  # whose start took 0.4 s in the first run and 1.5 s in the later
             assert abs(row["error_frac"]) < 0.15
         parts_s = [row[f"simulated_{part}_s"] for part in ("kernel", "init", "copy", "rest")]
