@@ -47,7 +47,8 @@ def main() -> None:
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
 @click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
-@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop arrivals after so long.")
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS",
+              help="Stop arrivals after so long; more than 900 must be said here.")  # fmt: skip
 @click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
 @click.option("--time-scale", default=1.0, show_default=True, help="Factor on all times between arrivals.")
 @click.option("--memory-limit", "memory_limit_bytes", type=int, metavar="BYTES",
@@ -65,12 +66,14 @@ def main() -> None:
 def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any) -> None:
     """Serve the invocations of TRACE in real time under a policy, by kernels on a device.
 
-    Writes a run directory like 'simulate run', and the log of all decisions. Exits 1 when the run is not valid.
+    Writes a run directory like 'simulate run', and the log of all decisions. Takes as long as the trace: more than 15
+    minutes only when --duration says so. Exits 1 when the run is not valid.
 
     \b
     Example:
       replay run azure2019/ --policy exclusive --catalogue small --window 08:00-08:01 --rate-scale 0.05
     """
+    from replay.paced import announce
     from replay.run import RealExperiment, Setup
     from sim.models.calibration import load_calibration
 
@@ -79,9 +82,11 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     scenario = _scenario(policy, **flags)
     calibration = load_calibration(scenario.fleet.calibration)
     workload = open_workload(scenario, **pace)
+    announcement = announce(workload.trace, pace["duration_s"])
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
+    click.echo(announcement, err=True)
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
     if as_json:
@@ -240,8 +245,10 @@ def open_workload(scenario: Scenario, time_scale: float, duration_s: float | Non
     from sim.models.workloads.catalogue import load_catalogue
     from sim.workload import bind
 
-    trace = open_trace_of(scenario)
-    return bind(PacedTrace(trace, time_scale, duration_s), catalogue=load_catalogue(scenario.catalogue))
+    trace = PacedTrace(open_trace_of(scenario), time_scale, duration_s)
+    workload = bind(trace, catalogue=load_catalogue(scenario.catalogue))
+    workload.require_arrivals()
+    return workload
 
 
 def _scenario(

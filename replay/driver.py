@@ -144,8 +144,10 @@ class Driver:
             self._cold.discard(what.invocation)
             self._recorder.ended(what.invocation, *live, self.now_s, "failed", what.reason)
             event = Finished(what.invocation, number, ok=False)
+        elif isinstance(what, Ready):
+            event = WorkerReady(number, change.worker.what.device)
         else:
-            event = WorkerReady(number) if isinstance(what, Ready) else WorkerStopped(number)
+            event = WorkerStopped(number)
         self._carry_out(self.dispatcher.report(self.now_s, event))
 
     def _carry_out(self, actions: Sequence[Action]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heapreplace
+from heapq import heapreplace
 from pathlib import Path
 
 from sim.domain import TraceFunction
@@ -23,8 +23,7 @@ def balance(functions: Sequence[TraceFunction], graphs: Sequence[str]) -> list[s
     1969): functions in order of their invocations, ties by key, each to the graph with the fewest so far, ties to the
     first. No graph gets more than 4/3 of the least possible maximum.
     """
-    loads = [(0.0, number) for number in range(len(graphs))]
-    heapify(loads)
+    loads = [(0.0, number) for number in range(len(graphs))]  # a heap
     graph_of = [""] * len(functions)
     for i in sorted(range(len(functions)), key=lambda i: (-functions[i].n_invocations, functions[i].key)):
         load, number = loads[0]
@@ -61,7 +60,7 @@ class Map:
         return [key for key in self.graph_of if key not in keys]
 
     def _key(self, function: TraceFunction) -> str:
-        return {"function": function.key, "app": function.app, "trigger": function.trigger}[self.by]
+        return str(getattr(function, "key" if self.by == "function" else self.by))
 
 
 def read_map(file: Path, graphs: Iterable[str]) -> Map:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
     from sim.workload import Workload
 
-_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate
+_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate,
+_LOOKS = 200  # but no fewer looks than this
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -242,7 +243,9 @@ def _open_workload(scenario: Scenario) -> Workload:
     if chosen is not None and (unused := chosen.unused(trace.functions)):
         n_rows = f"{len(unused):,} of {len(chosen.graph_of):,} rows"
         note(f"{chosen.file}: {n_rows} name no {chosen.by} that is invoked, such as {unused[0]!r}")
-    return bind(trace, catalogue=catalogue, chosen=chosen, limit=scenario.limit)
+    workload = bind(trace, catalogue=catalogue, chosen=chosen, limit=scenario.limit)
+    workload.require_arrivals()
+    return workload
 
 
 def tell_changes(scenario: Path) -> None:
@@ -266,5 +269,6 @@ def progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] |
         yield None
         return
     n = min(workload.trace.n_arrivals, workload.limit or sys.maxsize)
-    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=_STEPS) as bar:
+    steps = max(1, min(_STEPS, n // _LOOKS))
+    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=steps) as bar:
         yield bar.update

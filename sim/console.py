@@ -20,6 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 INVALID = 1  # exit code of a run that ended but is not valid
+INTERRUPTED = 128 + 2  # as shells say it of SIGINT
 PACKAGES = ("sim", "replay", "traces", "analysis")
 _QUIET = "sim.console.quiet"  # in the metadata that all contexts of a command share
 
@@ -37,18 +38,20 @@ class ProjectCommand(click.Command):
 
 
 class ProjectGroup(click.Group):
-    """A group of commands that prints ProjectErrors."""
+    """A group of commands that prints ProjectErrors, and ends with the exit codes of docs/commands.md."""
 
     command_class = ProjectCommand
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a ProjectError becomes a sentence on stderr and exit code 2."""
+        """Run the command; a ProjectError becomes a sentence on stderr and exit code 2, Ctrl-C exit code 130."""
         try:
             check_packages()
             return super().invoke(ctx)
         except ProjectError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
 
 
 def check_packages() -> None:

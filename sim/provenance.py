@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,21 +33,20 @@ def inputs(scenario: Scenario, trace_files: tuple[str, ...], policy: BasePolicy)
 
     trace_files: as the trace's source has them. The file of an archive's member is the archive.
     """
-    files = [("trace", file) for file in trace_files]
+    files: dict[str, Sequence[str | Path]] = {"trace": trace_files}
     if scenario.functions == "catalogue" and scenario.catalogue not in BUILT_IN:
-        files.append(("catalogue", scenario.catalogue))
+        files["catalogue"] = [scenario.catalogue]
     if scenario.map is not None:
-        files.append(("map", scenario.map))
+        files["map"] = [scenario.map]
     if scenario.fleet.calibration not in built_in():
-        files.append(("calibration", scenario.fleet.calibration))
+        files["calibration"] = [scenario.fleet.calibration]
     if (file := file_of(policy)) is not None:
-        files.append(("policy", str(file)))
-    found = {
-        path: {"role": role, "path": str(Path(path).resolve()), "sha256": facts.sha256, "size_bytes": facts.size_bytes}
-        for role, file in files
-        for path, facts in fingerprint([file]).items()
-    }
-    return list(found.values())
+        files["policy"] = [file]
+    return [
+        {"role": role, "path": str(Path(path).resolve()), "sha256": facts.sha256, "size_bytes": facts.size_bytes}
+        for role, named in files.items()
+        for path, facts in fingerprint(named).items()
+    ]
 
 
 def changes(manifest: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from sim.domain import (
     Trace,
     TraceFunction,
 )
+from sim.errors import ScenarioError
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.settings import require
 
@@ -81,6 +82,13 @@ class Workload:
             size += np.bincount(batch.function, batch.size, n)
             last_s = float(batch.arrival_at_s[-1])
         return Demand(n_invocations, size, self.trace.duration_s if self.limit is None else last_s)
+
+    def require_arrivals(self) -> None:
+        """Raise ScenarioError when there are none: a run of nothing says nothing."""
+        if next(self.batches(), None) is None:
+            source, length_s = self.trace.source, self.trace.duration_s
+            named = ", ".join(source.files) or source.format
+            raise ScenarioError(f"{named}: has no arrival within {length_s:g} s, so there is nothing to run")
 
     def batches(self) -> Iterator[Batch]:
         """All invocations in order of arrival, lazily; the same at every call."""

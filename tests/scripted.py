@@ -143,7 +143,7 @@ class ScriptedWorld:
             worker = line.popleft()
             self._on[device] = worker
             self._device[worker] = device
-            self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(worker))
+            self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(worker, device))
 
     def _go_on(self, worker: int, now_s: float) -> None:
         if worker in self._busy:

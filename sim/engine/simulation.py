@@ -284,7 +284,7 @@ class Simulation:
 
     def _get_ready(self, now_s: float, worker: Worker) -> None:
         self._go_on(now_s, worker)
-        self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number)))
+        self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number, worker.device.number)))
 
     def _stop(self, now_s: float, worker: Worker) -> None:
         worker.stopping = True

@@ -34,7 +34,7 @@ def load_policies(file: Path) -> dict[str, type[BasePolicy]]:
         sys.modules[name] = module  # dataclasses look there for the types of fields
         try:
             exec(compile(code, path, "exec"), module.__dict__)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
             line = getattr(error, "lineno", None) or (lines[-1] if lines else None)

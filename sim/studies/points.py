@@ -31,7 +31,10 @@ HAND_SET: Mapping[tuple[Point, float], str] = {
 
 # Latencies that the authors may have measured at another rate, which is simulated as well.
 AGAIN: Mapping[Point, tuple[float, str]] = {
-    Point("cGEMM", "kaas", 28): (LOAD_FRAC * 45.9, "again at 70 % of 45.9, which belongs to 28 clients rather than to 29")
+    Point("cGEMM", "kaas", 28): (
+        LOAD_FRAC * 45.9,
+        "again at 70 % of 45.9, which belongs to 28 clients rather than to 29",
+    )
 }
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from importlib import resources
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from sim.cli import main
+from sim.cli import main, progress
 from sim.errors import RunError
 from sim.policies import known
 from sim.protocol import Arrival, Run, Standing
 from sim.results import open_run
 from sim.rundir import RunDirectory
+from tests.support import ListTrace, own
 from traces.synth.azure2019 import write_azure2019
 
 KEYS = {
@@ -218,6 +221,32 @@ def test_a_killed_run_is_told_from_no_run(tmp_path):
         open_run(tmp_path / "killed")
 
 
+def test_a_run_of_nothing_is_refused(tmp_path):
+    """The minute has an invocation, but it comes before the window."""
+    file = tmp_path / "counts.csv"
+    file.write_text("HashFunction,1\nf,1\n")
+    flags = ("--policy", "balance", "--placement", "start", "--window", "00:00:30-00:01:00", "--out", tmp_path / "out")
+    done = simulate("run", file, *flags)
+    said = f"Error: {file}: has no arrival within 30 s, so there is nothing to run\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", said)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("n", [300, 100_000])
+def test_a_bar_on_a_terminal_moves_however_few_arrivals_there_are(monkeypatch, n):
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress("affinity", own(ListTrace(range(n), [0] * n, [1.0] * n))) as tell:
+        for _ in range(n):
+            tell(1)
+    drawn = sys.stderr.getvalue()
+    assert len(set(re.findall(r"\d+%", drawn))) > 90
+    assert drawn.count("affinity") < 400, "drawing it takes longer than simulating an arrival"
+
+
 def test_a_missing_trace_is_named(tmp_path):
     done = simulate("run", tmp_path / "none", "--policy", "balance", "--out", tmp_path / "out")
     assert done.exit_code == 2
@@ -293,14 +322,14 @@ def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path, numb
     command = [sys.executable, "-c", "from sim.cli import main; main()", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     file = tmp_path / "out/affinity/invocations.parquet"
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 600
     while not (file.exists() and file.stat().st_size > 100_000):
         assert process.poll() is None
         assert time.monotonic() < give_up
         time.sleep(0.02)
     assert json.loads((file.parent / "manifest.json").read_text())["valid"] is False
     os.kill(process.pid, number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors
     run = open_run(file.parent)

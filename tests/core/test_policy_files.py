@@ -73,6 +73,7 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
         (RANDOM, "Dise", r"unknown policy of .*mine\.py: 'Dise', did you mean 'Dice'\? Known are Dice"),
         (RANDOM, "Dice[side=2]", r"'Dice\[side=2\]': unknown parameter 'side'; Dice takes sides"),
         ("x = 1\nboom\n", "Dice", r"mine\.py, line 2: can't be run \(NameError: name 'boom' is not defined\)"),
+        ("import sys\nsys.exit(3)\n", "Dice", r"mine\.py, line 2: can't be run \(SystemExit: 3\)"),
         ("def f(:\n", "Dice", r"mine\.py, line 1: can't be run \(SyntaxError"),
         (
             "class Dice: pass\n",

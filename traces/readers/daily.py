@@ -14,10 +14,11 @@ from sim.domain import TraceFunction, TraceSource
 from sim.errors import TraceError
 from traces.durations import DurationTable, no_durations
 from traces.formats import UNKNOWN_TRIGGER, TracePath, count_paths, names
+from traces.keys import app_of
 from traces.minutes import DayCounts, MinuteTrace
 from traces.options import ReadOptions
 from traces.readers.counted import scale_cells
-from traces.readers.daily_files import Day, find_days
+from traces.readers.daily_files import Day, find_days, without_side_tables
 from traces.readers.daily_tables import Counts, read_counts, read_durations, read_memory
 from traces.units import DAY_S, MIB, MINUTE_S, Floats
 from traces.window import format_window
@@ -45,16 +46,14 @@ class _Functions:
     """The functions of all days read, in order of first appearance, whether invoked in the window or not."""
 
     index: dict[str, int] = field(default_factory=dict)
-    app: list[str] = field(default_factory=list)
     trigger: list[str] = field(default_factory=list)
 
     def add(self, counts: Counts, anomalies: Counter[str]) -> npt.NDArray[np.int32]:
         """Enter a day's functions; returns the index of each of its rows. The last telling trigger counts."""
         of_row = np.empty(len(counts.key), np.int32)
-        for row, (key, app, trigger) in enumerate(zip(counts.key, counts.app, counts.trigger, strict=True)):
+        for row, (key, trigger) in enumerate(zip(counts.key, counts.trigger, strict=True)):
             of_row[row] = i = self.index.setdefault(key, len(self.index))
-            if i == len(self.app):
-                self.app.append(app)
+            if i == len(self.trigger):
                 self.trigger.append(trigger)
             elif trigger not in (self.trigger[i], *_VAGUE_TRIGGERS):
                 self.trigger[i] = trigger
@@ -68,6 +67,7 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
     Functions without a count in the window's minutes are left out, whatever the rate; the others are in file order.
     Raises TraceError for files that break the layout and for a window without invocations.
     """
+    paths = [without_side_tables(path) for path in paths]
     days = find_days(paths)
     window_s = options.narrow(_span_s(days), names(paths))
     anomalies: Counter[str] = Counter()
@@ -85,13 +85,13 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
     keys = [all_keys[i] for i in kept]
     tables = [_durations(p.day, keys, total > 0, anomalies) for p, total in zip(parts, totals, strict=True)]
     mean_s = np.average([table.mean_s for table in tables], axis=0, weights=totals)
-    memory = _memory_bytes(parts, keys, [functions.app[i] for i in kept], Counter(functions.app), anomalies)
+    memory = _memory_bytes(parts, keys, Counter(map(app_of, functions.index)), anomalies)
     renumber = np.full(n_all, -1, np.int32)
     renumber[kept] = np.arange(len(kept))
     return MinuteTrace(
         TraceSource(name, _files(parts), window_s, options.as_dict(), dict(+anomalies)),
         [
-            TraceFunction(key, functions.app[i], functions.trigger[i], float(mean), size_bytes, float(n))
+            TraceFunction(key, app_of(key), functions.trigger[i], float(mean), size_bytes, float(n))
             for key, i, mean, size_bytes, n in zip(keys, kept, mean_s, memory, totals.sum(axis=0), strict=True)
         ],
         [_day_counts(part, renumber, table) for part, table in zip(parts, tables, strict=True)],
@@ -117,7 +117,7 @@ def _read_parts(
         edges_s = {minute: start_s + minute * MINUTE_S for minute in day.minutes}
         minutes = [m for m, at_s in edges_s.items() if at_s + MINUTE_S > window_s[0] and at_s < window_s[1]]
         if minutes:
-            counts = read_counts(day.invocations, [day.minutes[m] for m in minutes], anomalies)
+            counts = read_counts(day.invocations, day.name_columns, [day.minutes[m] for m in minutes], anomalies)
             function = functions.add(counts, anomalies)
             yield _Part(day, start_s, minutes, _scaled(counts, day, minutes, options), function, _per_row(counts))
 
@@ -139,18 +139,16 @@ def _scaled(counts: Counts, day: Day, minutes: Sequence[int], options: ReadOptio
 
 def _durations(day: Day, keys: Sequence[str], invoked: npt.NDArray[np.bool_], anomalies: Counter[str]) -> DurationTable:
     """The day's durations, one row a function of the trace; counts the invoked functions that have none."""
-    table, row_of = read_durations(day.durations, anomalies) if day.durations else (no_durations(), {})
+    table, row_of = (
+        read_durations(day.durations, day.name_columns, anomalies) if day.durations else (no_durations(), {})
+    )
     rows = np.array([row_of.get(key, -1) for key in keys])
     anomalies["function_without_durations"] += int(np.count_nonzero(invoked & (rows < 0)))
     return table.take(rows)
 
 
 def _memory_bytes(
-    parts: Sequence[_Part],
-    keys: Sequence[str],
-    apps: Sequence[str],
-    app_sizes: Counter[str],
-    anomalies: Counter[str],
+    parts: Sequence[_Part], keys: Sequence[str], app_sizes: Counter[str], anomalies: Counter[str]
 ) -> list[int | None]:
     """Memory of each function: its own where the table has functions, else the app's by its number of functions.
 
@@ -158,10 +156,10 @@ def _memory_bytes(
     """
     by_key: dict[str, float] = {}
     for file in dict.fromkeys(part.day.memory for part in parts if part.day.memory):
-        table, per_function = read_memory(file, anomalies)
+        table, per_function = read_memory(file, parts[0].day.name_columns, anomalies)
         for key, mib in table.items():
             by_key.setdefault(key, mib if per_function else mib / app_sizes.get(key, 1))
-    memory = [by_key.get(key, by_key.get(app)) for key, app in zip(keys, apps, strict=True)]
+    memory = [by_key.get(key, by_key.get(app_of(key))) for key in keys]
     anomalies["function_without_memory"] += memory.count(None)
     return [None if mib is None else max(1, round(mib * MIB)) for mib in memory]
 
