@@ -22,7 +22,7 @@ from sim.domain import (
 )
 from sim.engine import Simulation
 from sim.intervals import choose_interval_s
-from sim.models.calibration import Calibration, load_calibration
+from sim.models.calibration import Calibration, Copies, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import known
 from sim.protocol import Policy, share_devices
@@ -88,8 +88,9 @@ def ideal(**changes: object) -> Calibration:
         name="ideal",
         device=replace(V100.device, memory_bytes=16_000_000_000),
         executor=replace(V100.executor, margin_bytes=0, context_bytes=0, keeps_headroom=False),
-        copies=replace(V100.copies, h2d_bytes_per_s=1e30, h2d_first_bytes_per_s=1e30, d2h_bytes_per_s=1e30),
+        copies=Copies(h2d_bytes_per_s=1e30, h2d_first_bytes_per_s=1e30, d2h_bytes_per_s=1e30),
         executor_first_use_s=0.0,
+        executor_alloc_s=0.0,
         dispatch_s=zero,
         launch_s=zero,
         buffer_s=zero,

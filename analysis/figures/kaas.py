@@ -27,18 +27,22 @@ _PARTS = ("kernel", "init", "copy", "rest")
 
 def throughput(rows: Sequence[Row]) -> Figure:
     """Completed requests a second over the number of clients: a panel a workload, a line a mode."""
+    rows = [row for row in rows if not row.get("offered_per_s")]  # of a latency
     figure = _by_clients(rows, "throughput_qps", "Throughput (requests/s)", shade=None)
     add_small_print(figure, ["Lines: simulated; circles: measured."])
     return figure
 
 
 def latency(rows: Sequence[Row]) -> Figure:
-    """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles."""
+    """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles.
+
+    Points at a rate of their own are crosses: large the median, small the 90th percentile.
+    """
     figure = _by_clients(rows, "p50_s", "Latency (s)", shade="p90_s")
-    add_small_print(
-        figure,
-        ["Lines: simulated median, shaded up to the 90th percentile; circles, triangles: the two, as measured."],
-    )
+    notes = ["Lines: simulated median, shaded up to the 90th percentile; circles, triangles: the two, as measured."]
+    if any(row.get("offered_per_s") for row in rows):
+        notes.append("Crosses: simulated at a rate of their own; large the median, small the 90th percentile.")
+    add_small_print(figure, notes)
     return figure
 
 
@@ -126,9 +130,13 @@ def _by_clients(rows: Sequence[Row], name: str, label: str, shade: str | None) -
 
 
 def _mode(axes: Axes, rows: Sequence[Row], place: int, name: str, shade: str | None) -> None:
-    rows = sorted(rows, key=lambda row: row["clients"])
-    clients = [row["clients"] for row in rows]
     colour = line_of(place)["color"]
+    for row in rows:
+        if row.get("offered_per_s"):
+            for quantity, size in ((name, 5.0), (shade, 3.0)):
+                axes.plot(row["clients"], row[f"simulated_{quantity}"], "x", color=colour, markersize=size)
+    rows = sorted((row for row in rows if not row.get("offered_per_s")), key=lambda row: row["clients"])
+    clients = [row["clients"] for row in rows]
     simulated = [row[f"simulated_{name}"] for row in rows]
     axes.plot(clients, simulated, **line_of(place))
     if len(clients) == 1:

@@ -241,6 +241,7 @@ class Simulation:
         if len(rows) >= self._recorder.limit:
             self._recorder.flush()
         worker.job = None
+        worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
             self._go_on(now_s, worker)
         actions = self._report(now_s, Finished(job[0], worker.number))

@@ -41,7 +41,7 @@ class CostModel:
     begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
     sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels.
     scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
-    copied each time. ladders: cold starts.
+    copied each time. ladders: cold starts. notice_period_s: see ``sim.models.startup.elapsed_s``.
     Raises ScenarioError when a function can't fit on the device.
     """
 
@@ -52,6 +52,8 @@ class CostModel:
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
         self._h2d, self._h2d_first = copies.h2d_bytes_per_s, copies.h2d_first_bytes_per_s
+        self._alloc_s = calibration.executor_alloc_s
+        self.notice_period_s = calibration.startup_s.notice_period
         self._first_use_s = calibration.executor_first_use_s
         self._module_s = calibration.module_s.of(kind)
         self.keeps_headroom = executor.keeps_headroom
@@ -68,7 +70,7 @@ class CostModel:
         self.scratch_bytes = [g.scratch_bytes for g in each]
         self.input_bytes = [g.input_bytes for g in each]
         self.output_bytes = [g.output_bytes for g in each]
-        self.input_s = [g.input_bytes / self._h2d for g in each]
+        self.input_s = [g.input_bytes / copies.input_bytes_per_s for g in each]
         self.store_s = [g.output_bytes / copies.d2h_bytes_per_s for g in each]
         self.pre_s = [g.pre_s for g in each]
         self.post_s = [g.post_s for g in each]
@@ -125,10 +127,11 @@ class CostModel:
 
     def load_s(self, function: int, placement: Placement, new_modules: bool) -> float:
         """Time of a KaaS executor to bring in missing buffers, besides fresh input."""
+        alloc_s = placement.n_loaded * self._alloc_s
         if not placement.first_use:
-            return placement.load_bytes / self._h2d
+            return alloc_s + placement.load_bytes / self._h2d
         modules_s = self.n_modules[function] * self._module_s if new_modules else 0.0
-        return self._first_use_s + modules_s + placement.load_bytes / self._h2d_first
+        return self._first_use_s + modules_s + alloc_s + placement.load_bytes / self._h2d_first
 
     def _facts(self, graph: KernelGraph, fresh_inputs: bool) -> _GraphFacts:
         executor = self._calibration.executor
@@ -147,7 +150,7 @@ class CostModel:
         if measured is None:
             run_s = len(graph.buffers) * self._calibration.buffer_s.of(self.kind) + sum(kernels_s)
         else:  # the measured time of a warm request includes its copies
-            io_s = input_bytes / copies.h2d_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
+            io_s = input_bytes / copies.input_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
             run_s = max(measured.run_s - io_s, 0.0)
         measured_bytes = measured.memory_bytes if measured else 0
         return _GraphFacts(
@@ -170,7 +173,7 @@ class CostModel:
     def _ladder(self, graph: KernelGraph, measured: GraphCosts | None) -> Ladder:
         start = self._calibration.startup_s
         return Ladder(
-            kill_release=start.kill_release,
+            kill_release=start.kill_release + start.notice_period,
             process=start.process,
             runtime=start.runtime + (measured.runtime_s if measured else 0.0),
             context=start.context,

@@ -11,7 +11,7 @@ import pytest
 
 from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
-from sim.models.calibration import built_in, load_calibration
+from sim.models.calibration import Copies, built_in, load_calibration
 from sim.models.costs import CostModel
 from sim.models.memory import Placement
 from sim.models.workloads.catalogue import load_catalogue
@@ -81,8 +81,20 @@ def test_missing_buffers_take_their_time():
     calibration = replace(V100, copies=replace(V100.copies, h2d_bytes_per_s=5e9, h2d_first_bytes_per_s=2e9))
     costs = model(KernelGraph("g", (), (Buffer("c", 10, Role.CONSTANT),)), calibration=calibration)
     first, again = Placement(1, 2_000_000_000, True, ()), Placement(1, 5_000_000_000, False, ())
-    assert costs.load_s(0, first, new_modules=False) == pytest.approx(1.0 + V100.executor_first_use_s)
-    assert costs.load_s(0, again, new_modules=False) == pytest.approx(1.0)
+    alloc_s = V100.executor_alloc_s
+    assert alloc_s > 0
+    assert costs.load_s(0, first, new_modules=False) == pytest.approx(1.0 + V100.executor_first_use_s + alloc_s)
+    assert costs.load_s(0, again, new_modules=False) == pytest.approx(1.0 + alloc_s)
+    many = again._replace(n_loaded=400)
+    assert costs.load_s(0, many, new_modules=False) == pytest.approx(1.0 + 400 * alloc_s)
+
+
+def test_inputs_have_a_rate_of_their_own():
+    graph = KernelGraph("g", (), (Buffer("c", 10, Role.CONSTANT), Buffer("in", 1000, Role.INPUT)))
+    slow = Copies(h2d_bytes_per_s=1e3, h2d_first_bytes_per_s=1e3, d2h_bytes_per_s=1e3)
+    assert model(graph, calibration=replace(V100, copies=slow)).input_s == [1.0]
+    fast = replace(slow, h2d_input_bytes_per_s=4e3)
+    assert model(graph, calibration=replace(V100, copies=fast)).input_s == [0.25]
 
 
 def test_cached_buffers_by_role(catalogue):

@@ -160,9 +160,8 @@ def test_executed_work_is_that_of_the_networks() -> None:
     assert 0.5 * spatial < saved < 0.75 * spatial
 
 
-def test_bert_without_sharing_takes_what_it_took_before_july_2022(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operators, "share", lambda *_: {})
-    graph = bert.build()
+def test_bert_without_sharing_takes_what_it_took_before_july_2022() -> None:
+    graph = bert.build(shares=False)
     assert count(graph, Role.TEMPORARY) == 779
     assert round(graph.bytes_of(Role.TEMPORARY) / MB) == 1818
 

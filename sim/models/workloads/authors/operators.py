@@ -19,11 +19,13 @@ from sim.models.workloads.geometry import MATMUL_BLOCK, lanes_per, thread_per, t
 class Operators(GraphBuilder):
     """Collects launches like ``GraphBuilder``; ``shared_bytes`` are the sizes of the buffers that results share.
 
+    None: each result has a buffer of its own, as in the authors' graphs before July 2022.
+
     All kernels are of one source, as TVM compiles a network to one module. Traffic is counted in values that a
     kernel reads and writes, not in sizes of buffers, since a shared buffer may be larger than what it holds.
     """
 
-    def __init__(self, name: str, source: str, shared_bytes: Sequence[int]) -> None:
+    def __init__(self, name: str, source: str, shared_bytes: Sequence[int] | None) -> None:
         super().__init__(name)
         self._source = source
         self._shared_bytes = shared_bytes
@@ -81,8 +83,10 @@ class Operators(GraphBuilder):
 
     def finish(self) -> KernelGraph:
         """The graph, with its results in the shared buffers and its buffers in order of first use."""
-        results = {n: b for n, b in self._buffers.items() if b.role is Role.TEMPORARY and n not in self._work}
-        placed = self._buffers | share(self._kernels, results, self._shared_bytes)
+        placed = dict(self._buffers)
+        if self._shared_bytes is not None:
+            results = {n: b for n, b in placed.items() if b.role is Role.TEMPORARY and n not in self._work}
+            placed |= share(self._kernels, results, self._shared_bytes)
         kernels = tuple(
             replace(k, args=tuple(BufferArg(placed[a.buffer].name, a.direction) for a in k.args)) for k in self._kernels
         )
