@@ -36,9 +36,7 @@ class Operators(GraphBuilder):
         self._work.add(name)
         return self.temporary(name, n)
 
-    def product(
-        self, kernel: str, shape: tuple[int, int, int], reads: Sequence[str], y: str, *, batch: int = 1
-    ) -> str:
+    def product(self, kernel: str, shape: tuple[int, int, int], reads: Sequence[str], y: str, *, batch: int = 1) -> str:
         """A (batched) product for ``shape`` (m, n, k); returns ``y``."""
         m, n, k = shape
         n_values = batch * (m * k + k * n + m * n)
