@@ -1,6 +1,7 @@
 """Grids and blocks that TVM's schedules for CUDA give to kernels (apache/tvm, python/tvm/topi/cuda, 2021).
 
-Those of untuned kernels, which depend on shapes alone. Convolutions have no such: their tiles are tuned.
+Those of untuned kernels, which depend on shapes alone. Convolutions have no such: their tiles are tuned. The authors
+built a fork, which may differ.
 """
 
 from __future__ import annotations
