@@ -122,12 +122,14 @@ class GraphCosts:
     """Measured costs of a graph for one kind of worker.
 
     run_s: a warm request on its worker, copies included. pre_s, post_s: host stages, on a core of the frontend.
-    runtime_s: adds to the stage of that name. memory_bytes: of a worker of one client; 0 where it wasn't measured.
+    dispatch_s: of this graph, None where that of the kind holds. runtime_s: adds to the stage of that name.
+    memory_bytes: of a worker of one client; 0 where it wasn't measured.
     """
 
     run_s: float
     pre_s: float = 0.0
     post_s: float = 0.0
+    dispatch_s: float | None = None
     runtime_s: float = 0.0
     memory_bytes: int = 0
 

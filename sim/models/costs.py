@@ -29,6 +29,7 @@ class _GraphFacts:
     run_s: float
     pre_s: float
     post_s: float
+    dispatch_s: float
     memory_bytes: int
     offsets_s: tuple[float, ...]
     ladder: Ladder
@@ -47,7 +48,6 @@ class CostModel:
 
     def __init__(self, calibration: Calibration, functions: Sequence[Function], kind: WorkerKind) -> None:
         self.kind = kind
-        self.dispatch_s = calibration.dispatch_s.of(kind)
         self.frontend = calibration.frontend
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
@@ -74,6 +74,7 @@ class CostModel:
         self.store_s = [g.output_bytes / copies.d2h_bytes_per_s for g in each]
         self.pre_s = [g.pre_s for g in each]
         self.post_s = [g.post_s for g in each]
+        self.dispatch_s = [g.dispatch_s for g in each]
         self._memory_bytes = [g.memory_bytes for g in each]
         self.run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
         self.ladders = [g.ladder for g in each]
@@ -92,7 +93,8 @@ class CostModel:
         """Expected latency of a warm invocation without any queue, in seconds."""
         frontend = self._calibration.frontend
         path_s = 2 * frontend.transport_s if frontend else 0.0
-        return path_s + self.pre_s[function] + self.dispatch_s + self.expected_s(function) + self.post_s[function]
+        host_s = self.pre_s[function] + self.dispatch_s[function] + self.post_s[function]
+        return path_s + host_s + self.expected_s(function)
 
     def memory_bytes(self, function: int) -> int:
         """Device memory of a worker that serves this function alone: as measured, or buffers and a context."""
@@ -161,6 +163,7 @@ class CostModel:
             run_s=run_s,
             pre_s=measured.pre_s if measured else 0.0,
             post_s=measured.post_s if measured else 0.0,
+            dispatch_s=self._dispatch_s(measured),
             memory_bytes=measured_bytes or graph_bytes + executor.context_bytes,
             offsets_s=tuple(accumulate(kernels_s)),
             ladder=self._ladder(graph, measured),
@@ -169,6 +172,11 @@ class CostModel:
     def _kernel_s(self, kernel: Kernel) -> float:
         """Launch-bound or roofline-bound time of a kernel."""
         return max(self._calibration.launch_s.of(self.kind), self._calibration.roofline.busy_s(kernel))
+
+    def _dispatch_s(self, measured: GraphCosts | None) -> float:
+        if measured is None or measured.dispatch_s is None:
+            return self._calibration.dispatch_s.of(self.kind)
+        return measured.dispatch_s
 
     def _ladder(self, graph: KernelGraph, measured: GraphCosts | None) -> Ladder:
         start = self._calibration.startup_s

@@ -67,7 +67,12 @@ def late_notice(system: System) -> System:
 
 def instant_dispatch(system: System) -> System:
     """A GPU turns to its next request at once."""
-    return _with(system, dispatch_s=replace(system.calibration.dispatch_s, kaas=0.0, exclusive=0.0))
+    calibration = system.calibration
+    graphs = {
+        name: {kind: replace(costs, dispatch_s=0.0) for kind, costs in kinds.items()}
+        for name, kinds in calibration.graphs.items()
+    }
+    return _with(system, dispatch_s=replace(calibration.dispatch_s, kaas=0.0, exclusive=0.0), graphs=graphs)
 
 
 def instant_server(system: System) -> System:

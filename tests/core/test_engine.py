@@ -17,7 +17,7 @@ from sim.engine import clock as clock_module
 from sim.engine.clock import Clock
 from sim.engine.hardware import make_devices
 from sim.loads import Clients, make_load
-from sim.models.calibration import ByKind, Copies, Startup, load_calibration
+from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop, WorkerReady
@@ -316,7 +316,7 @@ def test_what_is_in_the_way_to_the_pool_costs_an_event_each(tmp_path, monkeypatc
     """A host stage, and the wait for the server, which all but the first have."""
     pushed = []
     monkeypatch.setattr(clock_module, "heappush", lambda queue, item: (pushed.append(item), heappush(queue, item)))
-    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=0.0, pre_s=pre_s, post_s=0.5)
+    costs = GraphCosts(run_s=0.0, pre_s=pre_s, post_s=0.5)
     frontend = replace(V100.frontend, server_s=ByKind(server_s, server_s))
     calibration = ideal(frontend=frontend, graphs={"opaque": {"kaas": costs}})
     simulate(

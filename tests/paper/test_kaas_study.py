@@ -20,7 +20,7 @@ from sim.studies.kaas import SETUPS, Point
 from sim.studies.micro import micro
 from sim.studies.processes import in_processes
 from sim.studies.run import measure, simulate_points
-from sim.studies.variations import no_headroom
+from sim.studies.variations import instant_dispatch, no_headroom
 from sim.studies.warm import Warmed
 from tests.support import opaque_functions
 
@@ -104,6 +104,12 @@ def test_every_ablation_changes_something():
 def test_without_headroom_the_knee_is_gone():
     point = Point("cGEMM", "kaas", 29)
     assert measure(no_headroom(ARXIV.system(point)), point, 0, wants_latency=False).throughput_qps > 80
+
+
+def test_without_dispatch_no_graph_has_one_of_its_own():
+    calibration = instant_dispatch(ARXIV.system(Point("jacobi", "kaas", 4))).calibration
+    own = [costs.dispatch_s for kinds in calibration.graphs.values() for costs in kinds.values()]
+    assert {calibration.dispatch_s.kaas, calibration.dispatch_s.exclusive, *own} == {0.0}
 
 
 def test_the_micro_benchmark_costs_what_was_measured():

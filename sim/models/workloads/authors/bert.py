@@ -76,11 +76,11 @@ def _heads(g: Operators, x: str, part: str, name: str) -> str:
 
 
 def _softmax(g: Operators, x: str, name: str) -> str:
-    """Of each row of each head, in 4 kernels."""
-    largest = g.reduction("softmax_max", ROWS, SEQUENCE, (x,), g.temporary(f"{name}.max", ROWS))
+    """Of each row of each head, in 4 kernels; by TVM's schedule a single thread reduces a row (softmax.py)."""
+    largest = g.elementwise("softmax_max", ROWS, (x,), g.temporary(f"{name}.max", ROWS), n_read=ATTENTION)
     powers = g.temporary(f"{name}.powers", ATTENTION)
     g.elementwise("softmax_exp", ATTENTION, (x, largest), powers, n_read=ATTENTION + ROWS)
-    total = g.reduction("softmax_sum", ROWS, SEQUENCE, (powers,), g.temporary(f"{name}.sum", ROWS))
+    total = g.elementwise("softmax_sum", ROWS, (powers,), g.temporary(f"{name}.sum", ROWS), n_read=ATTENTION)
     y = g.temporary(f"{name}.weights", ATTENTION)
     return g.elementwise("softmax_divide", ATTENTION, (powers, total), y, n_read=ATTENTION + ROWS)
 
