@@ -41,6 +41,7 @@ from sim.protocol import Standing, share_devices
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
+from sim.signals import first_signal_calls
 from sim.workload import Workload
 
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
@@ -209,8 +210,9 @@ def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
 def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
     """Run to the end, whatever that is; returns reasons against the run, and the error that ended it."""
     try:
-        driver.start_standing()
-        driver.run()
+        with first_signal_calls(_interrupt):
+            driver.start_standing()
+            driver.run()
     except KeyboardInterrupt:
         return [f"interrupted after {driver.now_s:.6g} s"], None
     except PolicyError as refused:
@@ -227,6 +229,10 @@ def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
             f"{n_late:,} of {n:,} arrivals were issued more than {LATE_S * 1e3:g} ms late, at most 1 % may be"
         ], None
     return [], None
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def lateness(late_s: list[float]) -> dict[str, float | None]:

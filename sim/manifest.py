@@ -42,6 +42,8 @@ def conclude(
     error: what ended it, if something did.
     """
     figures = recorder.summary(facts["simulated_s"])
+    if not figures["invocations"] and not reasons:
+        reasons = ["no invocation arrived"]  # an empty table shows nothing
     summary = {
         "policy": policy.describe(),
         **figures,

@@ -16,6 +16,7 @@ from sim.settings import require
 
 _IN_STEP = 16_384  # arrivals of all clients that are generated together, on average
 _TRIES = 10_000
+LEAST_PER_S = 1e-9
 
 
 class PoissonTrace(LoadTrace):
@@ -28,8 +29,7 @@ class PoissonTrace(LoadTrace):
     def __init__(
         self, load: Load, clients: Clients, rates_per_s: Sequence[float], duration_s: float, least: int = 0
     ) -> None:
-        n_expected = round(sum(rates_per_s) * duration_s)
-        super().__init__(load, clients, duration_s, max(n_expected, least))
+        super().__init__(load, clients, duration_s, max(sum(rates_per_s) * duration_s, least))
         self._clients = clients
         self._rates_per_s = rates_per_s
         self._least = least
@@ -128,13 +128,18 @@ def zipf_weights(n: int, exponent: float, max_ratio: float) -> list[int]:
     """
     rng = np.random.default_rng(0)
     for _ in range(_TRIES):
-        weights: list[int] = rng.zipf(exponent, n).tolist()
-        if max(weights) <= max_ratio * min(weights):
-            return weights
+        weights = rng.zipf(exponent, n)
+        if weights.max() <= max_ratio * weights.min():
+            return [int(w) for w in weights]
     raise ScenarioError(
         f"max_ratio is {max_ratio:g}, but {n} Zipf numbers of exponent {exponent:g} spread more in each of {_TRIES:,} "
         "draws; take fewer clients, or a larger max_ratio or exponent"
     )
+
+
+def check_rate(rate_per_s: float) -> None:
+    """Raise ScenarioError for what is no rate. At the least one, the next request comes in 30 years."""
+    require(LEAST_PER_S <= rate_per_s < float("inf"), "rate", rate_per_s, f"a finite number from {LEAST_PER_S:g} on")
 
 
 def equal_shares(rate_per_s: float, clients: Clients) -> list[float]:
@@ -143,5 +148,5 @@ def equal_shares(rate_per_s: float, clients: Clients) -> list[float]:
 
 
 def _check(rate_per_s: float, duration_s: float) -> None:
-    require(0 < rate_per_s < float("inf"), "rate", rate_per_s, "a finite number above 0")
+    check_rate(rate_per_s)
     require(0 < duration_s < float("inf"), "duration", duration_s, "a finite number above 0")

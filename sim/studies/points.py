@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import RunError, ScenarioError
+from sim.inputs import read_text
 from sim.studies.kaas import Point, Setup
 from sim.studies.run import Result
 
@@ -80,13 +81,10 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]
 def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The columns, and each line with its number."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text, strict=True)
-            columns = list(reader.fieldnames or ())
-            lines = [(reader.line_num, line) for line in reader]
-    except OSError as error:
-        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
-    except (csv.Error, UnicodeDecodeError) as error:
+        reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+        columns = list(reader.fieldnames or ())
+        lines = [(reader.line_num, line) for line in reader]
+    except csv.Error as error:
         raise ScenarioError(f"{file}: not a CSV file ({error})") from None
     if lost := [key for key in KEYS if key not in columns]:
         raise ScenarioError(f"{file}: row 1: lacks the column {lost[0]!r}; points have {', '.join(KEYS)}")
