@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from sim import __version__
-from sim.console import SETTINGS, ProjectGroup
+from sim.console import SETTINGS, ProjectGroup, echo
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -59,10 +59,10 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
     if as_json:
         click.echo(compare.as_json(runs))
     elif form == "csv":
-        click.echo(compare.as_csv(runs))
+        echo(compare.as_csv(runs))
     else:
         write = {"text": compare.as_text, "markdown": compare.as_markdown, "latex": compare.as_latex}[form]
-        click.echo(write(compare.compare(runs)))
+        echo(write(compare.compare(runs)))
 
 
 @main.command()
@@ -98,7 +98,7 @@ def plot(paths: tuple[Path, ...], folder: Path) -> None:
     curves = []
     for run, label in zip(runs, plot_labels(runs), strict=True):
         if sys.stderr.isatty():
-            click.echo(f"Reading {run.path}", err=True)
+            echo(f"Reading {run.path}", err=True)
         curves.append(measure(run, label, horizon))
     for path in figures.draw(curves, folder):
-        click.echo(path)
+        echo(path)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.console import echo
 from sim import __version__
 from sim.cli import open_trace_of, progress
-from sim.console import INVALID, SETTINGS, ProjectGroup
+from sim.console import INVALID, SETTINGS, ProjectGroup, echo
 
 if TYPE_CHECKING:
     from sim.results import Run
@@ -84,7 +85,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
         from analysis.compare import as_text, compare
         from sim.results import open_run
 
-        click.echo(f"{as_text(compare([open_run(directory)]))}\n\n{directory}/")
+        echo(f"{as_text(compare([open_run(directory)]))}\n\n{directory}/")
     if not summary["valid"]:
         sys.exit(INVALID)
 
@@ -108,7 +109,10 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
     found = measure(device)
     if output is not None:
         write_json(output, found)
-    click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        echo(as_text(found))
 
 
 @main.command()
@@ -130,7 +134,7 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
     from sim.rundir import write_json
 
     write_json(output, fit([open_run(run) for run in runs], read_probe(probe_file), output.stem))
-    click.echo(output)
+    echo(output)
 
 
 @main.command()
@@ -164,7 +168,7 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
             if out is not None:
                 draw_pair(run.path, twin, twin / "figures")
             if not as_json:
-                click.echo(as_text(run.label, compared[path]) + "\n")
+                echo(as_text(run.label, compared[path]) + "\n")
     if as_json:
         plain = {
             str(path): {
@@ -191,7 +195,7 @@ def session(device: str, out: Path) -> None:
     from replay.session import ON_CPU, ON_GPU, plan, run_session
 
     steps = plan(device, out, ON_CPU if device == "cpu" else ON_GPU)
-    if any(outcome.status != 0 for outcome in run_session(steps, out, click.echo)):
+    if any(outcome.status != 0 for outcome in run_session(steps, out, echo)):
         sys.exit(INVALID)
 
 

@@ -16,7 +16,7 @@ import click
 from sim import __version__
 from sim.cli_load import load
 from sim.cli_reproduce import reproduce
-from sim.console import INVALID, SETTINGS, ProjectGroup
+from sim.console import INVALID, SETTINGS, ProjectGroup, echo
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ def policies(as_json: bool) -> None:
         return
     for entry in listed:
         settings = ", ".join(f"{k}={v:g}" for k, v in entry["parameters"].items()) or "none"
-        click.echo(f"{entry['name']}\n  {entry['summary']}")
-        click.echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
+        echo(f"{entry['name']}\n  {entry['summary']}")
+        echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
 
 
 main.add_command(load)
@@ -148,8 +148,8 @@ def show(summaries: dict[Path, dict[str, Any]], *, as_json: bool) -> None:
     from analysis.compare import as_text, compare
     from sim.results import open_run
 
-    click.echo(as_text(compare([open_run(path) for path in summaries])))
-    click.echo("\n" + "\n".join(f"{path}/" for path in summaries))
+    echo(as_text(compare([open_run(path) for path in summaries])))
+    echo("\n" + "\n".join(f"{path}/" for path in summaries))
 
 
 def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) -> dict[Path, dict[str, Any]]:

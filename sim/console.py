@@ -13,7 +13,7 @@ import click
 
 from sim.errors import ProjectError
 from sim.signals import Stop, Stopper
-from sim.text import printable
+from sim.text import clipped, printable
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 INVALID = 1  # exit code of a run that ended but is not valid
@@ -53,7 +53,7 @@ class ProjectGroup(click.Group):
         except MemoryError as error:
             complaint = f"there is not enough memory for this ({error or 'an allocation failed'})"
         except click.UsageError as error:
-            raise click.UsageError(printable(error.format_message()), error.ctx) from None
+            raise click.UsageError(clipped(printable(error.format_message())), error.ctx) from None
         except Stop as stop:
             ctx.exit(stop.status)
         except BrokenPipeError:
@@ -62,7 +62,7 @@ class ProjectGroup(click.Group):
         except OSError as error:
             _forsake_stdout()
             complaint = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-        echo(f"Error: {complaint}", err=True)
+        echo(clipped(printable(f"Error: {complaint}")), err=True)
         return ctx.exit(REFUSED)
 
 

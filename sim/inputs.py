@@ -20,24 +20,26 @@ _KINDS = {
 }
 
 
-def open_plain(file: Path, error: type[ProjectError]) -> BinaryIO:
+def open_plain(file: Path, error: type[ProjectError], named: Path | None = None) -> BinaryIO:
     """Open a file for reading; its size is known, and reading doesn't wait for anyone.
 
-    Raises the error when there is none, and for what isn't a plain file: directories, pipes and devices, and the files
-    of /proc, which say that they are empty and may have no end.
+    named: what messages call it, where the user knows it by another name. Raises the error when there is none, and for
+    what isn't a plain file: directories, pipes and devices, and the files of /proc, which say that they are empty and
+    may have no end.
     """
+    named = named or file
     try:
         number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as failed:
-        raise error(f"{file}: can't be read ({failed.strerror})") from None
+        raise error(f"{named}: can't be read ({failed.strerror})") from None
     except ValueError:  # of a zero byte, and of text that stands for no file name
-        raise error(f"{str(file)!r}: can't be the name of a file") from None
+        raise error(f"{str(named)!r}: can't be the name of a file") from None
     opened = open(number, "rb")  # noqa: SIM115
     status = os.fstat(number)
     kind = None if stat.S_ISREG(status.st_mode) else _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
     if kind is not None or status.st_size == 0:
         opened.close()
-        raise error(f"{file}: is {kind}, must be a file" if kind else f"{file}: is empty")
+        raise error(f"{named}: is {kind}, must be a file" if kind else f"{named}: is empty")
     return opened
 
 

@@ -18,6 +18,7 @@ from sim.schema import build
 from sim.text import shown
 
 SCHEMA_VERSION = 1
+LEAST, MOST = 1e-18, 1e18  # no GPU is faster or larger, and products of these stay finite
 
 
 def _require_positive(numbers: Copies | Roofline) -> None:
@@ -216,6 +217,6 @@ def _values(node: Any, where: str) -> Any:
     value, source = node["value"], node["source"]
     if not isinstance(source, str) or not source:
         raise ScenarioError(f"{where}: source is {shown(source)}, must say where the number comes from")
-    if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ScenarioError(f"{where}: value is {shown(value)}, must be a finite number of at least 0")
+    if not isinstance(value, int | float) or not (value == 0 or LEAST <= value <= MOST):
+        raise ScenarioError(f"{where}: value is {shown(value)}, must be 0, or a number from {LEAST:g} to {MOST:g}")
     return value

@@ -16,10 +16,13 @@ from sim.errors import RunError, ScenarioError
 from sim.inputs import read_text
 from sim.studies.kaas import Point, Setup
 from sim.studies.run import Result
+from sim.text import shown
 
 KEYS = ("workload", "mode", "clients")
 THROUGHPUT, P50, P90 = "throughput_qps", "p50_s", "p90_s"
 MEASURED = (THROUGHPUT, P50, P90)
+LEAST, MOST = 1e-9, 1e12  # of what is measured, in seconds or requests/s: errors are ratios to it
+MOST_CLIENTS = 1_000
 ADDED = (
     *(f"simulated_{name}" for name in MEASURED), "error_frac", "p50_error_frac", "p90_error_frac", "note",
 )  # fmt: skip
@@ -68,7 +71,7 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]
             raise ScenarioError(f"{where}: must have {len(columns)} cells, like the header")
         for key, values in known.items():
             if line[key] not in values:
-                raise ScenarioError(f"{where}: {key}: is {line[key]!r}, must be one of {', '.join(values)}")
+                raise ScenarioError(f"{where}: {key}: is {shown(line[key])}, must be one of {', '.join(values)}")
         point = Point(line["workload"], line["mode"], _clients(line["clients"], where))
         measured = {name: _number(line[name], f"{where}: {name}") for name in MEASURED if line.get(name)}
         others = {name: line[name] for name in columns if name not in (*KEYS, *MEASURED, "note")}
@@ -140,8 +143,8 @@ def _note(point: Point, measured: Mapping[str, float]) -> str:
 
 
 def _clients(text: str, where: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise ScenarioError(f"{where}: clients: is {text!r}, must be a whole number of at least 1")
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST_CLIENTS):
+        raise ScenarioError(f"{where}: clients: is {shown(text)}, must be a whole number from 1 to {MOST_CLIENTS:,}")
     return int(text)
 
 
@@ -150,8 +153,8 @@ def _number(text: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise ScenarioError(f"{where}: is {text!r}, must be a finite number above 0, or empty")
+    if not LEAST <= value <= MOST:
+        raise ScenarioError(f"{where}: is {shown(text)}, must be a number from {LEAST:g} to {MOST:g}, or empty")
     return value
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sim.console import echo
 from traces.cli.options import check_output, parquet_output, trace_options
 
 
@@ -28,4 +29,4 @@ def convert(trace: tuple[Path, ...], output: Path, force: bool, **options: Any) 
 
     check_output(output, force)
     n_rows = write_native(open_trace(trace, **options), output)
-    click.echo(f"{output}: {n_rows:,} invocations")
+    echo(f"{output}: {n_rows:,} invocations")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.console import echo
+
 if TYPE_CHECKING:
     from traces.datasets import Dataset
 
@@ -33,17 +35,17 @@ def fetch(name: str | None, output: Path | None) -> None:
     from traces.fetch import fetch as fetch_dataset
 
     if name is None:
-        click.echo("\n".join(map(_description, DATASETS.values())))
+        echo("\n".join(map(_description, DATASETS.values())))
         return
     dataset = find_dataset(name)
     if output is None:
         raise click.UsageError("Missing option '-o' / '--output': the directory for the data.")
-    click.echo(f"{dataset.summary}\nlicence: {dataset.licence}\ncite: {dataset.citation}", err=True)
+    echo(f"{dataset.summary}\nlicence: {dataset.licence}\ncite: {dataset.citation}", err=True)
     with _progress(dataset.name) as tell:
         fetched = fetch_dataset(dataset, output, tell)
     checked = "as expected" if fetched.is_checked else "none is published to compare it with"
-    click.echo(f"SHA-256 {fetched.sha256}, {checked}\nto go on: {dataset.use}", err=True)
-    click.echo(f"{fetched.path}\n{output / SOURCE}")
+    echo(f"SHA-256 {fetched.sha256}, {checked}\nto go on: {dataset.use}", err=True)
+    echo(f"{fetched.path}\n{output / SOURCE}")
 
 
 def _description(dataset: Dataset) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from sim.console import echo
+
 
 @click.command()
 def formats() -> None:
@@ -16,4 +18,4 @@ def formats() -> None:
     from traces.open import FORMATS
 
     for format in FORMATS.values():
-        click.echo("\n  ".join((f"{format.name}: {format.summary}", *format.tables)))
+        echo("\n  ".join((f"{format.name}: {format.summary}", *format.tables)))

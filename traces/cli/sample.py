@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.console import echo
 from traces.cli.options import check_output, parquet_output, trace_options
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def sample(
     chosen = sample_of(open_trace(trace, seed=seed, **options), functions, seed)
     n_written = write_native(chosen, output)
     figures = _figures(chosen, output, n_written)
-    click.echo(json.dumps(figures, indent=2) if as_json else _report(figures))
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        echo(_report(figures))
 
 
 def _figures(sample: Sample, file: Path, n_written: int) -> dict[str, Any]:
