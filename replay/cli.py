@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.console import echo
 from sim import __version__
 from sim.cli import open_trace_of, progress
 from sim.console import INVALID, SETTINGS, ProjectGroup, echo

@@ -13,7 +13,7 @@ import click
 
 from sim.errors import ProjectError
 from sim.signals import Stop, Stopper
-from sim.text import clipped, printable
+from sim.text import clipped, printable, shown
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 INVALID = 1  # exit code of a run that ended but is not valid
@@ -52,6 +52,8 @@ class ProjectGroup(click.Group):
             complaint = str(error)
         except MemoryError as error:
             complaint = f"there is not enough memory for this ({error or 'an allocation failed'})"
+        except UnicodeEncodeError as error:  # PyArrow can't open others
+            complaint = f"{shown(error.object)}: is no name in UTF-8, which files and what is in them must have"
         except click.UsageError as error:
             raise click.UsageError(clipped(printable(error.format_message())), error.ctx) from None
         except Stop as stop:

@@ -34,13 +34,12 @@ def open_plain(file: Path, error: type[ProjectError], named: Path | None = None)
         raise error(f"{named}: can't be read ({failed.strerror})") from None
     except ValueError:  # of a zero byte, and of text that stands for no file name
         raise error(f"{str(named)!r}: can't be the name of a file") from None
-    opened = open(number, "rb")  # noqa: SIM115
     status = os.fstat(number)
-    kind = None if stat.S_ISREG(status.st_mode) else _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-    if kind is not None or status.st_size == 0:
-        opened.close()
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+        os.close(number)
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         raise error(f"{named}: is {kind}, must be a file" if kind else f"{named}: is empty")
-    return opened
+    return open(number, "rb")
 
 
 def read_text(file: Path, error: type[ProjectError] = ScenarioError) -> str:

@@ -16,6 +16,7 @@ from sim.settings import require
 
 _IN_STEP = 16_384  # arrivals of all clients that are generated together, on average
 _TRIES = 10_000
+_DRAWS_MAX = 10_000_000  # of all tries together: a second
 LEAST_PER_S = 1e-9
 
 
@@ -124,15 +125,16 @@ def zipf_weights(n: int, exponent: float, max_ratio: float) -> list[int]:
     """Weights of n clients: Zipf numbers from NumPy's generator with seed 0, all drawn again until none is more than
     ``max_ratio`` times another. For 4 clients of exponent 1.8: 3, 1, 8, 11.
 
-    Raises ScenarioError when 10,000 draws bring none.
+    Raises ScenarioError when 10,000 draws bring none, or fewer of more than 1,000 clients.
     """
     rng = np.random.default_rng(0)
-    for _ in range(_TRIES):
+    tries = min(_TRIES, _DRAWS_MAX // n)
+    for _ in range(tries):
         weights = rng.zipf(exponent, n)
         if weights.max() <= max_ratio * weights.min():
             return [int(w) for w in weights]
     raise ScenarioError(
-        f"max_ratio is {max_ratio:g}, but {n} Zipf numbers of exponent {exponent:g} spread more in each of {_TRIES:,} "
+        f"max_ratio is {max_ratio:g}, but {n} Zipf numbers of exponent {exponent:g} spread more in each of {tries:,} "
         "draws; take fewer clients, or a larger max_ratio or exponent"
     )
 

@@ -45,6 +45,7 @@ NASTY = [
     *("[", "]", "{", "}", "[[[[", "&a", "*a", "<<: *a", "- ", ": ", "? ", "!!python/name:os.system", "!!binary x", "|"),
     *("2023-99-99", "0001-01-01", "\0", "\x1b[31m", "\x9b2J", "\u202e", "\r\n", "\\ud800", "%s%n", "{0}", "--", "-h"),
 ]
+NUMBERS = b"0 1 2 3 7 0.5 -1 1e-18 1e-9 1e-6 1e6 1e9 1e15 1e18 1000 4096 2147483648 9007199254740993".split()
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,25 @@ def check_end(status: int, printed: str, complaint: str, error: BaseException | 
 
 
 def mangle(rng: random.Random, content: bytes) -> bytes:
-    """Content with a few changes: of bytes, of words and numbers, of lines; perhaps cut."""
-    for _ in range(rng.randint(1, 4)):
-        content = rng.choice((_of_bytes, _of_words, _of_words, _of_lines))(rng, content)
-    return content[: rng.randrange(len(content) + 1)] if rng.random() < 0.1 else content
+    """Content with a few changes: of numbers, of bytes, of words, of lines; perhaps cut."""
+    changes = rng.choice([[_of_numbers], [_of_words], [_of_bytes, _of_words, _of_lines, _of_numbers]])
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        content = rng.choice(changes)(rng, content)
+    return content[: rng.randrange(len(content) + 1)] if rng.random() < 0.05 else content
 
 
 def nasty(rng: random.Random) -> str:
     """A value that has broken programs."""
     return rng.choice(NASTY)
+
+
+def _of_numbers(rng: random.Random, content: bytes) -> bytes:
+    """Another number in place of one: what is wrong with it, no parser sees."""
+    numbers = list(re.finditer(rb"(?<![\w.])\d[\d.e+-]*", content))
+    if not numbers:
+        return content
+    number = rng.choice(numbers)
+    return content[: number.start()] + rng.choice(NUMBERS) + content[number.end() :]
 
 
 def _of_bytes(rng: random.Random, content: bytes) -> bytes:
