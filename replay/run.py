@@ -46,6 +46,7 @@ from sim.workload import Workload
 
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
 LATE_FRAC = 0.01  # with more late arrivals than this, a run is no replay of the trace
+MOST_DEVICES = 64  # no machine has as many GPUs
 WORKER_LOG = "workers.log"
 LOG_BUFFER_BYTES = 1 << 20  # of decisions: writing them is not to make arrivals late
 
@@ -81,6 +82,8 @@ class RealExperiment:
         self.mode = check_mode(setup.mode, self.policy, setup.device)
         if workload.own_durations:
             raise ReplayError("functions is 'trace', must be 'catalogue': a device runs kernels, not durations")
+        if scenario.fleet.gpus > MOST_DEVICES:
+            raise ReplayError(f"gpus is {scenario.fleet.gpus}, must be at most {MOST_DEVICES}: each has processes here")
         self._graphs = {f.graph.name: f.graph for f in workload.functions}
         for graph in self._graphs.values():
             check_graph(graph)

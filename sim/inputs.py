@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from sim.errors import ProjectError, ScenarioError
 
-MOST_TEXT_BYTES = 16 << 20  # the largest built-in catalogue, written as a file, has 3 MB
+MOST_TEXT_BYTES = 16 << 20  # the largest built-in catalogue, written as a file, has 0.5 MB
 
 _KINDS = {
     stat.S_IFDIR: "a directory",

@@ -41,6 +41,8 @@ class ParquetFile:
         """
         import pyarrow as pa
 
+        if twice := [name for name in kinds if self.header.count(name) > 1]:
+            raise TraceError(f"{self.path}: has the column {twice[0]!r} twice")
         n_rows = 0
         try:
             file = _open(self.content, [name for name, kind in kinds.items() if kind is Kind.TEXT])
