@@ -33,7 +33,10 @@ class Stopper:
         self.stop: Stop | None = None
 
     def begin(self) -> None:
-        """Wait for a signal."""
+        """Wait for a signal. Where Python drops a stop it doesn't tell of it, since it comes again."""
+        sys.unraisablehook = lambda dropped: (
+            None if isinstance(dropped.exc_value, Stop) else sys.__unraisablehook__(dropped)
+        )
         for number in SIGNALS:
             signal.signal(number, self._raise)
 
