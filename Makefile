@@ -1,13 +1,14 @@
 # make demo   the main job on a synthetic trace        make test   all tests
 # make check  format, lint, types                      make bench  speed and memory
-# make dist   wheel and sdist in dist/
+# make dist   wheel and sdist in dist/                 make fuzz   attacks, for MINUTES
 # make gpu    tests, calibration and validation on a GPU, with the interpreter given as PYTHON; installs nothing
 PYTHON ?= python3
 VENV ?= .venv
+MINUTES ?= 1
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test check dist bench gpu clean
+.PHONY: demo test check dist bench fuzz gpu clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +43,9 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.traces
 	$(BIN)/python -m benchmarks.launch
+
+fuzz: $(VENV)/installed-test
+	$(BIN)/python -m tests.abuse --minutes $(MINUTES)
 
 gpu:
 	$(PYTHON) -c 'from replay.cli import main; main()' session --out runs/gpu

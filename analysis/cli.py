@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sim import __version__
-from sim.console import SETTINGS, ProjectGroup, quiet_option, shows_progress
+from sim.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -82,10 +82,10 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
     if as_json:
         click.echo(compare.as_json(runs, names))
     elif form == "csv":
-        click.echo(compare.as_csv(runs, names))
+        echo(compare.as_csv(runs, names))
     else:
         write = {"text": compare.as_text, "markdown": compare.as_markdown, "latex": compare.as_latex}[form]
-        click.echo(write(compare.compare(runs, names)))
+        echo(write(compare.compare(runs, names)))
 
 
 @main.command()
@@ -133,7 +133,7 @@ def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folde
     curves = []
     for run, label in zip(runs, plot_labels(runs, names), strict=True):
         if shows_progress():
-            click.echo(f"Reading {run.path}", err=True)
+            echo(f"Reading {run.path}", err=True)
         curves.append(measure(run, label, horizon))
     for path in figures.draw(curves, folder, width_in):
-        click.echo(path)
+        echo(path)

@@ -12,7 +12,7 @@ import click
 
 from sim import __version__
 from sim.cli import open_trace_of, progress
-from sim.console import INVALID, SETTINGS, ProjectGroup, quiet_option
+from sim.console import INVALID, SETTINGS, ProjectGroup, echo, quiet_option
 
 if TYPE_CHECKING:
     from sim.results import Run
@@ -86,7 +86,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
-    click.echo(announcement, err=True)
+    echo(announcement, err=True)
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
     from analysis.compare import as_text, compare
@@ -97,7 +97,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     if as_json:
         click.echo(json.dumps({**identity(done), **summary}, indent=1))
     else:
-        click.echo(f"{as_text(compare([done]))}\n\n{directory}/")
+        echo(f"{as_text(compare([done]))}\n\n{directory}/")
     if not summary["valid"]:
         sys.exit(INVALID)
 
@@ -121,7 +121,10 @@ def probe(device: str, out: Path | None, as_json: bool) -> None:
     found = measure(device)
     if out is not None:
         write_json(out, found)
-    click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        echo(as_text(found))
 
 
 @main.command()
@@ -143,7 +146,7 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
     from sim.rundir import write_json
 
     write_json(out, fit([open_run(run) for run in runs], read_probe(probe_file), out.stem))
-    click.echo(out)
+    echo(out)
 
 
 @main.command()
@@ -177,7 +180,7 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
             if out is not None:
                 draw_pair(run.path, twin, twin / "figures")
             if not as_json:
-                click.echo(as_text(run.label, compared[path]) + "\n")
+                echo(as_text(run.label, compared[path]) + "\n")
     if as_json:
         plain = {
             str(path): {
@@ -204,7 +207,7 @@ def session(device: str, out: Path) -> None:
     from replay.session import ON_CPU, ON_GPU, plan, run_session
 
     steps = plan(device, out, ON_CPU if device == "cpu" else ON_GPU)
-    if any(outcome.status != 0 for outcome in run_session(steps, out, click.echo)):
+    if any(outcome.status != 0 for outcome in run_session(steps, out, echo)):
         sys.exit(INVALID)
 
 

@@ -41,11 +41,13 @@ from sim.protocol import Standing, share_devices
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
+from sim.signals import first_signal_calls
 from sim.streams import Stream, generator
 from sim.workload import Workload
 
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
 LATE_FRAC = 0.01  # with more late arrivals than this, a run is no replay of the trace
+MOST_DEVICES = 64  # no machine has as many GPUs
 WORKER_LOG = "workers.log"
 LOG_BUFFER_BYTES = 1 << 20  # of decisions: writing them is not to make arrivals late
 
@@ -81,6 +83,8 @@ class RealExperiment:
         self.mode = check_mode(setup.mode, self.policy, setup.device)
         if workload.own_durations:
             raise ReplayError("functions is 'trace', must be 'catalogue': a device runs kernels, not durations")
+        if scenario.fleet.gpus > MOST_DEVICES:
+            raise ReplayError(f"gpus is {scenario.fleet.gpus}, must be at most {MOST_DEVICES}: each has processes here")
         self._graphs = {f.graph.name: f.graph for f in workload.functions}
         for graph in self._graphs.values():
             check_graph(graph)
@@ -210,8 +214,9 @@ def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
 def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
     """Run to the end, whatever that is; returns reasons against the run, and the error that ended it."""
     try:
-        driver.start_standing()
-        driver.run()
+        with first_signal_calls(_interrupt):
+            driver.start_standing()
+            driver.run()
     except KeyboardInterrupt:
         return [f"interrupted after {driver.now_s:.6g} s"], None
     except PolicyError as refused:
@@ -228,6 +233,10 @@ def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
             f"{n_late:,} of {n:,} arrivals were issued more than {LATE_S * 1e3:g} ms late, at most 1 % may be"
         ], None
     return [], None
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def lateness(late_s: list[float]) -> dict[str, float | None]:

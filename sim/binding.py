@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sim.domain import TraceFunction
 from sim.errors import ScenarioError
+from sim.inputs import read_text
 from sim.settings import unknown
 
 KEYS = ("function", "app", "trigger")  # by which a map may name functions
@@ -67,11 +68,8 @@ def read_map(file: Path, graphs: Iterable[str]) -> Map:
     """Read a CSV file with a column of KEYS and the column ``graph``; raises ScenarioError naming row and rule."""
     graphs = list(graphs)
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            rows = list(csv.reader(text, strict=True))
-    except OSError as error:
-        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
-    except (csv.Error, UnicodeDecodeError) as error:
+        rows = list(csv.reader(read_text(file).splitlines(keepends=True), strict=True))
+    except csv.Error as error:
         raise ScenarioError(f"{file}: not CSV ({error})") from None
     header = rows[0] if rows else []
     if len(header) != 2 or "graph" not in header or not set(header) & set(KEYS):

@@ -16,7 +16,7 @@ import click
 from sim import __version__
 from sim.cli_load import load
 from sim.cli_reproduce import reproduce
-from sim.console import INVALID, SETTINGS, ProjectGroup, check_packages, note, quiet_option, shows_progress
+from sim.console import INVALID, SETTINGS, ProjectGroup, check_packages, echo, note, quiet_option, shows_progress
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def policies(as_json: bool) -> None:
         return
     for entry in listed:
         settings = ", ".join(f"{k}={v:g}" for k, v in entry["parameters"].items()) or "none"
-        click.echo(f"{entry['name']}\n  {entry['summary']}")
-        click.echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
+        echo(f"{entry['name']}\n  {entry['summary']}")
+        echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
 
 
 main.add_command(load)
@@ -167,8 +167,8 @@ def show(summaries: dict[Path, dict[str, Any]], *, as_json: bool) -> None:
         whole = [{**identity(run), **summary} for run, summary in zip(runs, summaries.values(), strict=True)]
         click.echo(json.dumps(whole, indent=1))
         return
-    click.echo(as_text(compare(runs)))
-    click.echo("\n" + "\n".join(f"{path}/" for path in summaries))
+    echo(as_text(compare(runs)))
+    echo("\n" + "\n".join(f"{path}/" for path in summaries))
 
 
 def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) -> dict[Path, dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.console import INVALID, ProjectCommand, quiet_option
+from sim.console import INVALID, ProjectCommand, echo, quiet_option
 
 if TYPE_CHECKING:
     from sim.loads import MLPerf, Result
@@ -79,7 +79,7 @@ def load(
         summaries[path]["mlperf"] = {**asdict(result), "valid": result.valid}
     show(summaries, as_json=as_json)
     if results and not as_json:
-        click.echo("\n" + "\n".join(f"{path}: {result}" for path, result in results.items()))
+        echo("\n" + "\n".join(f"{path}: {result}" for path, result in results.items()))
     if not all(s["valid"] and s.get("mlperf", s)["valid"] for s in summaries.values()):
         sys.exit(INVALID)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.console import ProjectGroup, quiet_option, shows_progress
+from sim.console import ProjectGroup, echo, quiet_option, shows_progress
 from sim.errors import RunError, ScenarioError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def kaas(
     else:
         _tell(tables, SETUPS[setup])
         if out is not None:
-            click.echo(f"\n{out}/")
+            echo(f"\n{out}/")
 
 
 def _points(
@@ -121,7 +121,7 @@ def _tell(tables: Tables, setup: Setup) -> None:
     parts = [as_text(rows) for rows in tables.values()]
     if rows := tables.get("points"):
         parts += [as_text(errors(rows)), as_text(gains(rows, of=of, over=over))]
-    click.echo("\n\n".join(filter(None, parts)))
+    echo("\n\n".join(filter(None, parts)))
 
 
 def _make(out: Path) -> None:

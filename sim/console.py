@@ -1,13 +1,14 @@
-"""What the commands share: how options are read, how mistakes end, and what is said on stderr.
-
-A mistake of a user ends in one sentence on stderr and exit code 2, without a traceback.
-"""
+"""What the commands share: how options are read, what is said on stderr, and how they end. Whatever a user, a file or
+the machine does ends in one sentence on stderr and a status, without a traceback; what is printed is safe for a
+terminal."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,14 +16,21 @@ from typing import Any, TypeVar
 import click
 
 from sim.errors import ProjectError, ScenarioError
+from sim.signals import Stop, Stopper
+from sim.text import clipped, printable, shown
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 INVALID = 1  # exit code of a run that ended but is not valid
-INTERRUPTED = 128 + 2  # as shells say it of SIGINT
+REFUSED = 2  # of a command that could not do its work; of wrong usage, too
 PACKAGES = ("sim", "replay", "traces", "analysis")
 _QUIET = "sim.console.quiet"  # in the metadata that all contexts of a command share
+
+
+def echo(text: object, *, err: bool = False) -> None:
+    """Print a line, or several, with escapes for what a terminal would obey. JSON has its own: ``click.echo`` it."""
+    click.echo(printable(str(text)), err=err)
 
 
 class ProjectCommand(click.Command):
@@ -38,20 +46,49 @@ class ProjectCommand(click.Command):
 
 
 class ProjectGroup(click.Group):
-    """A group of commands that prints ProjectErrors, and ends with the exit codes of docs/commands.md."""
+    """A group of commands that end in good order. Without arguments it is a process of its own, and ends it."""
 
     command_class = ProjectCommand
 
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
+        """See click. As a process: closed streams are replaced, and signals end it with 128 and their number."""
+        if args is not None:
+            return super().main(args, *more, **extra)
+        _replace_closed_streams()
+        stopper = Stopper()
+        stopper.begin()
+        try:
+            super().main(args, *more, **extra)
+        except BaseException:  # a stop may arrive as another error, made of it by a library
+            if stopper.stop is None:
+                raise
+        finally:
+            stopper.heard()
+        sys.exit(stopper.stop.status if stopper.stop else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a ProjectError becomes a sentence on stderr and exit code 2, Ctrl-C exit code 130."""
+        """Run the command; what stops it becomes a sentence on stderr and an exit code."""
         try:
             check_packages()
             return super().invoke(ctx)
         except ProjectError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(2)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
+            complaint = str(error)
+        except MemoryError as error:
+            complaint = f"there is not enough memory for this ({error or 'an allocation failed'})"
+        except UnicodeEncodeError as error:  # PyArrow can't open others
+            complaint = f"{shown(error.object)}: is no name in UTF-8, which files and what is in them must have"
+        except click.UsageError as error:
+            raise click.UsageError(clipped(printable(error.format_message())), error.ctx) from None
+        except Stop as stop:
+            ctx.exit(stop.status)
+        except BrokenPipeError:
+            _forsake_stdout()
+            ctx.exit(128 + signal.SIGPIPE)
+        except OSError as error:
+            _forsake_stdout()
+            complaint = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        echo(clipped(printable(f"Error: {complaint}")), err=True)
+        return ctx.exit(REFUSED)
 
 
 def check_packages() -> None:
@@ -90,4 +127,26 @@ def shows_progress() -> bool:
 def note(text: str) -> None:
     """Say something on stderr that a user should know beside the results."""
     if not is_quiet():
-        click.echo(text, err=True)
+        echo(text, err=True)
+
+
+def _replace_closed_streams() -> None:
+    """Open the null device in their place: else the next file that is opened gets the number of, say, stderr, and what
+    a library prints goes into it. Standard output takes every character, as an escape where its encoding lacks it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _forsake_stdout() -> None:
+    """Where it takes no more, send the rest nowhere: Python writes it at the end, and would fail again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

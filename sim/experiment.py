@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -29,31 +25,8 @@ from sim.recorder import Recorder
 from sim.rundir import RunDirectory
 from sim.scenario import Scenario
 from sim.settings import exact
+from sim.signals import first_signal_calls
 from sim.workload import Workload
-
-
-@contextmanager
-def _first_signal_calls(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C, or the SIGTERM of a batch system, end a run between two events; a second one kills."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        restore()
-        stop()
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        restore()
 
 
 class Experiment:
@@ -117,7 +90,7 @@ class Experiment:
         reasons, error, crash = [], None, None
         begun_s = time.perf_counter()
         try:
-            with _first_signal_calls(simulation.interrupt):
+            with first_signal_calls(simulation.interrupt):
                 simulation.run()
             if simulation.interrupted:
                 reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sim.errors import ScenarioError
+from sim.plaindata import read_yaml
 from sim.schema import build
 from sim.settings import IN_FILE, require
+from sim.text import shown
 
+MOST_GPUS = 100_000  # the largest published fleets have tens of thousands; a simulation of these needs 0.6 GB and more
 _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions", "map"}  # no load has them
 
 
@@ -27,6 +30,7 @@ class Fleet:
     def __post_init__(self) -> None:
         for name in ("gpus", "gpus_per_node", "gpus_per_link"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require(self.gpus <= MOST_GPUS, "gpus", self.gpus, f"at most {MOST_GPUS:,}")
         fits = self.gpus_per_link <= self.gpus_per_node
         require(fits, "gpus_per_link", self.gpus_per_link, f"at most gpus_per_node, {self.gpus_per_node}")
 
@@ -104,7 +108,9 @@ def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenari
     where = "scenario"
     if file is not None:
         where = str(file)
-        data = _read_yaml(Path(file))
+        data = read_yaml(Path(file))
+        if not isinstance(data, dict):
+            raise ScenarioError(f"{file}: is {shown(data)}, must be a mapping of keys to values")
         _rebase(data, Path(file).parent)
     for key, value in overrides.items():
         old = data.get(key, {})
@@ -128,18 +134,4 @@ def _rebase(data: dict[str, Any], folder: Path) -> None:
         data["map"] = move(data["map"])
     for owner, key in ((data, "catalogue"), (data.get("fleet"), "calibration")):
         if isinstance(owner, dict) and key in owner:
-            owner[key] = move(owner[key], (folder / str(owner[key])).is_file())
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as error:
-        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{file}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(data, dict):
-        raise ScenarioError(f"{file}: is {data!r}, must be a mapping of keys to values")
-    return data
+            owner[key] = move(owner[key], os.path.isfile(folder / str(owner[key])))

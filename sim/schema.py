@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sim.errors import ScenarioError
+from sim.text import shown
 
 T = TypeVar("T")
 
@@ -19,12 +20,12 @@ def build(cls: type[T], data: object, where: str) -> T:
     an int is taken where a float is asked for, nothing else is converted. Raises ScenarioError.
     """
     if not isinstance(data, Mapping):
-        raise ScenarioError(f"{where}: is {data!r}, must be a mapping of keys to values")
+        raise ScenarioError(f"{where}: is {shown(data)}, must be a mapping of keys to values")
     hints = get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            raise ScenarioError(f"{where}: unknown key {key!r}; the keys are {', '.join(fields)}")
+            raise ScenarioError(f"{where}: unknown key {shown(key)}; the keys are {', '.join(fields)}")
     values = {}
     for name, field in fields.items():
         if name in data:
@@ -49,15 +50,15 @@ def convert(hint: Any, value: object, where: str) -> Any:
     if origin is Literal:
         if value in args:
             return value
-        raise ScenarioError(f"{where}: is {value!r}, must be one of {', '.join(map(str, args))}")
+        raise ScenarioError(f"{where}: is {shown(value)}, must be one of {', '.join(map(str, args))}")
     if origin is tuple:
         if isinstance(value, list | tuple):
             return tuple(convert(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-        raise ScenarioError(f"{where}: is {value!r}, must be a list")
+        raise ScenarioError(f"{where}: is {shown(value)}, must be a list")
     if origin is dict:
         if isinstance(value, Mapping):
             return {str(k): convert(args[1], v, f"{where}: {k}") for k, v in value.items()}
-        raise ScenarioError(f"{where}: is {value!r}, must be a mapping")
+        raise ScenarioError(f"{where}: is {shown(value)}, must be a mapping")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
@@ -65,7 +66,7 @@ def convert(hint: Any, value: object, where: str) -> Any:
             raise ScenarioError(f"{where}: is a number beyond 1.8e308, must be smaller") from None
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
-    raise ScenarioError(f"{where}: is {value!r}, must be {_NAMES.get(hint, hint)}")
+    raise ScenarioError(f"{where}: is {shown(value)}, must be {_NAMES.get(hint, hint)}")
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from sim.errors import ScenarioError
+from sim.text import shown
 
 T = TypeVar("T")
+_WHOLE_MAX = 2**63
 
 IN_FILE = ".py:"  # in a text that names a thing in a file: FILE.py:CLASS[k=v,...]
 
@@ -18,7 +20,7 @@ IN_FILE = ".py:"  # in a text that names a thing in a file: FILE.py:CLASS[k=v,..
 def require(ok: bool, key: str, value: object, rule: str) -> None:
     """Raise ScenarioError, naming the parameter, its value and the rule, unless it is ok."""
     if not ok:
-        raise ScenarioError(f"{key} is {value}, must be {rule}")
+        raise ScenarioError(f"{key} is {shown(value)}, must be {rule}")
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
@@ -26,7 +28,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, 1)
     hint = f", did you mean {near[0]!r}? Known" if near else "; known"
-    return f"unknown {what} {name!r}{hint} are {', '.join(known)}"
+    return f"unknown {what} {shown(name)}{hint} are {', '.join(known)}"
 
 
 def exact(value: float) -> str:
@@ -57,7 +59,7 @@ def parse(text: str, classes: Mapping[str, type[T]], what: str) -> T:
     """
     match = re.fullmatch(r"([\w-]+)(?:\[([^\[\]]*)\])?", text.strip())
     if match is None:
-        raise ScenarioError(f"{what} {text!r} must look like NAME or NAME[k=v,...]")
+        raise ScenarioError(f"{what} {shown(text)} must look like NAME or NAME[k=v,...]")
     name, settings = match.groups()
     cls = classes.get(name)
     if cls is None:
@@ -66,19 +68,23 @@ def parse(text: str, classes: Mapping[str, type[T]], what: str) -> T:
     values = {}
     for setting in filter(None, (s.strip() for s in (settings or "").split(","))):
         key, equals, value = (part.strip() for part in setting.partition("="))
+        if key in values:
+            raise ScenarioError(f"{what} {shown(text)}: the parameter {key} stands there twice")
         if key not in allowed:
             takes = f"takes {', '.join(allowed)}" if allowed else "takes no parameters"
-            raise ScenarioError(f"{what} {text!r}: unknown parameter {key!r}; {name} {takes}")
+            raise ScenarioError(f"{what} {shown(text)}: unknown parameter {shown(key)}; {name} {takes}")
         kind = allowed[key][0]
         try:
             values[key] = kind(value)
         except ValueError:
             rule = "a whole number" if kind is int else "a number"
-            raise ScenarioError(f"{what} {text!r}: {key} is {value or equals!r}, must be {rule}") from None
+            raise ScenarioError(f"{what} {shown(text)}: {key} is {shown(value or equals)}, must be {rule}") from None
+        require(kind is not int or abs(values[key]) < _WHOLE_MAX, key, values[key], "a whole number below 2**63")
     for key, (_, default) in allowed.items():
         if default is dataclasses.MISSING and key not in values:
-            raise ScenarioError(f"{what} {text!r}: the parameter {key} is missing; {name} takes {', '.join(allowed)}")
+            takes = ", ".join(allowed)
+            raise ScenarioError(f"{what} {shown(text)}: the parameter {key} is missing; {name} takes {takes}")
     try:
         return cls(**values)
     except ScenarioError as error:
-        raise ScenarioError(f"{what} {text!r}: {error}") from None
+        raise ScenarioError(f"{what} {shown(text)}: {error}") from None

@@ -78,6 +78,7 @@ class CsvFile:
         )
         read = pacsv.ReadOptions(column_names=list(self.header), skip_rows=1, block_size=BLOCK_BYTES)
         n_rows = 0
+        pa.enable_signal_handlers(False)  # or Ctrl-C would be an error of the file
         try:
             source = open_bytes(self.content, self.path) if is_compressed(self.content) else self.content
             with pacsv.open_csv(source, read_options=read, convert_options=convert) as reader:
@@ -88,6 +89,8 @@ class CsvFile:
                     self._check(batch, rules, n_rows)
                     n_rows += batch.num_rows
                     yield batch
+        except MemoryError:  # some of Arrow's errors are of both kinds
+            raise
         except (pa.ArrowException, OSError) as error:
             raise find_culprit(self, kinds, str(error).partition("\n")[0]) from None
         if not n_rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,9 +18,9 @@ _NOTES = ("SOURCE*", "README*", "LICEN[CS]E*", "NOTICE*")  # stand beside many t
 
 def open_path(path: Path) -> TracePath:
     """Look into the files behind a path. Raises TraceError for one that can't be read, and when there is none."""
-    if path.is_dir():
+    if os.path.isdir(path):
         directory, what = path, "directory"
-    elif path.exists() and is_archive(path):
+    elif os.path.exists(path) and is_archive(path):
         directory, what = unpack(path, _may_be_table), "archive"
     else:
         return TracePath(path, False, (open_file(path, path),))

@@ -20,6 +20,8 @@ from traces.window import format_window
 
 _SHIFT_S = MINUTE_S  # copies of an invocation, for a rate above the trace's own, stay within a minute of it
 _BLOCK_ROWS = 1 << 20
+_MINUTE_MAX = 1 << 22  # copies in a minute: two minutes of them are in memory at once, and are sorted block by block
+_MOST_COPIES = 1 << 28  # opening the trace draws them all once: some minutes
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,9 @@ def event_trace(
     """Build the trace of the source's window, by one pass over its rows, and one over its arrivals at another rate.
 
     Functions without a row in the window are left out: which there are doesn't hang on the rate or the seed.
-    Raises TraceError when there are no arrivals.
+    Raises TraceError when there are no arrivals, and for a ``rate_scale`` that makes too many.
     """
+    _check_copies(blocks, options.rate_scale, named)
     n = np.zeros(len(functions), np.int64)
     sum_s = np.zeros(len(functions))
     for rows in _scaled(blocks, source.window_s, replace(options, rate_scale=1.0)):
@@ -112,6 +115,24 @@ def event_trace(
     number[kept] = np.arange(len(kept))
     described = functions.describe(kept, sum_s[kept] / n[kept], n[kept])
     return EventTrace(source, described, n_arrivals, blocks, number, options)
+
+
+def _check_copies(blocks: Blocks, rate_scale: float, named: str) -> None:
+    if rate_scale <= 1:
+        return
+    n_rows = n_minute = 0
+    minute = -1.0  # the last one so far, which the next block may go on with
+    for rows in blocks():
+        minutes, counts = np.unique(np.floor(rows.at_s / MINUTE_S), return_counts=True)
+        counts[0] += n_minute if minutes[0] == minute else 0
+        minute, n_minute = minutes[-1], int(counts[-1])
+        n_rows += len(rows.at_s)
+        for n, most, where in ((counts.max(), _MINUTE_MAX, "in a minute"), (n_rows, _MOST_COPIES, "in all")):
+            if n * rate_scale > most:
+                raise TraceError(
+                    f"{named}: rate_scale {rate_scale:g} makes {n * rate_scale:,.0f} invocations {where} of {n:,}, "
+                    f"may make {most:,}"
+                )
 
 
 def _scaled(blocks: Blocks, window_s: tuple[float, float], options: ReadOptions) -> Iterator[Rows]:

@@ -42,6 +42,8 @@ class Functions:
         Raises TraceError for a second file of that name, which may be a copy.
         """
         key = path.name.partition(".")[0]
+        if not key.isprintable():
+            raise TraceError(f"{path}: must have a name in UTF-8 without control characters, since a function gets it")
         if key in self._numbers:
             raise TraceError(f"{path}: is a second file named {key!r}; functions are told apart by file names")
         return int(self.number([key])[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"PAR1"
 _LEAST_ROW_BYTES = 12  # an instant and the number of a function
-_BATCH_ROWS = 1 << 17
+_BATCH_ROWS = 1 << 15  # of which each may hold a long text
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,11 @@ class ParquetFile:
         """
         import pyarrow as pa
 
+        if twice := [name for name in kinds if self.header.count(name) > 1]:
+            raise TraceError(f"{self.path}: has the column {twice[0]!r} twice")
         n_rows = 0
         try:
-            file = _open(self.content)
+            file = _open(self.content, [name for name, kind in kinds.items() if kind is Kind.TEXT])
             for group in range(file.num_row_groups):
                 for raw in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(kinds)):
                     batch = self._typed(raw, kinds)
@@ -51,6 +53,8 @@ class ParquetFile:
                         raise self._culprit(batch, kinds, n_rows)
                     n_rows += batch.num_rows
                     yield batch
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _unreadable(self.path, error) from None
         if n_rows != file.metadata.num_rows:
@@ -97,21 +101,28 @@ def open_parquet(path: Path, content: Path) -> ParquetFile:
 
     try:
         file = _open(content)
-        limit = largest_bytes(content.stat().st_size) // _LEAST_ROW_BYTES
-        if file.metadata.num_rows > limit:
-            raise TraceError(
-                f"{path}: has {file.metadata.num_rows:,} rows, more than the {limit:,} that a file of its size may "
-                "have; a decompression bomb has"
-            )
-        return ParquetFile(path, content, tuple(file.schema_arrow.names), file.metadata.metadata or {})
+        facts, limit = file.metadata, largest_bytes(content.stat().st_size)
+        groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
+        n_bytes = sum(g.column(j).total_uncompressed_size for g in groups for j in range(facts.num_columns))
+        for count, most, what in ((facts.num_rows, limit // _LEAST_ROW_BYTES, "rows"), (n_bytes, limit, "bytes")):
+            if count > most:
+                raise TraceError(
+                    f"{path}: has {count:,} {what}, more than the {most:,} that a file of its size may have; "
+                    "a decompression bomb has"
+                )
+        return ParquetFile(path, content, tuple(file.schema_arrow.names), facts.metadata or {})
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(path, error) from None
 
 
-def _open(content: Path) -> pq.ParquetFile:
+def _open(content: Path, text: Sequence[str] = ()) -> pq.ParquetFile:
+    """text: columns that are read as numbers into a dictionary: one long string may stand in millions of rows."""
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(content, page_checksum_verification=True)
+    file = pq.ParquetFile(content, page_checksum_verification=True)
+    if not (strings := [name for name in text if file.schema_arrow.field(name).type in ("string", "large_string")]):
+        return file
+    return pq.ParquetFile(content, page_checksum_verification=True, read_dictionary=strings)
 
 
 def _unreadable(path: Path, error: Exception) -> TraceError:

@@ -6,12 +6,14 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from sim.errors import TraceError
+from sim.inputs import open_plain
 
 _MAGICS: dict[bytes, tuple[str, Callable[[BinaryIO], io.BufferedIOBase]]] = {
     b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
@@ -33,10 +35,10 @@ def open_bytes(content: Path, path: Path | None = None) -> BinaryIO:
     to more than 256 MiB and more than 200 times their size.
     """
     path = path or content
+    file = open_plain(content, TraceError, path)
     try:
-        file = content.open("rb")
         kind = _kind(file)
-        size_bytes = content.stat().st_size
+        size_bytes = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise TraceError(f"{path}: can't be read ({error.strerror})") from None
     if kind is None:
@@ -76,8 +78,10 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
             data = self._plain.read(len(buffer))
-        except (OSError, EOFError, MemoryError, zlib.error, lzma.LZMAError) as error:
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise TraceError(f"{self._what} are broken ({error})") from None
+        except MemoryError:  # xz asks for what its header says
+            raise TraceError(f"{self._what} need more memory than there is") from None
         self._n_bytes += len(data)
         if self._n_bytes > self._limit:
             raise TraceError(

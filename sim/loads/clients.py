@@ -10,8 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
+from sim.errors import ScenarioError
 from sim.settings import describe, require
 from sim.streams import Stream, generator
+
+LONGEST_S = 31 * 86_400.0  # the longest published trace has 31 days
+MOST_CLIENTS = 100_000
+MOST_REQUESTS = 100_000_000  # ten minutes of simulation and 1.6 GB
+MOST_AT_ONCE = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class Clients:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.n >= 1, "clients", self.n, "at least 1")
+        require(1 <= self.n <= MOST_CLIENTS, "clients", self.n, f"from 1 to {MOST_CLIENTS:,}")
 
     def rng(self, client: int) -> np.random.Generator:
         """The stream of a client. It doesn't depend on how many others there are."""
@@ -55,13 +61,30 @@ class Load:
 class LoadTrace:
     """Base of the traces of loads: what they tell besides arrivals.
 
-    A load has no durations of its own, since a graph has; the traces give 1 s. n_arrivals: see ``Trace``.
-    rates: of the clients, in proportion; None for equal ones.
+    A load has no durations of its own, since a graph has; the traces give 1 s. n_arrivals: see ``Trace``. at_once:
+    how many of them come at 0 s. rates: of the clients, in proportion; None for equal ones. Raises ScenarioError for
+    more than can be simulated.
     """
 
     def __init__(
-        self, load: Load, clients: Clients, duration_s: float, n_arrivals: int, rates: Sequence[float] | None = None
+        self,
+        load: Load,
+        clients: Clients,
+        duration_s: float,
+        n_arrivals: float,
+        *,
+        at_once: int = 0,
+        rates: Sequence[float] | None = None,
     ) -> None:
+        for value, most, what in (
+            (duration_s, LONGEST_S, "s"),
+            (n_arrivals, MOST_REQUESTS, "requests"),
+            (at_once, MOST_AT_ONCE, "requests at the start"),
+        ):
+            if value > most:
+                raise ScenarioError(
+                    f"load {load.describe()} of {clients.n:,} clients has {value:,.6g} {what}, may have {most:,.0f}"
+                )
         makers: dict[str, Any] = {"clients": clients.n, "graph": clients.graph, "seed": clients.seed}
         self.source = TraceSource(load.name, (), (0.0, duration_s), {"load": load.describe(), **makers})
         rates = rates or [1.0] * clients.n
@@ -71,7 +94,7 @@ class LoadTrace:
             for key in [f"{clients.graph}/{i}"]
         ]
         self.duration_s = duration_s
-        self.n_arrivals = n_arrivals
+        self.n_arrivals = round(n_arrivals)
 
     def chunks(self) -> Iterator[ArrivalChunk]:
         """See ``Trace``."""

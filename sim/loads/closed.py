@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from sim.domain import ArrivalChunk
-from sim.loads.clients import Clients, Load, LoadTrace, chunk
+from sim.errors import ScenarioError
+from sim.loads.clients import MOST_REQUESTS, Clients, Load, LoadTrace, chunk
 from sim.settings import require
 
 
@@ -23,7 +24,9 @@ class ClosedLoop(LoadTrace):
     def __init__(
         self, load: Load, clients: Clients, outstanding: int, *, group: int = 1, duration_s: float, least: int = 0
     ) -> None:
-        super().__init__(load, clients, duration_s, clients.n * max(outstanding, least))
+        super().__init__(
+            load, clients, duration_s, clients.n * max(outstanding, least), at_once=clients.n * outstanding
+        )
         self._outstanding = outstanding
         self._group = group
         self._least = least
@@ -34,6 +37,7 @@ class ClosedLoop(LoadTrace):
         n = len(self.functions)
         self._n_sent = [self._outstanding] * n
         self._n_replies = [0] * n
+        self._n_all = sum(self._n_sent)
 
     def chunks(self) -> Iterator[ArrivalChunk]:
         """The requests that wait for no reply, by client."""
@@ -48,6 +52,9 @@ class ClosedLoop(LoadTrace):
         if now_s >= self.duration_s and self._n_sent[function] >= self._least:
             return ()
         self._n_sent[function] += self._group
+        self._n_all += self._group
+        if self._n_all > MOST_REQUESTS:
+            raise ScenarioError(f"the load has no end within {MOST_REQUESTS:,} requests, which is all that it may have")
         return [(now_s, function)] * self._group
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.domain import ArrivalChunk
-from sim.loads.clients import Clients, Load, LoadTrace, chunk
+from sim.loads.clients import LONGEST_S, Clients, Load, LoadTrace, chunk
 from sim.loads.closed import ClosedLoop
 from sim.loads.early_stopping import late_allowed
-from sim.loads.open import PoissonTrace, equal_shares
+from sim.loads.open import PoissonTrace, check_rate, equal_shares
 from sim.settings import require
 
 Floats = npt.NDArray[np.float64]
@@ -146,8 +146,10 @@ class Server(MLPerf):
     percentile: ClassVar[float] = 0.99
 
     def __post_init__(self) -> None:
-        require(0 < self.rate < float("inf"), "rate", self.rate, "a finite number above 0")
+        check_rate(self.rate)
         _check(self.duration, self.min_queries)
+        least = self.min_queries / LONGEST_S
+        require(self.rate >= least, "rate", self.rate, f"at least {least:.3g}, or {self.min_queries} take a month")
         require(self.bound is None or self.bound > 0, "bound", self.bound, "above 0")
 
     def trace(self, clients: Clients) -> PoissonTrace:
@@ -189,7 +191,7 @@ class Offline(MLPerf):
     def trace(self, clients: Clients) -> _AtOnce:
         """See ``Load``."""
         n = SAMPLES.get(clients.graph, SAMPLES_ELSE) if self.samples is None else self.samples
-        return _AtOnce(self, clients, self.duration, n)
+        return _AtOnce(self, clients, self.duration, n, at_once=n)
 
     def result(self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats) -> Result:
         """Samples a second, until the last is done."""

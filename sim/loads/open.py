@@ -16,6 +16,8 @@ from sim.settings import require
 
 _IN_STEP = 16_384  # arrivals of all clients that are generated together, on average
 _TRIES = 10_000
+_DRAWS_MAX = 10_000_000  # of all tries together: a second
+LEAST_PER_S = 1e-9
 
 
 class PoissonTrace(LoadTrace):
@@ -28,8 +30,8 @@ class PoissonTrace(LoadTrace):
     def __init__(
         self, load: Load, clients: Clients, rates_per_s: Sequence[float], duration_s: float, least: int = 0
     ) -> None:
-        n_expected = round(sum(rates_per_s) * duration_s)
-        super().__init__(load, clients, duration_s, max(n_expected, least), rates_per_s)
+        n_expected = sum(rates_per_s) * duration_s
+        super().__init__(load, clients, duration_s, max(n_expected, least), rates=rates_per_s)
         self._clients = clients
         self._rates_per_s = rates_per_s
         self._least = least
@@ -124,17 +126,23 @@ def zipf_weights(n: int, exponent: float, max_ratio: float) -> list[int]:
     """Weights of n clients: Zipf numbers from NumPy's generator with seed 0, all drawn again until none is more than
     ``max_ratio`` times another. For 4 clients of exponent 1.8: 3, 1, 8, 11.
 
-    Raises ScenarioError when 10,000 draws bring none.
+    Raises ScenarioError when 10,000 draws bring none, or fewer of more than 1,000 clients.
     """
     rng = np.random.default_rng(0)
-    for _ in range(_TRIES):
-        weights: list[int] = rng.zipf(exponent, n).tolist()
-        if max(weights) <= max_ratio * min(weights):
-            return weights
+    tries = min(_TRIES, _DRAWS_MAX // n)
+    for _ in range(tries):
+        weights = rng.zipf(exponent, n)
+        if weights.max() <= max_ratio * weights.min():
+            return [int(w) for w in weights]
     raise ScenarioError(
-        f"max_ratio is {max_ratio:g}, but {n} Zipf numbers of exponent {exponent:g} spread more in each of {_TRIES:,} "
+        f"max_ratio is {max_ratio:g}, but {n} Zipf numbers of exponent {exponent:g} spread more in each of {tries:,} "
         "draws; take fewer clients, or a larger max_ratio or exponent"
     )
+
+
+def check_rate(rate_per_s: float) -> None:
+    """Raise ScenarioError for what is no rate. At the least one, the next request comes in 30 years."""
+    require(LEAST_PER_S <= rate_per_s < float("inf"), "rate", rate_per_s, f"a finite number from {LEAST_PER_S:g} on")
 
 
 def equal_shares(rate_per_s: float, clients: Clients) -> list[float]:
@@ -143,5 +151,5 @@ def equal_shares(rate_per_s: float, clients: Clients) -> list[float]:
 
 
 def _check(rate_per_s: float, duration_s: float) -> None:
-    require(0 < rate_per_s < float("inf"), "rate", rate_per_s, "a finite number above 0")
+    check_rate(rate_per_s)
     require(0 < duration_s < float("inf"), "duration", duration_s, "a finite number above 0")

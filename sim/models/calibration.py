@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import resources
@@ -12,9 +12,13 @@ from typing import Any
 
 from sim.domain import DeviceSpec, Kernel, WorkerKind
 from sim.errors import ScenarioError
+from sim.inputs import read_text
+from sim.plaindata import parse_json
 from sim.schema import build
+from sim.text import shown
 
 SCHEMA_VERSION = 1
+LEAST, MOST = 1e-18, 1e18  # no GPU is faster or larger, and products of these stay finite
 
 
 def _require_positive(numbers: Copies | Roofline) -> None:
@@ -218,18 +222,11 @@ def load_calibration(name_or_file: str) -> Calibration:
     """Load a built-in calibration by name, or a file. Raises ScenarioError naming the key and the rule."""
     if name_or_file in built_in():
         text = resources.files("sim.models").joinpath("calibrations", f"{name_or_file}.json").read_text("utf-8")
-    elif Path(name_or_file).is_file():
-        try:
-            text = Path(name_or_file).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ScenarioError(f"{name_or_file}: can't be read ({error})") from None
+    elif os.path.exists(name_or_file):
+        text = read_text(Path(name_or_file))
     else:
-        raise ScenarioError(f"calibration {name_or_file!r} is neither a file nor one of {', '.join(built_in())}")
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ScenarioError(f"{name_or_file}: not JSON ({error})") from None
-    calibration = build(Calibration, _values(data, name_or_file), name_or_file)
+        raise ScenarioError(f"calibration {shown(name_or_file)} is neither a file nor one of {', '.join(built_in())}")
+    calibration = build(Calibration, _values(parse_json(text, name_or_file), name_or_file), name_or_file)
     return replace(calibration, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -243,7 +240,7 @@ def _values(node: Any, where: str) -> Any:
         return {key: _values(child, f"{where}: {key}") for key, child in node.items()}
     value, source = node["value"], node["source"]
     if not isinstance(source, str) or not source:
-        raise ScenarioError(f"{where}: source is {source!r}, must say where the number comes from")
-    if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ScenarioError(f"{where}: value is {value!r}, must be a finite number of at least 0")
+        raise ScenarioError(f"{where}: source is {shown(source)}, must say where the number comes from")
+    if not isinstance(value, int | float) or not (value == 0 or LEAST <= value <= MOST):
+        raise ScenarioError(f"{where}: value is {shown(value)}, must be 0, or a number from {LEAST:g} to {MOST:g}")
     return value

@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import RunError, ScenarioError
+from sim.inputs import read_text
 from sim.studies.kaas import LOAD_FRAC, Point, Setup
 from sim.studies.run import Result
+from sim.text import shown
 
 KEYS = ("workload", "mode", "clients")
 OFFERED = "offered_per_s"
 THROUGHPUT, P50, P90 = "throughput_qps", "p50_s", "p90_s"
 MEASURED = (THROUGHPUT, P50, P90)
+LEAST, MOST = 1e-9, 1e12  # of what is measured, in seconds or requests/s: errors are ratios to it
+MOST_CLIENTS = 1_000
 ADDED = (
     *(f"simulated_{name}" for name in MEASURED), "error_frac", "p50_error_frac", "p90_error_frac", "note",
 )  # fmt: skip
@@ -77,7 +81,7 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]
             raise ScenarioError(f"{where}: must have {len(columns)} cells, like the header")
         for key, values in known.items():
             if line[key] not in values:
-                raise ScenarioError(f"{where}: {key}: is {line[key]!r}, must be one of {', '.join(values)}")
+                raise ScenarioError(f"{where}: {key}: is {shown(line[key])}, must be one of {', '.join(values)}")
         offered_per_s = _number(line[OFFERED], f"{where}: {OFFERED}") if line.get(OFFERED) else None
         point = Point(line["workload"], line["mode"], _clients(line["clients"], where), offered_per_s)
         measured = {name: _number(line[name], f"{where}: {name}") for name in MEASURED if line.get(name)}
@@ -101,13 +105,10 @@ def _again(row: Row) -> list[Row]:
 def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The columns, and each line with its number."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text, strict=True)
-            columns = list(reader.fieldnames or ())
-            lines = [(reader.line_num, line) for line in reader]
-    except OSError as error:
-        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
-    except (csv.Error, UnicodeDecodeError) as error:
+        reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+        columns = list(reader.fieldnames or ())
+        lines = [(reader.line_num, line) for line in reader]
+    except csv.Error as error:
         raise ScenarioError(f"{file}: not a CSV file ({error})") from None
     if lost := [key for key in KEYS if key not in columns]:
         raise ScenarioError(f"{file}: row 1: lacks the column {lost[0]!r}; points have {', '.join(KEYS)}")
@@ -163,8 +164,8 @@ def _note(point: Point, measured: Mapping[str, float]) -> str:
 
 
 def _clients(text: str, where: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise ScenarioError(f"{where}: clients: is {text!r}, must be a whole number of at least 1")
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST_CLIENTS):
+        raise ScenarioError(f"{where}: clients: is {shown(text)}, must be a whole number from 1 to {MOST_CLIENTS:,}")
     return int(text)
 
 
@@ -173,8 +174,8 @@ def _number(text: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise ScenarioError(f"{where}: is {text!r}, must be a finite number above 0, or empty")
+    if not LEAST <= value <= MOST:
+        raise ScenarioError(f"{where}: is {shown(text)}, must be a number from {LEAST:g} to {MOST:g}, or empty")
     return value
 
 

@@ -48,7 +48,7 @@ def _in_turn(work: Callable[[T], R], tasks: Sequence[T], order: Sequence[int], j
 
 
 def _spread(work: Callable[[T], R], tasks: Sequence[T], order: Sequence[int], jobs: int) -> Iterator[tuple[int, R]]:
-    """Ctrl-C ends the processes without a word, and this one begins no more tasks."""
+    """Ctrl-C and SIGTERM end the processes without a word, and this one begins no more tasks."""
     pool = ProcessPoolExecutor(
         min(jobs, len(tasks)), multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL)
     )
@@ -56,6 +56,10 @@ def _spread(work: Callable[[T], R], tasks: Sequence[T], order: Sequence[int], jo
         futures = {pool.submit(work, tasks[i]): i for i in order}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     except BrokenProcessPool:
         raise RunError("a process died before its simulation ended; was there memory enough for --jobs?") from None
     finally:

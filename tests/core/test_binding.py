@@ -91,7 +91,7 @@ def test_a_map_names_functions_apps_or_triggers(tmp_path, text, graphs):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "map.csv: has no columns; must be graph and one of function, app, trigger"),
+        ("", "map.csv: is empty"),
         ("key,graph\nx,a\n", "map.csv: has the columns key, graph; must be graph and one of function, app, trigger"),
         ("function,app,graph\n", "map.csv: has the columns function, app, graph; must be"),
         ("app,graph\napp0,resnet\n", "map.csv, row 2: unknown graph 'resnet'; known are a, b, c"),

@@ -195,7 +195,7 @@ def spoiled(tmp_path, change):
         (lambda d: d.update(speed="1"), r"mine.json: unknown key 'speed'"),
         (lambda d: d["module_s"]["kaas"].update(source=""), r"module_s: kaas: source is '', must say where"),
         (lambda d: d["module_s"].update(kaas=0.1), r"module_s: kaas: is 0.1, must be an object of value and source"),
-        (lambda d: d["module_s"]["kaas"].update(value=-1), r"module_s: kaas: value is -1, must be a finite number"),
+        (lambda d: d["module_s"]["kaas"].update(value=-1), r"module_s: kaas: value is -1, must be 0, or a number"),
         (lambda d: d["copies"]["d2h_bytes_per_s"].update(value=0), r"copies: d2h_bytes_per_s is 0.0, must be above 0"),
         (lambda d: d["roofline"]["compute_frac"].update(value=0), r"roofline: compute_frac is 0.0, must be above 0"),
         (
@@ -206,7 +206,7 @@ def spoiled(tmp_path, change):
             lambda d: d["graphs"]["bert"].update(kass=d["graphs"]["bert"].pop("kaas")),
             "graphs: bert: unknown kind of worker 'kass'; they are kaas, exclusive",
         ),
-        (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: value is 'x', must be a finite number"),
+        (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: value is 'x', must be 0, or a number"),
         (
             lambda d: d["device"]["memory_bytes"].update(value=1.5),
             r"device: memory_bytes: is 1.5, must be a whole number",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
@@ -75,10 +75,10 @@ def test_what_is_saved_reads_back(tmp_path):
         ({"fleet": {"gpu": 1}}, "s.yaml: fleet: unknown key 'gpu'; the keys are gpus, gpus_per_node"),
         ({"fleet": 4}, "s.yaml: fleet: is 4, must be a mapping"),
         ({"policies": None}, "s.yaml: policies: is None, must be a list"),
-        ({"map": "m.csv", "functions": "trace"}, "map is .*m.csv, must be left out with functions of the trace"),
+        ({"map": "m.csv", "functions": "trace"}, "map is '.*m.csv', must be left out with functions of the trace"),
         (
             {"map": "m.csv", "traces": [], "load": {"name": "nshot", "graph": "bert"}},
-            "s.yaml: map is .*m.csv, must be left out with a load",
+            "s.yaml: map is '.*m.csv', must be left out with a load",
         ),
     ],
 )
@@ -109,6 +109,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*Scenario.__dataclass_fields__, "other"]), JSON, max_size=6))
 def test_any_mapping_either_reads_or_is_refused(data):
     refused = ""

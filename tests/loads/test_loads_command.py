@@ -100,7 +100,7 @@ def test_what_was_rejected_is_late_and_an_invalid_run_shows_nothing():
         (["close", "--graph", "bert"], "unknown load 'close'"),
         (["poisson", "--graph", "bert"], "load 'poisson': the parameter rate is missing"),
         (["nshot", "--graph", "brt"], "unknown graph 'brt', did you mean 'bert'? Known are resnet50, bert,"),
-        (["nshot", "--graph", "bert", "--clients", 0], "clients is 0, must be at least 1"),
+        (["nshot", "--graph", "bert", "--clients", 0], "clients is 0, must be from 1 to 100,000"),
         (["nshot", "--graph", "bert", "--gpus", 0], "gpus is 0, must be at least 1"),
     ],
 )
@@ -116,9 +116,9 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(tmp_path, arguments, compl
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("window: 08:00-09:00", "window is 08:00-09:00, must be left out with a load"),
+        ("window: 08:00-09:00", "window is '08:00-09:00', must be left out with a load"),
         ("traces: [x]", "must be left out with a load"),
-        ("functions: trace", "functions is trace, must be left out with a load"),
+        ("functions: trace", "functions is 'trace', must be left out with a load"),
         ("limit: 3", "limit is 3, must be left out with a load"),
     ],
 )

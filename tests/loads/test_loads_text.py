@@ -70,7 +70,7 @@ def test_every_load_is_a_trace_of_its_clients(name):
         ("closed[duration]", "duration is '', must be a number"),
         ("closed[outstanding=0]", "outstanding is 0, must be at least 1"),
         ("closed[duration=inf]", "duration is inf, must be a finite number above 0"),
-        ("poisson[rate=0]", "rate is 0.0, must be a finite number above 0"),
+        ("poisson[rate=0]", "rate is 0.0, must be a finite number from 1e-09 on"),
         ("poisson[rate=1,duration=nan]", "duration is nan, must be a finite number above 0"),
         ("zipf[rate=1,exponent=1]", "exponent is 1.0, must be a finite number above 1"),
         ("zipf[rate=1,max_ratio=0.5]", "max_ratio is 0.5, must be at least 1"),
@@ -88,7 +88,7 @@ def test_a_mistake_is_named(text, complaint):
 
 
 def test_there_is_no_load_without_clients():
-    with pytest.raises(ScenarioError, match="clients is 0, must be at least 1"):
+    with pytest.raises(ScenarioError, match="clients is 0, must be from 1 to 100,000"):
         Clients(0, "resnet50")
 
 

@@ -59,7 +59,7 @@ def test_what_is_wrong_is_named(tmp_path, lines, match):
     [
         (b"HashApp,HashFunction,1\n\xff\xfe,f,1\n", "row 2: isn't UTF-8 text"),
         (b"\xff\xfeH\x00a\x00", "row 1: isn't UTF-8 text"),
-        (b"", "row 1: is empty"),
+        (b"", "is empty"),
         (HEADER.encode(), "has a header but no rows"),
         (EVENTS.splitlines()[0].encode(), "has a header but no rows"),
         (b"a,f\rb,g\r", "row 1: isn't a CSV header"),

@@ -265,7 +265,16 @@ def test_a_replay_refuses_the_graphs_in_one_sentence(tmp_path: Path) -> None:
     save_catalogue([CatalogueEntry(plain.dummy(), fresh_inputs=True)], catalogue)
     words = ["synth", "--functions", "1", "--minutes", "1", "--rate", "1", "-o", str(tmp_path / "trace")]
     assert CliRunner().invoke(traces, words).exit_code == 0
-    words = ["run", str(tmp_path / "trace"), "--policy", "affinity", "--catalogue", str(catalogue)]
+    words = [
+        "run",
+        str(tmp_path / "trace"),
+        "--window",
+        "00:00-00:01",
+        "--policy",
+        "affinity",
+        "--catalogue",
+        str(catalogue),
+    ]
     result = CliRunner().invoke(replay, [*words, "-o", str(tmp_path / "run")])
     assert result.exit_code == 2
     (line,) = result.output.splitlines()

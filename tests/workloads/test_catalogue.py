@@ -222,9 +222,9 @@ def test_names_are_unique(example: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("c.json", "{", "c.json: neither JSON nor YAML"),
-        ("c.yaml", "a: [", "c.yaml: neither JSON nor YAML"),
-        ("c.yaml", "", "c.yaml: is None, must be a mapping of keys to values"),
+        ("c.json", "{", "c.json: not JSON"),
+        ("c.yaml", "a: [", "c.yaml: not YAML"),
+        ("c.yaml", "", "c.yaml: is empty"),
         ("c.yaml", "entries: []", "c.yaml: entries: is [], must have at least one entry"),
         ("c.yaml", "entries: [{graph: {}}]", "c.yaml: entries[0]: the key 'fresh_inputs' is missing"),
         ("c.yaml", "entries: [{fresh_inputs: 1, graph: {}}]", "entries[0]: fresh_inputs: is 1, must be true or false"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sim.console import ProjectCommand
+from sim.console import ProjectCommand, echo
 from traces.cli.options import check_output, parquet_output, trace_options
 
 
@@ -29,4 +29,4 @@ def convert(trace: tuple[Path, ...], out: Path, force: bool, **options: Any) -> 
 
     check_output(out, force)
     n_rows = write_native(open_trace(trace, **options), out)
-    click.echo(f"{out}: {n_rows:,} invocations")
+    echo(f"{out}: {n_rows:,} invocations")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sim.console import ProjectCommand, note, quiet_option, shows_progress
+from sim.console import ProjectCommand, echo, note, quiet_option, shows_progress
 
 if TYPE_CHECKING:
     from traces.datasets import Dataset
@@ -36,7 +36,7 @@ def fetch(name: str | None, out: Path | None) -> None:
     from traces.fetch import fetch as fetch_dataset
 
     if name is None:
-        click.echo("\n".join(map(_description, DATASETS.values())))
+        echo("\n".join(map(_description, DATASETS.values())))
         return
     dataset = find_dataset(name)
     if out is None:
@@ -46,7 +46,7 @@ def fetch(name: str | None, out: Path | None) -> None:
         fetched = fetch_dataset(dataset, out, tell)
     checked = "as expected" if fetched.is_checked else "none is published to compare it with"
     note(f"SHA-256 {fetched.sha256}, {checked}\nto go on: {dataset.use}")
-    click.echo(f"{fetched.path}\n{out / SOURCE}")
+    echo(f"{fetched.path}\n{out / SOURCE}")
 
 
 def _description(dataset: Dataset) -> str:

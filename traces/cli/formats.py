@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sim.console import ProjectCommand
+from sim.console import ProjectCommand, echo
 
 
 @click.command(cls=ProjectCommand)
@@ -18,4 +18,4 @@ def formats() -> None:
     from traces.open import FORMATS
 
     for format in FORMATS.values():
-        click.echo("\n  ".join((f"{format.name}: {format.summary}", *format.tables)))
+        echo("\n  ".join((f"{format.name}: {format.summary}", *format.tables)))

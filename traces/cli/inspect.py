@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sim.console import ProjectCommand
+from sim.console import ProjectCommand, echo
 from traces.cli.options import trace_options
 
 _PERCENTS = (1, 10, 25, 50, 75, 90, 99)  # columns of the table
@@ -44,7 +44,10 @@ def inspect(trace: tuple[Path, ...], plot: Path | None, as_json: bool, **options
     figures = summarise(open_trace(trace, **options))
     if plot:
         draw(figures, plot)
-    click.echo(json.dumps(figures, indent=2) if as_json else _report(figures))
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        echo(_report(figures))
 
 
 def _report(figures: dict[str, Any]) -> str:

@@ -41,7 +41,10 @@ def sample(
     chosen = sample_of(open_trace(trace, seed=seed, **options), functions, seed)
     n_written = write_native(chosen, out)
     figures = _figures(chosen, out, n_written)
-    click.echo(json.dumps(figures, indent=2) if as_json else _report(figures))
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        echo(_report(figures))
 
 
 def _figures(sample: Sample, file: Path, n_written: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sim.console import ProjectCommand
+from sim.console import ProjectCommand, echo
 
 if TYPE_CHECKING:
     from traces.synth.compare import Statistic
@@ -73,7 +73,7 @@ def synth(
         check_file(plot)
     write = partial(_writer(arrivals, defects), out, n_functions=functions, minutes=minutes, rate_per_s=rate)
     for file in write(service=service, seed=seed, overwrite=force):
-        click.echo(file)
+        echo(file)
     if compare or plot:
         _compare(out, minutes, compare, plot)
 
@@ -102,12 +102,12 @@ def _compare(directory: Path, minutes: int, table: bool, plot: Path | None) -> N
     assert isinstance(trace, MinuteTrace)
     measured = measure(trace)
     if table:
-        click.echo(_table(compare(measured)))
+        echo(_table(compare(measured)))
     if plot:
         from analysis.figures.synth import draw
 
         draw(curves(measured), plot)
-        click.echo(plot)
+        echo(plot)
 
 
 def _table(statistics: list[Statistic]) -> str:

@@ -162,6 +162,8 @@ def make_pattern(text: str) -> Pattern:
     values = {}
     for setting in filter(None, (s.strip() for s in (settings or "").split(","))):
         key, _, value = (part.strip() for part in setting.partition("="))
+        if key in values:
+            raise TraceError(f"arrivals {text!r}: {key} stands there twice")
         if key not in allowed:
             raise TraceError(f"arrivals {text!r}: {name} takes {', '.join(allowed) or 'no parameters'}, not {key!r}")
         try:

@@ -5,7 +5,6 @@ One draw for the whole population, as columns; 50,000 functions are a few megaby
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.errors import TraceError
+from sim.text import shown
 from traces.synth import facts
 from traces.synth.rates import assign, rates_of_others, scaled
 from traces.units import MINUTE_S, MINUTES_A_DAY, Floats, Ints
 
+MOST_FUNCTIONS = 1_000_000  # 20 times those of the data set
+MOST_PER_S = 500_000  # what the readers take a minute of; the data set has 12,000
 MOST_DAYS = 14  # as many as the data set has
 
 
@@ -77,14 +79,14 @@ def draw_population(n_functions: int, minutes: int, rate_per_s: float | None, se
 
 
 def _check(n_functions: int, minutes: int, rate_per_s: float | None, seed: int) -> None:
-    if n_functions < 1:
-        raise TraceError(f"functions {n_functions!r}: must be 1 or more")
+    if not 1 <= n_functions <= MOST_FUNCTIONS:
+        raise TraceError(f"functions {shown(n_functions)}: must be 1 to {MOST_FUNCTIONS:,}")
     if not 1 <= minutes <= MOST_DAYS * MINUTES_A_DAY:
-        raise TraceError(f"minutes {minutes!r}: must be 1 to {MOST_DAYS * MINUTES_A_DAY}, {MOST_DAYS} days")
+        raise TraceError(f"minutes {shown(minutes)}: must be 1 to {MOST_DAYS * MINUTES_A_DAY}, {MOST_DAYS} days")
     least_per_s = n_functions / (minutes * MINUTE_S)
-    if rate_per_s is not None and not least_per_s <= rate_per_s < math.inf:
+    if rate_per_s is not None and not least_per_s <= rate_per_s <= MOST_PER_S:
         raise TraceError(
-            f"rate {rate_per_s!r}: must be {least_per_s:.3g} or more invocations/s, "
+            f"rate {rate_per_s!r}: must be {least_per_s:.3g} to {MOST_PER_S:,} invocations/s, "
             f"for each of {n_functions} functions to be invoked in {minutes} minutes"
         )
     if seed < 0:

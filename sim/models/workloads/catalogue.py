@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from sim.models.workloads.authors import cutlass, plain
 from sim.models.workloads.authors import resnet50 as resnet50_tvm
 from sim.models.workloads.authors import superres as superres_tvm
 from sim.models.workloads.data import GraphData, graph_to_dict
+from sim.plaindata import read_json, read_yaml
 from sim.schema import build
+from sim.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +115,7 @@ class _CatalogueData:
 
 
 def _read(file: Path) -> list[CatalogueEntry]:
-    import yaml
-
-    try:
-        text = file.read_text("utf-8")
-        data = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except OSError:
-        raise ScenarioError(f"catalogue {str(file)!r} is neither a file nor one of {', '.join(BUILT_IN)}") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise ScenarioError(f"{file}: neither JSON nor YAML ({' '.join(str(error).split())})") from None
+    if not os.path.exists(file):
+        raise ScenarioError(f"catalogue {shown(str(file))} is neither a file nor one of {', '.join(BUILT_IN)}")
+    data = read_json(file) if file.suffix == ".json" else read_yaml(file)
     return [CatalogueEntry(e.graph.domain(), e.fresh_inputs) for e in build(_CatalogueData, data, str(file)).entries]

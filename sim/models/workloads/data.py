@@ -14,6 +14,7 @@ import numpy as np
 from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
 from sim.errors import ScenarioError
 from sim.schema import build
+from sim.text import shown
 
 Dtype = Literal[
     "float16", "float32", "float64", "complex64", "complex128",
@@ -118,7 +119,7 @@ def _arg(pair: object, where: str) -> BufferArg:
     match pair:
         case [str(buffer), ("in" | "out" | "inout") as direction]:
             return BufferArg(buffer, Direction(direction))
-    raise ScenarioError(f"{where}: is {pair!r}, must be [buffer, in | out | inout]")
+    raise ScenarioError(f"{where}: is {shown(pair)}, must be [buffer, in | out | inout]")
 
 
 def _literal(pair: object, where: str) -> tuple[str, float]:
@@ -129,12 +130,12 @@ def _literal(pair: object, where: str) -> tuple[str, float]:
             return kind, value
         case [("f" | "d") as kind, (int() | float()) as value] if not isinstance(value, bool):
             return kind, value
-    raise ScenarioError(f"{where}: is {pair!r}, must be [i | Q, whole number] or [f | d, number]")
+    raise ScenarioError(f"{where}: is {shown(pair)}, must be [i | Q, whole number] or [f | d, number]")
 
 
 def _require(true: bool, key: str, value: object, rule: str) -> None:
     if not true:
-        raise ScenarioError(f"{key}: is {value!r}, must be {rule}")
+        raise ScenarioError(f"{key}: is {shown(value)}, must be {rule}")
 
 
 def graph_from_dict(data: object, where: str) -> KernelGraph:

@@ -1,0 +1,34 @@
+"""Text that is safe to show, whatever a name, a file or a value holds."""
+
+from __future__ import annotations
+
+import reprlib
+
+_LINE_MAX = 2_000  # the longest message of our own, which lists the columns of all formats, has 1,500
+
+
+def printable(text: str) -> str:
+    """The text with escapes in place of what a terminal obeys: control characters but line ends, marks that turn the
+    direction of writing, and what is no Unicode, such as parts of file names that aren't UTF-8."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def clipped(text: str) -> str:
+    """The text with the middle cut out of lines that nobody would read: names and values have no limit."""
+    return "\n".join(
+        line if len(line) <= _LINE_MAX else f"{line[: _LINE_MAX // 2]} ... {line[-_LINE_MAX // 2 :]}"
+        for line in text.split("\n")
+    )
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+        self.maxlong = 40
+
+
+shown = _Short().repr
+"""``repr`` for messages: of long or deep values the beginning, so that a message stays a sentence."""
