@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.console import ProjectCommand
+from sim.console import ProjectCommand, echo
 from traces.cli.options import check_output, parquet_output, trace_options
 
 if TYPE_CHECKING:
