@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
-BASE = {"sim", "sim.domain", "sim.errors", "sim.settings"}
+BASE = {"sim", "sim.domain", "sim.errors", "sim.settings", "sim.fingerprint", "sim.output"}
 MODELS = BASE | {"sim.models", "sim.schema"}
 BRAIN = MODELS | {"sim.protocol", "sim.tables"}
 SIM = BRAIN | {
@@ -31,6 +31,8 @@ ALLOWED = {
     "sim.domain": set(),
     "sim.errors": set(),
     "sim.settings": {"sim.errors"},
+    "sim.fingerprint": {"sim.errors"},
+    "sim.output": {"sim.errors", "sim.fingerprint"},
     "sim.loads": BASE,
     "sim.schema": {"sim.errors"},
     "sim.tables": set(),
