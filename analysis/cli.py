@@ -26,6 +26,8 @@ def main() -> None:
 
 
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+_VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
+                       help="Read runs even if their files are not those that the run wrote.")  # fmt: skip
 
 
 @main.command()
@@ -39,7 +41,8 @@ _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=
     help="csv has every number of the summaries, unrounded; the others are for people.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The summaries as JSON, for machines.")
-def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
+@_VERIFY
+def table(paths: tuple[Path, ...], form: str, as_json: bool, verify: bool) -> None:
     """Print a table of the runs, one row each.
 
     Latency runs from scheduled arrival to completion, over completed invocations. Cache hits are the share of those
@@ -55,7 +58,7 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
     from analysis import compare
     from analysis.runs import open_runs
 
-    runs = open_runs(paths)
+    runs = open_runs(paths, verify=verify)
     if as_json:
         click.echo(compare.as_json(runs))
     elif form == "csv":
@@ -74,9 +77,10 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool) -> None:
     metavar="DIR",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder for the figures; made if need be. Figures in it are replaced.",
+    help="Folder for the figures; made if need be. Those of an earlier call are replaced, all at once.",
 )
-def plot(paths: tuple[Path, ...], folder: Path) -> None:
+@_VERIFY
+def plot(paths: tuple[Path, ...], folder: Path, verify: bool) -> None:
     """Draw figures for a paper, as PDF and PNG.
 
     They fit one column of two, and their paths are printed: latency_cdf, latency_over_time, queue_length,
@@ -92,13 +96,14 @@ def plot(paths: tuple[Path, ...], folder: Path) -> None:
     from analysis.figures import runs as figures
     from analysis.runs import open_runs
 
-    runs = open_runs(paths)
-    figures.prepare(len(runs), folder)
-    horizon = horizon_s(runs)
-    curves = []
-    for run, label in zip(runs, plot_labels(runs), strict=True):
-        if sys.stderr.isatty():
-            click.echo(f"Reading {run.path}", err=True)
-        curves.append(measure(run, label, horizon))
-    for path in figures.draw(curves, folder):
-        click.echo(path)
+    runs = open_runs(paths, verify=verify)
+    with figures.place(len(runs), folder) as place:
+        horizon = horizon_s(runs)
+        curves = []
+        for run, label in zip(runs, plot_labels(runs), strict=True):
+            if sys.stderr.isatty():
+                click.echo(f"Reading {run.path}", err=True)
+            curves.append(measure(run, label, horizon))
+        names = figures.draw(curves, place)
+    for name in names:
+        click.echo(folder / name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.runs import fault, labels, lookup, wrap_label
+from analysis.runs import fault, labels, number, wrap_label
 from sim.results import Run
 
 _LABEL_CHARACTERS = 28  # of a line of a label in a terminal
@@ -85,7 +85,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
             notes.append(f"* {label}: INVALID: {reasons}")
         lost = [f"{_of(run, s):,} {s}" for s in ("rejected", "failed", "unfinished") if _of(run, s)]
         if lost:
-            notes.append(f"{label}: of {_of(run, 'invocations'):,} invocations, {', '.join(lost)}")
+            notes.append(f"{label}: of {_of(run, 'invocations') or 0:,} invocations, {', '.join(lost)}")
     if differ := _differences(runs):
         notes.append(f"These runs are not of one scenario; they differ in {', '.join(differ)}")
     return Comparison(rows, notes)
@@ -152,13 +152,13 @@ def as_json(runs: Sequence[Run]) -> str:
     return json.dumps([{"run": str(run.path), **run.summary} for run in runs], indent=2)
 
 
-def _of(run: Run, *keys: str) -> Any:
-    return lookup(run.path / "summary.json", run.summary, *keys)
+def _of(run: Run, *keys: str) -> float | None:
+    return number(run.path / "summary.json", run.summary, *keys)
 
 
 def _cell(run: Run, column: Column) -> str:
     value = _of(run, *column.keys)
-    return "-" if value is None or math.isnan(value) else column.write(value)
+    return "-" if value is None else column.write(value)
 
 
 def _one_line_head() -> list[str]:
@@ -171,7 +171,7 @@ def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{key}."))
         else:
-            flat[prefix + key] = "; ".join(value) if isinstance(value, list) else value
+            flat[prefix + key] = "; ".join(map(str, value)) if isinstance(value, list) else value
     return flat
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +66,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     """
     from replay.run import RealExperiment, Setup
     from sim.models.calibration import load_calibration
+    from sim.rundir import check_free, new_runs
 
     pace = {name: flags.pop(name) for name in ("time_scale", "duration_s")}
     setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
@@ -74,8 +74,9 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     calibration = load_calibration(scenario.fleet.device)
     workload = open_workload(scenario, **pace)
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
-    started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
+    if out is not None:
+        check_free(out, force=force)
+    directory = out or new_runs(f"-{experiment.policy.name}")
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
     if as_json:
@@ -101,13 +102,15 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
     Example:
       replay probe --device cuda:0 -o probe.json
     """
-    from replay.probe import as_text
+    from replay.probe import as_text, is_probe
     from replay.probe import probe as measure
-    from sim.rundir import write_json
+    from sim.output import check_file, write_json
 
+    if output is not None:
+        check_file(output, is_probe)
     found = measure(device)
     if output is not None:
-        write_json(output, found)
+        write_json(output, found, is_probe)
     click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
@@ -116,7 +119,7 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
 @click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="What 'replay probe -o' wrote on this machine.")  # fmt: skip
 @click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
-              help="Calibration file; replaced if it is there.")  # fmt: skip
+              help="Calibration file; one of an earlier call is replaced.")  # fmt: skip
 def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
     """Write a calibration file for 'simulate --device' from replays on one device, with one memory limit.
 
@@ -125,11 +128,12 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
       replay calibrate runs/affinity runs/exclusive --probe probe.json -o here.json
     """
     from replay.calibrate import calibrate as fit
+    from replay.calibrate import is_fit
     from replay.probe import read_probe
+    from sim.output import write_json
     from sim.results import open_run
-    from sim.rundir import write_json
 
-    write_json(output, fit([open_run(run) for run in runs], read_probe(probe_file), output.stem))
+    write_json(output, fit([open_run(run) for run in runs], read_probe(probe_file), output.stem), is_fit)
     click.echo(output)
 
 
@@ -149,20 +153,19 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
     Example:
       replay validate --calibration here.json runs/affinity runs/exclusive --out runs/simulated
     """
-    from tempfile import TemporaryDirectory
-
     from replay.validate import as_text, compare
+    from sim.output import scratch
     from sim.results import open_run
 
     compared = {}
-    with TemporaryDirectory() as scratch:
+    with scratch() as place:
         for number, path in enumerate(runs):
             run = open_run(path)
-            twin = Path(scratch) / str(number) if out is None else out / path.resolve().name
+            twin = place / str(number) if out is None else out / path.resolve().name
             simulated = simulate_twin(run, calibration, twin, force=force)
             compared[path] = compare(run.summary, simulated)
             if out is not None:
-                draw_pair(run.path, twin, twin / "figures")
+                draw_pair(run.path, twin, out / "figures" / twin.name)
             if not as_json:
                 click.echo(as_text(run.label, compared[path]) + "\n")
     if as_json:
@@ -223,9 +226,9 @@ def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
     from analysis.runs import open_runs
 
     runs = open_runs([measured, simulated])
-    figures.prepare(len(runs), folder)
-    horizon = horizon_s(runs)
-    figures.draw([measure(run, f"{run.label}, {run.manifest['world']}", horizon) for run in runs], folder)
+    with figures.place(len(runs), folder) as place:
+        horizon = horizon_s(runs)
+        figures.draw([measure(run, f"{run.label}, {run.manifest['world']}", horizon) for run in runs], place)
 
 
 def open_workload(scenario: Scenario, time_scale: float, duration_s: float | None) -> Workload:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from sim.domain import (
     Trace,
     TraceFunction,
 )
+from sim.fingerprint import Fingerprint, fingerprint
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.settings import require
 
@@ -47,12 +48,14 @@ class Workload:
 
     ``own_durations``: invocations last as long as the trace says, instead of their graph's duration.
     ``limit``: only the first so many arrivals; a closed loop can't have one, as a run decides how many come.
+    ``inputs``: the files of the trace as they were when it was opened; a run by other ones is not valid.
     """
 
     trace: Trace
     functions: tuple[Function, ...]
     own_durations: bool
     limit: int | None = None
+    inputs: Mapping[str, Fingerprint] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.limit is None or self.loop is None, "limit", self.limit, "left out with a closed loop")
@@ -85,7 +88,7 @@ def bind(
     With a catalogue, each function gets one of its entries, chosen by a hash of the seed and the function's key:
     uniform over the entries, and the same function gets the same graph in every window and sample of a trace.
     Without one (None), each function runs a single opaque kernel for the trace's durations, with constants of
-    the size of its memory in the trace.
+    the size of its memory in the trace. Raises TraceError when the files of the trace can't be read any more.
     """
     if catalogue is None:
         functions = tuple(_opaque(i, f) for i, f in enumerate(trace.functions))
@@ -96,7 +99,8 @@ def bind(
             for i, f in enumerate(trace.functions)
             for entry in [entries[_hash(seed, f.key) % len(entries)]]
         )
-    return Workload(trace, functions, own_durations=catalogue is None, limit=limit)
+    inputs = fingerprint(trace.source.files)
+    return Workload(trace, functions, own_durations=catalogue is None, limit=limit, inputs=inputs)
 
 
 def _hash(seed: int, key: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sim.domain import Trace
 from sim.errors import TraceError
+from sim.fingerprint import unchanged
 from traces.directory import open_path
 from traces.files import TraceFile, found
 from traces.formats import Format, TracePath
@@ -66,7 +67,8 @@ def open_trace(
     rate_scale: factor on the rate of every function; below 1 invocations are dropped at random.
     seed: of all that is drawn: the same arguments give the same arrivals, and any window those of the whole trace.
 
-    Raises TraceError for files that can't be read as the format, unknown formats, bad options and empty windows.
+    Raises TraceError for files that can't be read as the format or change meanwhile, unknown formats, bad options and
+    empty windows.
     """
     options = read_options(placement, window, rate_scale, seed)
     named = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
@@ -76,7 +78,8 @@ def open_trace(
         raise TraceError(f"format {format!r}: must be one of {', '.join(FORMATS)}")
     opened = [open_path(Path(path)) for path in named]
     chosen = FORMATS[format] if format else _detect(opened)
-    return chosen.read([_recognised(path, chosen) for path in opened], options)
+    with unchanged(file.path for path in opened for file in path.files):
+        return chosen.read([_recognised(path, chosen) for path in opened], options)
 
 
 def _detect(paths: Sequence[TracePath]) -> Format:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +17,7 @@ from sim.intervals import choose_interval_s
 from sim.loads import Clients, make_load
 from sim.manifest import POLICY_STREAM
 from sim.models.costs import CostModel
+from sim.output import scratch
 from sim.recorder import Recorder
 from sim.results import Run
 from sim.studies.kaas import LOAD_FRAC, N_GPUS, OUTSTANDING, SETUPS, Point, System, duration_s
@@ -106,12 +105,12 @@ def simulate(system: System, workload: str, trace: Trace, seed: int, *, n_gpus: 
     bound = bind(trace, catalogue={workload: system.entry}, seed=seed)
     fleet = FleetSpec(system.calibration.spec, n_gpus)
     costs = CostModel(system.calibration, bound.functions, system.policy.kind)
-    with TemporaryDirectory(prefix="kaas-") as name:
-        recorder = Recorder(Path(name), bound, fleet, costs, choose_interval_s(trace.duration_s))
+    with scratch() as place:
+        recorder = Recorder(place, bound, fleet, costs, choose_interval_s(trace.duration_s))
         rng = np.random.default_rng([seed, POLICY_STREAM])
         simulation = Simulation(bound, system.policy, fleet, costs, recorder, rng)
         simulation.run()
         simulation.close()
         recorder.close()
-        run = Run(Path(name), {}, {})
+        run = Run(place, {}, {})
         return {table: run.table(table) for table in ("invocations", "workers")}

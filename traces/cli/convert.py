@@ -27,5 +27,5 @@ def convert(trace: tuple[Path, ...], output: Path, force: bool, **options: Any) 
     from traces.open import open_trace
 
     check_output(output, force)
-    n_rows = write_native(open_trace(trace, **options), output)
+    n_rows = write_native(open_trace(trace, **options), output, force=force)
     click.echo(f"{output}: {n_rows:,} invocations")
