@@ -93,7 +93,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
 
 def _differences(runs: Sequence[Run]) -> list[str]:
     """Keys of the scenario, besides the policies, in which runs differ."""
-    scenarios = [_flat({**run.manifest.get("scenario", {}), "policies": None}) for run in runs]
+    scenarios = [_flat({**(run.manifest.get("scenario") or {}), "policies": None}) for run in runs]
     keys = dict.fromkeys(key for scenario in scenarios for key in scenario)
     return [key for key in keys if any(s.get(key) != scenarios[0].get(key) for s in scenarios)]
 

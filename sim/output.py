@@ -1,7 +1,7 @@
 """The one way in which the project writes: hidden beside the target, under a lock, whole, then renamed into place.
 
 What is not finished lies in a hidden directory beside its target, ``.gpu-faas-`` and a hash of the target's name, which
-belongs to the process that holds the lock on the file ``lock`` in it. The system gives the lock back when the process
+belongs to the process that holds the lock on the file ``.lock`` in it. The system gives the lock back when the process
 ends, however it ends: the next that writes to the same target clears away what was left. Nothing else is ever removed
 than that, and what a caller has recognised as written by this project.
 """
@@ -28,7 +28,7 @@ from sim.errors import OutputError
 
 PREFIX = ".gpu-faas-"
 _SCRATCH = f"{PREFIX}scratch-"
-_LOCK, _NEW, _OLD = "lock", "new", "old"
+_LOCK, _NEW, _OLD = ".lock", "new", "old"  # readers of traces pass over names with a dot in front
 _SETTLED_S = 60.0  # a younger lock may be one that its process is about to take
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 

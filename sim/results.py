@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "policy": str,
-    "scenario": dict,
+    "scenario": (dict, type(None)),
     "valid": bool,
     "reasons": list,
     "error": (str, type(None)),
@@ -65,8 +65,10 @@ class Run:
             raise RunError(f"{file}: not a readable Parquet file ({error})") from None
         for column in table.schema:
             kind = spec.schema.field(column.name).type
-            if _family(column.type) != _family(kind) or table[column.name].null_count:
-                raise RunError(f"{file}: column {column.name!r}: is {column.type} or has nulls; it must be {kind}")
+            if _family(column.type) != _family(kind):
+                raise RunError(f"{file}: column {column.name!r}: is {column.type}; it must be {kind}")
+            if table[column.name].null_count and _family(kind) != "real":
+                raise RunError(f"{file}: column {column.name!r}: has nulls")
         return frame
 
 
