@@ -124,7 +124,7 @@ def test_a_directory_that_can_not_be_made_is_named(trace, tmp_path):
     (tmp_path / "file").write_text("")
     done = simulate("run", trace, "--policy", "balance", "--limit", 5, "--out", tmp_path / "file")
     assert done.exit_code == 2
-    assert "file: can't be written (File exists)" in done.stderr
+    assert "can't be written (Not a directory)" in done.stderr
 
 
 @pytest.mark.parametrize(

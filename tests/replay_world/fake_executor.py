@@ -1,6 +1,7 @@
 """An executor without a device, for worlds that must be quick or go wrong; its graphs' names say how they behave.
 
-``sleep-MS``: takes so long. ``fault``: a kernel fails. ``die``: the process is killed from outside. ``refuse``: the
+``sleep-MS``: takes so long. ``fault``: a kernel fails. ``die``: the process is killed from outside. ``stop``: it is
+stopped from outside, and stays so. ``refuse``: the
 invocation fails, nothing else does.
 """
 
@@ -47,6 +48,8 @@ class FakeExecutor:
             raise KernelFault("kernel nn.broken failed")
         if name == "refuse":
             raise ReplayError("not today")
+        if name == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if name == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(float(name.partition("-")[2]) / 1e3)
