@@ -68,7 +68,7 @@ def new_directory(directory: Path, replaces: Replaces, order: Order = str) -> It
     with told(directory):
         if _exists(directory) and not directory.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "")
-    make_directory(directory.parent)
+        directory.parent.mkdir(parents=True, exist_ok=True)
     with workshop(directory) as hidden:
         replaces(directory)
         part = hidden / _NEW

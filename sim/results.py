@@ -62,7 +62,7 @@ class Run:
         except FileNotFoundError:
             raise RunError(f"{file}: missing; a run directory has {name}.parquet") from None
         except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-            raise RunError(f"{file}: not a readable Parquet file ({error})") from None
+            raise RunError(f"{file}: not a readable Parquet file ({' '.join(str(error).split())})") from None
         for column in table.schema:
             kind = spec.schema.field(column.name).type
             if _family(column.type) != _family(kind):

@@ -55,7 +55,7 @@ def fetch(dataset: Dataset, directory: Path, tell: Tell = lambda n_here, n_whole
         whole = hidden / "whole"
         if whole.exists():  # of a call that was killed here
             shutil.rmtree(whole)
-        whole.mkdir()
+        make_directory(whole)
         write_text(whole / SOURCE, _source(dataset, address, part.stat().st_size, sha256))
         os.replace(part, whole / address.file_name)
         publish(whole, directory, _replaced(dataset, directory), SOURCE.__ne__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +122,11 @@ def put(make: Callable[[], Figure], *files: Path) -> None:
     with matplotlib.style.context(["default", STYLE]):
         figure = make()
         for file in files:
-            figure.savefig(file, metadata=_METADATA[file.suffix.lower()])
+            suffix = file.suffix.lower()
+            drawn = io.BytesIO()  # what a disk refuses would break the drawing in odd ways
+            figure.savefig(drawn, format=suffix[1:], metadata=_METADATA[suffix])
+            with output.create(file) as out:
+                out.write(drawn.getbuffer())
 
 
 def wrap(label: str) -> str:

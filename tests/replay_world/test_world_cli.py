@@ -84,7 +84,7 @@ def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp
     monkeypatch.setitem(sim.policies._POLICIES, "capped", Capped)
     manifest = tmp_path / "run" / "manifest.json"
     content = json.loads(manifest.read_text().replace('"static"', '"capped"'))
-    del content["sha256"]
+    del content["sha256"], content["files"]
     manifest.write_text(json.dumps(content))
     printed = run("validate", tmp_path / "run", *options, code=2)
     assert printed == "Error: here: n_multiprocessors is not given, but must be for workers that share a device\n"
