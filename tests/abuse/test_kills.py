@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.abuse.commands import call, left, prepare, start, writers
 
-N_KILLS = 3  # of each command
+N_KILLS = 2  # of each command
 
 
 def run(seconds: float, seed: int, n: int | None = None) -> Counter[str]:
