@@ -25,7 +25,7 @@ def run(seconds: float, seed: int, n: int | None = None) -> Counter[str]:
     until_s = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name))
-        ready = [(writer, *_states(writer)) for writer in writers(Path(name))]
+        ready = [(writer, *_states(writer)) for writer in writers(Path(name)) if writer.name != "sample"]  # as convert
         done = 0
         while done < (n or sys.maxsize) and time.monotonic() < until_s:
             for writer, before, after, lasts_s in ready:
@@ -63,7 +63,7 @@ def _states(writer):
 def test_kills_leave_the_old_or_the_new():
     counts = run(300.0, seed=1, n=N_KILLS)
     print(dict(sorted(counts.items())))
-    assert sum(counts.values()) == N_KILLS * 5
+    assert sum(counts.values()) == N_KILLS * 4
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from sim.results import open_run
 from tests.abuse.commands import call, is_one_sentence, left, prepare, start, writers
 
-N = 4
+N = 3
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def at_once(commands, cwd=None):
     return [(process.returncode, *said) for process in processes for said in [process.communicate()]]
 
 
-@pytest.mark.parametrize("number", range(5), ids=["run", "convert", "synth", "sample", "plot"])
-def test_into_one_place_the_losers_are_told_and_the_result_is_whole(place, number):
-    writer = writers(place)[number]
+@pytest.mark.parametrize("name", ["run", "convert", "synth", "plot"])
+def test_into_one_place_the_losers_are_told_and_the_result_is_whole(place, name):
+    writer = next(w for w in writers(place) if w.name == name)
     states = set()
     for n in (1, 2):
         call(*writer.words(n))
