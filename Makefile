@@ -1,12 +1,13 @@
 # make demo   the main job on a synthetic trace        make test   all tests
 # make check  format, lint, types                      make bench  speed and memory
+# make dist   wheel and sdist in dist/
 # make gpu    tests, calibration and validation on a GPU, with the interpreter given as PYTHON; installs nothing
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test check bench gpu clean
+.PHONY: demo test check dist bench gpu clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +32,12 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict sim replay traces analysis
 
+dist: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'build>=1,<2'
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist . >/dev/null
+	ls dist
+
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.traces
@@ -40,4 +47,4 @@ gpu:
 	$(PYTHON) -c 'from replay.cli import main; main()' session --out runs/gpu
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

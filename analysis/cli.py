@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from sim import __version__
-from sim.console import SETTINGS, ProjectGroup
+from sim.console import SETTINGS, ProjectGroup, quiet_option, shows_progress
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -71,8 +70,8 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool, verify: bool) -> No
 @main.command()
 @_RUNS
 @click.option(
+    "--out",
     "-o",
-    "--output",
     "folder",
     metavar="DIR",
     required=True,
@@ -80,6 +79,7 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool, verify: bool) -> No
     help="Folder for the figures; made if need be. Those of an earlier call are replaced, all at once.",
 )
 @_VERIFY
+@quiet_option
 def plot(paths: tuple[Path, ...], folder: Path, verify: bool) -> None:
     """Draw figures for a paper, as PDF and PNG.
 
@@ -101,7 +101,7 @@ def plot(paths: tuple[Path, ...], folder: Path, verify: bool) -> None:
         horizon = horizon_s(runs)
         curves = []
         for run, label in zip(runs, plot_labels(runs), strict=True):
-            if sys.stderr.isatty():
+            if shows_progress():
                 click.echo(f"Reading {run.path}", err=True)
             curves.append(measure(run, label, horizon))
         names = figures.draw(curves, place)

@@ -52,7 +52,9 @@ class PoissonTrace:
         self.run_s = rng.exponential(MEAN_S, self.n_arrivals)
         self.duration_s = float(self.at_s[-1])
         self.source = TraceSource("benchmark", (), (0.0, self.duration_s))
-        self.functions = [TraceFunction(f"f{i}", "app", "http", MEAN_S, 100 * 2**20) for i in range(self.n_functions)]
+        self.functions = [
+            TraceFunction(f"f{i}", "app", "http", MEAN_S, 100 * 2**20, 1.0) for i in range(self.n_functions)
+        ]
 
     def chunks(self) -> Iterator[ArrivalChunk]:
         for i in range(0, self.n_arrivals, 10_000):
@@ -86,13 +88,13 @@ def full(trace: PoissonTrace, n_gpus: int, policy: str = "affinity") -> float:
     # Without the frontend and the dispatch of that stack, which would be the bottleneck of large fleets.
     v100 = load_calibration("v100-kaas")
     calibration = replace(v100, frontend=None, graphs={}, dispatch_s=ByKind(0.0, 0.0))
-    workload = bind(trace, catalogue=None, seed=0)
+    workload = bind(trace, catalogue=None)
     chosen = make_policy(policy)
     fleet = FleetSpec(calibration.spec, n_gpus)
     costs = CostModel(calibration, workload.functions, chosen.kind)
     with tempfile.TemporaryDirectory() as directory:
         recorder = Recorder(Path(directory), workload, fleet, costs, choose_interval_s(trace.duration_s))
-        simulation = Simulation(workload, chosen, fleet, costs, recorder, np.random.default_rng(0))
+        simulation = Simulation(workload, chosen, fleet, costs, recorder, seed=0)
 
         def run() -> None:
             simulation.run()

@@ -11,7 +11,7 @@ import click
 
 from sim import __version__
 from sim.cli import open_trace_of, progress
-from sim.console import INVALID, SETTINGS, ProjectGroup
+from sim.console import INVALID, SETTINGS, ProjectGroup, quiet_option
 
 if TYPE_CHECKING:
     from sim.results import Run
@@ -35,13 +35,19 @@ def main() -> None:
 
 @main.command()
 @click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(path_type=Path))
-@click.option("--policy", required=True, metavar="NAME[k=v,...]", help="See 'simulate policies'.")
+@click.option(
+    "--policy",
+    required=True,
+    metavar="NAME[k=v,...]",
+    help="See 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.",
+)
 @click.option("--mode", metavar="MODE", help="kaas, exclusive, static, fractional or green.  [default: the policy's]")
 @click.option("--device", default="cpu", show_default=True, help="cuda:N, the first GPU of the fleet, or cpu.")
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
 @click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
-@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop arrivals after so long.")
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS",
+              help="Stop arrivals after so long; more than 900 must be said here.")  # fmt: skip
 @click.option("--rate-scale", default=1.0, show_default=True, help="Factor on the rate of every function.")
 @click.option("--time-scale", default=1.0, show_default=True, help="Factor on all times between arrivals.")
 @click.option("--memory-limit", "memory_limit_bytes", type=int, metavar="BYTES",
@@ -55,15 +61,18 @@ def main() -> None:
               help="Run directory.  [default: runs/<time>-<policy>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an older run in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@quiet_option
 def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any) -> None:
     """Serve the invocations of TRACE in real time under a policy, by kernels on a device.
 
-    Writes a run directory like 'simulate run', and the log of all decisions. Exits 1 when the run is not valid.
+    Writes a run directory like 'simulate run', and the log of all decisions. Takes as long as the trace: more than 15
+    minutes only when --duration says so. Exits 1 when the run is not valid.
 
     \b
     Example:
       replay run azure2019/ --policy exclusive --catalogue small --window 08:00-08:01 --rate-scale 0.05
     """
+    from replay.paced import announce
     from replay.run import RealExperiment, Setup
     from sim.models.calibration import load_calibration
     from sim.rundir import check_free, new_runs
@@ -71,12 +80,14 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     pace = {name: flags.pop(name) for name in ("time_scale", "duration_s")}
     setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
     scenario = _scenario(policy, **flags)
-    calibration = load_calibration(scenario.fleet.device)
+    calibration = load_calibration(scenario.fleet.calibration)
     workload = open_workload(scenario, **pace)
+    announcement = announce(workload.trace, pace["duration_s"])
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
     if out is not None:
         check_free(out, force=force)
     directory = out or new_runs(f"-{experiment.policy.name}")
+    click.echo(announcement, err=True)
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
     if as_json:
@@ -92,10 +103,10 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
 
 @main.command()
 @click.option("--device", default="cpu", show_default=True, help="cuda:N or cpu.")
-@click.option("--output", "-o", metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--out", "-o", metavar="FILE", type=click.Path(path_type=Path),
               help="Keep the JSON here, for 'replay calibrate'.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def probe(device: str, output: Path | None, as_json: bool) -> None:
+def probe(device: str, out: Path | None, as_json: bool) -> None:
     """Measure a machine: copies, launches, modules, memory and the start of a process; takes a few seconds.
 
     \b
@@ -106,11 +117,11 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
     from replay.probe import probe as measure
     from sim.output import check_file, write_json
 
-    if output is not None:
-        check_file(output, is_probe)
+    if out is not None:
+        check_file(out, is_probe)
     found = measure(device)
-    if output is not None:
-        write_json(output, found, is_probe)
+    if out is not None:
+        write_json(out, found, is_probe)
     click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
@@ -118,10 +129,10 @@ def probe(device: str, output: Path | None, as_json: bool) -> None:
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="What 'replay probe -o' wrote on this machine.")  # fmt: skip
-@click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--out", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="Calibration file; one of an earlier call is replaced.")  # fmt: skip
-def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
-    """Write a calibration file for 'simulate --device' from replays on one device, with one memory limit.
+def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
+    """Write a calibration file for 'simulate run --calibration' from replays on one device, with one memory limit.
 
     \b
     Example:
@@ -133,8 +144,8 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, output: Path) -> None:
     from sim.output import write_json
     from sim.results import open_run
 
-    write_json(output, fit([open_run(run) for run in runs], read_probe(probe_file), output.stem), is_fit)
-    click.echo(output)
+    write_json(out, fit([open_run(run) for run in runs], read_probe(probe_file), out.stem), is_fit)
+    click.echo(out)
 
 
 @main.command()
@@ -209,12 +220,12 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
     numbers = load_calibration(calibration)
     check_pair(run, numbers)
     plain = run.manifest["scenario"]
-    plain = {**plain, "fleet": {**plain["fleet"], "device": calibration}}
+    plain = {**plain, "fleet": {**plain["fleet"], "calibration": calibration}}
     scenario = build(Scenario, plain, str(run.path / "manifest.json"))
     pace = run.manifest["source"]["options"]
     workload = open_workload(scenario, pace["time_scale"], pace["duration_s"])
     check_log(run, workload.functions)
-    experiment = Experiment(scenario, run.label, workload, numbers)
+    experiment = Experiment(scenario, scenario.policies[0], workload, numbers)
     experiment.policy = ToldPolicy(run)
     return experiment.run(directory, force=force)
 
@@ -237,10 +248,10 @@ def open_workload(scenario: Scenario, time_scale: float, duration_s: float | Non
     from sim.models.workloads.catalogue import load_catalogue
     from sim.workload import bind
 
-    trace = open_trace_of(scenario)
-    return bind(
-        PacedTrace(trace, time_scale, duration_s), catalogue=load_catalogue(scenario.catalogue), seed=scenario.seed
-    )
+    trace = PacedTrace(open_trace_of(scenario), time_scale, duration_s)
+    workload = bind(trace, catalogue=load_catalogue(scenario.catalogue))
+    workload.require_arrivals()
+    return workload
 
 
 def _scenario(
@@ -249,6 +260,6 @@ def _scenario(
     from sim.scenario import read_scenario
 
     given = {name: value for name, value in flags.items() if value is not None}
-    fleet = {"gpus": gpus, "device": calibration}
+    fleet = {"gpus": gpus, "calibration": calibration}
     named = {"traces": [str(t) for t in traces], "policies": [policy], "format": format_, "fleet": fleet}
     return read_scenario(None, given | named)

@@ -39,11 +39,12 @@ from sim.workload import Workload
 
 
 class _Live(NamedTuple):
-    """An invocation that has not ended."""
+    """An invocation that has not ended. Nothing comes before the pool: admitted and queued are one instant."""
 
     function: int
     arrival_at_s: float
-    issued_at_s: float
+    admitted_at_s: float
+    queued_at_s: float
 
 
 class Driver:
@@ -81,7 +82,9 @@ class Driver:
         self._arrivals = _arrivals(workload)
         self._next = next(self._arrivals, None)
         self._live: dict[int, _Live] = {}
+        self._ordered_at_s: dict[int, float] = {}  # when an invocation was given to its worker
         self._cold: set[int] = set()
+        self._freed_at_s: dict[int, float] = {}  # when a worker was done with what it ran last
         self._workers: list[Worker] = []
         self._first_runs: dict[int, tuple[str, float]] = {}  # worker -> graph, time in kernels
         self._warm_runs: defaultdict[str, list[float]] = defaultdict(list)  # graph -> times in kernels
@@ -131,7 +134,7 @@ class Driver:
     def _arrive(self, at_s: float, invocation: int, function: int) -> None:
         now_s = self.now_s
         self.late_s.append(now_s - at_s)
-        self._live[invocation] = _Live(function, at_s, now_s)
+        self._live[invocation] = _Live(function, at_s, now_s, now_s)
         self._carry_out(self.dispatcher.report(now_s, Arrival(invocation, function)))
         if self._progress is not None:
             self._progress(1)
@@ -143,11 +146,15 @@ class Driver:
             event: Finished | WorkerReady | WorkerStopped = Finished(what.invocation, number)
         elif isinstance(what, Failed):
             live = self._live.pop(what.invocation)
+            self._freed_at_s[number] = self.now_s
+            del self._ordered_at_s[what.invocation]
             self._cold.discard(what.invocation)
             self._recorder.ended(what.invocation, *live, self.now_s, "failed", what.reason)
             event = Finished(what.invocation, number, ok=False)
+        elif isinstance(what, Ready):
+            event = WorkerReady(number, change.worker.what.device)
         else:
-            event = WorkerReady(number) if isinstance(what, Ready) else WorkerStopped(number)
+            event = WorkerStopped(number)
         self._carry_out(self.dispatcher.report(self.now_s, event))
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
@@ -155,6 +162,7 @@ class Driver:
             if isinstance(action, Run):
                 if self._fleet.workers[action.worker].ready_ns is None:
                     self._cold.add(action.invocation)
+                self._ordered_at_s[action.invocation] = self.now_s
                 self._fleet.run(action.worker, Job(action.invocation, self._live[action.invocation].function))
             elif isinstance(action, Start):
                 self._keep(self._fleet.start(action.worker, action.device, action.function))
@@ -178,15 +186,19 @@ class Driver:
         recorder = self._recorder
         if cold or done.constant_bytes or done.n_evicted:
             recorder.misses += (len(recorder.rows), cold, done.constant_bytes, done.n_evicted)
+        started_at_s, ended_at_s = self._at_s(done.started_ns), self._at_s(done.ended_ns)
+        idle_at_s = max(
+            self._freed_at_s.get(worker.number, self._at_s(worker.ready_ns)), self._ordered_at_s.pop(done.invocation)
+        )
+        self._freed_at_s[worker.number] = ended_at_s
         row = {
             "invocation": done.invocation,
-            "function": live.function,
-            "arrival_at_s": live.arrival_at_s,
-            "queued_at_s": live.issued_at_s,
-            "started_at_s": self._at_s(done.started_ns),
+            **live._asdict(),
+            "dispatch_s": max(started_at_s - idle_at_s, 0.0),
+            "started_at_s": started_at_s,
             "load_s": done.load_s,
             "run_s": done.run_s,
-            "completed_at_s": self._at_s(done.ended_ns),
+            "completed_at_s": ended_at_s,
             "worker": worker.number,
         }
         recorder.rows += [row[name] for name in ROW]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from replay.errors import ReplayError
 from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
 
+LONGEST_S = 900.0  # of a replay whose length wasn't asked for: a whole day is a forgotten window
+
 
 @dataclass(frozen=True)
 class PacedTrace:
@@ -58,3 +60,22 @@ class PacedTrace:
                 yield ArrivalChunk(at_s[:n], chunk.function[:n], chunk.duration_s[:n])
             if n < len(at_s):
                 return
+
+
+def announce(trace: Trace, asked_s: float | None) -> str:
+    """How long a replay of the trace will take, and of how many arrivals, for people.
+
+    asked_s: how long it was asked for. Raises ReplayError when it wasn't, and is longer than ``LONGEST_S``.
+    """
+    if asked_s is None and trace.duration_s > LONGEST_S:
+        raise ReplayError(
+            f"the replay would last {_spelt(trace.duration_s)}, more than {LONGEST_S / 60:g} minutes: take a part of "
+            "the trace with --window, shorten its gaps with --time-scale, or say with --duration how long it may last"
+        )
+    return f"Replaying about {trace.n_arrivals:,} arrivals in {_spelt(trace.duration_s)}."
+
+
+def _spelt(duration_s: float) -> str:
+    """A duration in the largest unit that it has two of."""
+    size_s, unit = next((u for u in ((3600, "hours"), (60, "minutes")) if duration_s >= 2 * u[0]), (1, "s"))
+    return f"{duration_s / size_s:.3g} {unit}"

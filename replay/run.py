@@ -34,7 +34,7 @@ from sim.domain import FleetSpec
 from sim.errors import PolicyError
 from sim.fingerprint import changed
 from sim.intervals import choose_interval_s
-from sim.manifest import POLICY_STREAM, conclude
+from sim.manifest import conclude
 from sim.manifest import describe as describe_run
 from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
@@ -46,6 +46,7 @@ from sim.recorder import Recorder
 from sim.rundir import run_directory
 from sim.scenario import Scenario
 from sim.signals import first_signal_calls
+from sim.streams import Stream, generator
 from sim.workload import Workload
 
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
@@ -166,7 +167,7 @@ class RealExperiment:
         return list(zip(standing, assign_seats(standing, functions, costs, devices, rehearse), strict=True))
 
     def _rng(self) -> np.random.Generator:
-        return np.random.default_rng([self._scenario.seed, POLICY_STREAM])
+        return generator(self._scenario.seed, Stream.POLICY)
 
     def _manifest(
         self, interval_s: float, device: dict[str, Any], costs: CostModel, seats: Sequence[tuple[Standing, Seat]]
@@ -195,8 +196,8 @@ def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibra
     What a worker needs of them follows from its buffers, whatever was measured elsewhere.
     """
     graphs = {
-        name: {kind: replace(costs, pre_s=0.0, post_s=0.0, memory_bytes=0) for kind, costs in kinds.items()}
-        for name, kinds in calibration.graphs.items()
+        name: {kind: replace(costs, memory_bytes=0) for kind, costs in kinds.items()}
+        for name, kinds in calibration.without_frontend().graphs.items()
     }
     executor = Executor(
         margin_bytes=0,

@@ -6,18 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from replay.decisions import FILE_NAME, check_decisions, read_decisions
 from replay.errors import ReplayError
 from sim.dispatcher import Dispatcher
 from sim.domain import DeviceSpec, FleetSpec, Function
-from sim.manifest import POLICY_STREAM
 from sim.models.calibration import Calibration
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
 from sim.protocol import Costs, Event, Standing, View
 from sim.results import Run
+from sim.streams import Stream, generator
 
 QUANTITIES: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
     "throughput_per_s": lambda s: s["throughput_per_s"],
@@ -84,16 +82,21 @@ def check_log(run: Run, functions: Sequence[Function]) -> int:
     """Tell a fresh policy the events of a replay again; returns how many. Raises ReplayError for another answer."""
     spec = FleetSpec(_device_of(run), run.manifest["scenario"]["fleet"]["gpus"])
     told = _Told(functions, run.manifest["replay"]["told"])
-    rng = np.random.default_rng([run.manifest["scenario"]["seed"], POLICY_STREAM])
-    dispatcher = Dispatcher(make_policy(run.label), spec, functions, told, rng)
+    rng = generator(run.manifest["scenario"]["seed"], Stream.POLICY)
+    dispatcher = Dispatcher(policy_of(run), spec, functions, told, rng)
     return check_decisions(read_decisions(run.path / FILE_NAME), dispatcher)
+
+
+def policy_of(run: Run) -> BasePolicy:
+    """A fresh policy, like that of a run."""
+    return make_policy(run.manifest["scenario"]["policies"][0])
 
 
 class ToldPolicy(BasePolicy):
     """The policy of a replay, which believes of costs and devices what it believed there."""
 
     def __init__(self, run: Run) -> None:
-        self._policy = make_policy(run.label)
+        self._policy = policy_of(run)
         self.name = self._policy.name  # type: ignore[misc]
         self.kind = self._policy.kind  # type: ignore[misc]
         self._told: Mapping[str, Mapping[str, float]] = run.manifest["replay"]["told"]

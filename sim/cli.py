@@ -15,18 +15,19 @@ import click
 from sim import __version__
 from sim.cli_load import load
 from sim.cli_reproduce import reproduce
-from sim.console import INVALID, SETTINGS, ProjectGroup
+from sim.console import INVALID, SETTINGS, ProjectGroup, check_packages, note, quiet_option, shows_progress
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sim.domain import Trace
     from sim.experiment import Experiment
     from sim.scenario import Scenario
     from sim.workload import Workload
 
-_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate
+_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate,
+_LOOKS = 200  # but no fewer looks than this
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -44,20 +45,29 @@ def main() -> None:
 @main.command()
 @click.argument("traces", nargs=-1, metavar="TRACE...", type=click.Path(path_type=Path))
 @click.option(
-    "--policy", "policies", multiple=True, metavar="NAME[k=v,...]", help="Repeatable; see 'simulate policies'."
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="NAME[k=v,...]",
+    help="Repeatable; see 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.",
 )
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
-@click.option("--device", metavar="NAME|FILE", help="Calibration of GPU and software.  [default: v100-kaas]")
+@click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
 @click.option("--functions", type=click.Choice(["catalogue", "trace"]),
               help="Map the trace's functions onto a catalogue of kernel graphs, or run them with the trace's own "
                    "durations and memory.  [default: catalogue]")  # fmt: skip
 @click.option("--catalogue", metavar="NAME|FILE", help="kaas, kaas-authors, small or a file.  [default: kaas]")
+@click.option("--map", metavar="FILE.csv",
+              help="Which function, app or trigger runs which graph.  [default: balanced by invocations]")  # fmt: skip
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
 @click.option("--limit", type=int, metavar="N", help="Only the first N arrivals.")
 @click.option("--rate-scale", type=float, metavar="X", help="Factor on the rate of every function.  [default: 1]")
 @click.option("--placement", type=click.Choice(["uniform", "equidistant", "poisson", "start"]),
               help="How counts a minute become instants.  [default: uniform]")  # fmt: skip
 @click.option("--format", help="Format of the trace, see 'traces formats'.  [default: told from the files]")
+@click.option("--frontend", type=click.Choice(["none", "kaas"]),
+              help="Way to the pool: none, or the server of KaaS's benchmark, which takes one request at a time and "
+                   "lets 256 in.  [default: none]")  # fmt: skip
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",
               help="A complete description; flags override single values.")  # fmt: skip
@@ -65,6 +75,7 @@ def main() -> None:
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace older runs in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
+@quiet_option
 def run(
     traces: tuple[Path, ...],
     policies: tuple[str, ...],
@@ -73,17 +84,19 @@ def run(
     force: bool,
     as_json: bool,
     gpus: int | None,
-    device: str | None,
+    calibration: str | None,
     **flags: Any,
 ) -> None:
     """Serve the invocations of TRACE (files or directories of one trace) under each policy.
 
-    Every policy sees the same arrivals and sizes. Exits 1 when a run is not valid.
+    Every policy sees the same arrivals and sizes. A run is repeated by the scenario.yaml in its directory. Exits 1
+    when a run is not valid.
 
     \b
     Example:
       simulate run azure2019/ --policy affinity --policy 'affinity[penalty=2]' --gpus 8 --limit 100000
       simulate run --scenario experiment.yaml --seed 7 --out runs/seed7
+      simulate run azure2019/ --policy 'mine.py:ShortestFirst[ageing=0.1]' --limit 100000
     """
     from sim.scenario import read_scenario
 
@@ -91,12 +104,15 @@ def run(
         raise ScenarioError("no trace: name files or directories, or give a --scenario that does")
     if scenario is None and not policies:
         raise ScenarioError("no policy: give --policy NAME, or a --scenario with policies")
-    if flags["functions"] == "trace" and flags["catalogue"]:
-        raise ScenarioError(f"--catalogue {flags['catalogue']} has no effect with --functions trace")
+    for name in ("catalogue", "map"):
+        if flags["functions"] == "trace" and flags[name]:
+            raise ScenarioError(f"--{name} {flags[name]} has no effect with --functions trace")
     flags |= {"traces": [os.path.abspath(t) for t in traces], "policies": list(policies)}
-    fleet = {k: v for k, v in (("gpus", gpus), ("device", device)) if v is not None}
+    fleet = {k: v for k, v in (("gpus", gpus), ("calibration", calibration)) if v is not None}
     given = {k: v for k, v in flags.items() if v is not None and v != []}
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
+    if scenario is not None:
+        tell_changes(scenario)
     summaries = run_scenario(resolved, out, force=force)
     show(summaries, as_json=as_json)
     if not all(s["valid"] for s in summaries.values()):
@@ -156,11 +172,13 @@ def run_scenario(scenario: Scenario, directory: Path | None, *, force: bool = Fa
     directory: where those are; None for a new one of ``runs``, named by the time. Returns the summaries by run
     directory. The body of ``simulate run``, for use from Python.
     """
+    from sim.caveats import caveats
     from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
     from sim.rundir import check_free, new_runs
 
-    calibration = load_calibration(scenario.fleet.device)
+    check_packages()
+    calibration = load_calibration(scenario.fleet.calibration)
     workload = _open_workload(scenario)
     experiments: dict[str, Experiment] = {}
     for text in scenario.policies:
@@ -172,6 +190,9 @@ def run_scenario(scenario: Scenario, directory: Path | None, *, force: bool = Fa
         experiments[experiment.name] = experiment
     if directory is None:
         directory = new_runs()
+    for caveat in caveats(workload, calibration):
+        note(f"Note: {caveat}")
+    _tell_offered(experiments.values())
     summaries = {}
     for name, experiment in experiments.items():
         path = directory / name
@@ -180,6 +201,14 @@ def run_scenario(scenario: Scenario, directory: Path | None, *, force: bool = Fa
         if any("interrupted" in reason for reason in summaries[path]["reasons"]):
             break
     return summaries
+
+
+def _tell_offered(experiments: Iterable[Experiment]) -> None:
+    """Print on stderr what is asked of the fleet, once where policies have the same kind of worker."""
+    by_kind = {experiment.policy.kind.value: experiment.offered() for experiment in experiments}
+    for kind, offered in by_kind.items():
+        if offered is not None:
+            note(f"{kind} workers: {offered.text()}" if len(by_kind) > 1 else offered.text())
 
 
 def open_trace_of(scenario: Scenario) -> Trace:
@@ -201,23 +230,47 @@ def open_trace_of(scenario: Scenario) -> Trace:
 
 
 def _open_workload(scenario: Scenario) -> Workload:
+    from sim.binding import read_map
     from sim.models.workloads.catalogue import load_catalogue
+    from sim.settings import unknown
     from sim.workload import bind
 
     catalogue = load_catalogue(scenario.catalogue) if scenario.functions == "catalogue" else None
+    chosen = read_map(Path(scenario.map), catalogue) if scenario.map is not None and catalogue is not None else None
     if (load := scenario.load) is not None and catalogue is not None:
         if load.graph not in catalogue:
-            raise ScenarioError(f"graph {load.graph!r} is not in the catalogue, which has {', '.join(catalogue)}")
+            raise ScenarioError(unknown("graph", load.graph, catalogue))
         catalogue = {load.graph: catalogue[load.graph]}
-    return bind(open_trace_of(scenario), catalogue=catalogue, seed=scenario.seed, limit=scenario.limit)
+    trace = open_trace_of(scenario)
+    if chosen is not None and (unused := chosen.unused(trace.functions)):
+        n_rows = f"{len(unused):,} of {len(chosen.graph_of):,} rows"
+        note(f"{chosen.file}: {n_rows} name no {chosen.by} that is invoked, such as {unused[0]!r}")
+    workload = bind(trace, catalogue=catalogue, chosen=chosen, limit=scenario.limit)
+    workload.require_arrivals()
+    return workload
+
+
+def tell_changes(scenario: Path) -> None:
+    """Say what is not as it was in the run that a scenario file lies beside, if it does."""
+    from sim.provenance import changes
+
+    file = scenario.parent / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+        found = changes(manifest)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return  # it lies beside none
+    if found:
+        note(f"Note: not all is as it was in {file.parent}: {'; '.join(found)}")
 
 
 @contextmanager
 def progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] | None]:
     """A progress bar over arrivals on stderr, when that is a terminal."""
-    if not sys.stderr.isatty():
+    if not shows_progress():
         yield None
         return
     n = min(workload.trace.n_arrivals, workload.limit or sys.maxsize)
-    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=_STEPS) as bar:
+    steps = max(1, min(_STEPS, n // _LOOKS))
+    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=steps) as bar:
         yield bar.update

@@ -9,34 +9,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.console import INVALID
+from sim.console import INVALID, ProjectCommand, quiet_option
 
 if TYPE_CHECKING:
     from sim.loads import MLPerf, Result
     from sim.results import Run
 
 
-@click.command()
+@click.command(cls=ProjectCommand)
 @click.argument("load", metavar="LOAD[k=v,...]")
 @click.option("--graph", required=True, metavar="NAME", help="The kernel graph of the catalogue that all clients run.")
 @click.option("--catalogue", metavar="NAME|FILE", help="kaas, kaas-authors, small or a file.  [default: kaas]")
 @click.option("--clients", type=int, metavar="N", help="Each has a private copy of the graph.  [default: 1]")
 @click.option("--policy", "policies", multiple=True, required=True, metavar="NAME[k=v,...]",
-              help="Repeatable; see 'simulate policies'.")  # fmt: skip
+              help="Repeatable; see 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.")  # fmt: skip
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
-@click.option("--device", metavar="NAME|FILE", help="Calibration of GPU and software.  [default: v100-kaas]")
+@click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
+@click.option("--frontend", type=click.Choice(["none", "kaas"]),
+              help="Way to the pool: none, or the server of KaaS's benchmark.  [default: none]")  # fmt: skip
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace older runs in DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
+@quiet_option
 def load(
     load: str,
     graph: str,
     clients: int | None,
     policies: tuple[str, ...],
     gpus: int | None,
-    device: str | None,
+    calibration: str | None,
     out: Path | None,
     force: bool,
     as_json: bool,
@@ -65,7 +68,7 @@ def load(
 
     maker = make_load(load)
     clients_of = {"name": load, "graph": graph, "clients": clients}
-    fleet = {"gpus": gpus, "device": device}
+    fleet = {"gpus": gpus, "calibration": calibration}
     given = {"policies": list(policies), "load": _given(clients_of), "fleet": _given(fleet)}
     scenario = read_scenario(None, given | _given(flags))
     summaries = run_scenario(scenario, out, force=force)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.console import ProjectGroup
+from sim.console import ProjectGroup, quiet_option, shows_progress
 from sim.errors import ScenarioError
 from sim.output import as_json as json_text
 from sim.output import has_keys, new_directory, write_text
@@ -50,6 +50,7 @@ def reproduce() -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON: the rows of the points, or of micro or ablation alone."
 )
+@quiet_option
 def kaas(
     setup: str, figure: str, files: tuple[Path, ...], out: Path | None, seed: int, jobs: int | None, as_json: bool
 ) -> None:
@@ -194,7 +195,7 @@ def _facts(setup: str, figure: str, files: Sequence[Path], seed: int) -> dict[st
 @contextmanager
 def _bar(n_tasks: int) -> Iterator[Callable[[int], None]]:
     """A progress bar over simulations on stderr, when that is a terminal."""
-    if not sys.stderr.isatty():
+    if not shows_progress():
         yield lambda n_done: None
         return
     with click.progressbar(length=n_tasks, label="Simulations", file=sys.stderr) as bar:

@@ -137,7 +137,11 @@ class Dispatcher:
     def _take_in(self, now_s: float, event: Event) -> None:
         """Take a change of a worker into the belief."""
         if isinstance(event, WorkerReady):
-            self.workers[event.worker].ready = True
+            worker = self.workers[event.worker]
+            if worker.device not in (ANY_DEVICE, event.device):
+                raise PolicyError(f"{event} at {now_s} s: it was ordered to be on device {worker.device}")
+            worker.device = event.device
+            worker.ready = True
         elif isinstance(event, WorkerStopped):
             gone = self.workers.pop(event.worker)
             if gone.outstanding:
@@ -162,6 +166,8 @@ class Dispatcher:
             worker = self.workers.get(action.worker)
             if worker is None:
                 why = f"there is no worker {action.worker}"
+            elif worker.function < 0:
+                why = "a KaaS executor stands until the end, as it can't be started again"
             elif worker.stopping:
                 why = "it is being stopped already"
             else:

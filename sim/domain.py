@@ -147,6 +147,8 @@ class TraceFunction:
     """What a trace tells of a function.
 
     ``mean_s``: mean duration without cold start, > 0. ``memory_bytes``: None where the trace has none.
+    ``n_invocations``: in the window as the trace counts them, before anything is drawn or scaled; of clients those
+    that are expected.
     """
 
     key: str
@@ -154,6 +156,7 @@ class TraceFunction:
     trigger: str
     mean_s: float
     memory_bytes: int | None
+    n_invocations: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,7 @@ class TraceSource:
     """Where a trace comes from and what was done to it: goes into the manifest of every run.
 
     ``anomalies`` counts the odd but published rows that a documented rule handled, by name of the rule.
+    ``durations_of``: what durations were measured on, where a trace has none of its own and they follow from that.
     """
 
     format: str
@@ -181,6 +185,7 @@ class TraceSource:
     window_s: tuple[float, float]
     options: Mapping[str, Any] = field(default_factory=dict)
     anomalies: Mapping[str, int] = field(default_factory=dict)
+    durations_of: str = ""
 
     @property
     def duration_s(self) -> float:

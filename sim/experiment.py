@@ -13,12 +13,13 @@ import numpy as np
 from sim.dispatcher import Dispatcher
 from sim.domain import FleetSpec
 from sim.engine import Simulation
-from sim.errors import PolicyError
+from sim.errors import PolicyError, ScenarioError
 from sim.fingerprint import changed
 from sim.intervals import choose_interval_s
-from sim.manifest import POLICY_STREAM, conclude, describe
+from sim.manifest import conclude, describe
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
+from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.protocol import share_devices
 from sim.recorder import Recorder
@@ -34,6 +35,10 @@ class Experiment:
 
     def __init__(self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration) -> None:
         self.policy = make_policy(policy)
+        if scenario.frontend == "none":
+            calibration = calibration.without_frontend()
+        elif calibration.frontend is None:
+            raise ScenarioError(f"frontend: is {scenario.frontend!r}, but the calibration {calibration.name} has none")
         self._scenario = scenario
         self._workload = workload
         self._calibration = calibration
@@ -56,6 +61,10 @@ class Experiment:
         ]
         return self.policy.name + "".join(changed)
 
+    def offered(self) -> OfferedLoad | None:
+        """What the invocations ask of the fleet; None for clients in a closed loop, who ask for all they can get."""
+        return offered_load(self._workload, self._costs, self._fleet)
+
     def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Simulate and write the run directory; returns the summary.
 
@@ -65,14 +74,16 @@ class Experiment:
         """
         interval_s = choose_interval_s(self._workload.trace.duration_s)
         facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
+        if (offered := self.offered()) is not None:
+            facts["offered"] = offered.as_dict()
         with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
-            summary, crash = self._run(out, interval_s, progress)
+            summary, crash = self._run(out, interval_s, facts["warnings"], progress)
         if crash is not None:
             raise crash
         return summary
 
     def _run(
-        self, out: RunDirectory, interval_s: float, progress: Callable[[int], None] | None
+        self, out: RunDirectory, interval_s: float, warnings: list[str], progress: Callable[[int], None] | None
     ) -> tuple[dict[str, Any], Exception | None]:
         """The summary, and what a policy's code raised."""
         recorder = Recorder(out.path, self._workload, self._fleet, self._costs, interval_s)
@@ -82,7 +93,7 @@ class Experiment:
             self._fleet,
             self._costs,
             recorder,
-            np.random.default_rng([self._scenario.seed, POLICY_STREAM]),
+            self._scenario.seed,
             per_kernel=self._scenario.granularity == "kernel",
             progress=progress,
         )
@@ -105,4 +116,5 @@ class Experiment:
         recorder.close()
         times = {"simulated_s": simulation.now_s, "wall_s": time.perf_counter() - begun_s}
         reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
-        return conclude(out, recorder, self.policy, times, reasons, error), crash
+        warnings = [*warnings, *simulation.limits()]
+        return conclude(out, recorder, self.policy, times, reasons, error, warnings=warnings), crash

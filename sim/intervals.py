@@ -11,50 +11,62 @@ import numpy.typing as npt
 from sim.tables import DEVICES
 
 Floats = npt.NDArray[np.float64]
+_Spans = tuple[npt.NDArray[np.int32], Floats, Floats]  # device, from, to
 
 N_INTERVALS = 2_000  # at most; a run that lasts longer gets longer intervals
 _ROUND_S = (0.01, 0.1, 1.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)  # lengths that a reader can name
 _SUMS = tuple(c.name for c in DEVICES.columns[3:])
-_COUNTS = _SUMS[2:]  # booked when an invocation starts; the others are times, booked when they pass
+# What a device is at, booked when it passes -> its name as a part of GPU time. Of what overlaps the first counts.
+PARTS = {"busy_s": "kernels", "load_s": "loads", "dispatch_s": "dispatch", "startup_s": "startup"}
+_COUNTS = _SUMS[len(PARTS) :]  # booked when an invocation starts
 
 
 class DeviceSums:
     """Sums by device and interval. ``interval_s`` is the length of an interval, which grows with the run.
 
-    shared: invocations may overlap on a device, so kernels are kept until ``close()``, which counts the time in which
+    shared: invocations may overlap on a device, so spans are kept until ``close()``, which counts the time in which
     there are some, however many at once.
     """
 
     def __init__(self, n_devices: int, interval_s: float) -> None:
         self.interval_s = interval_s
         self.shared = False
-        self._kernels: list[tuple[npt.NDArray[np.int32], Floats, Floats]] = []  # device, from, to
+        self._spans: dict[str, list[_Spans]] = {name: [] for name in PARTS}
         self._sums = np.zeros((len(_SUMS), n_devices, 0))
 
     def add(self, device: npt.NDArray[np.int32], row: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Add invocations: columns started_at_s, load_s, run_s and the counts of the devices table."""
+        """Add invocations: columns dispatch_s, started_at_s, load_s, run_s, store_s and the counts of the table."""
         begun_s = row["started_at_s"]
         kernels_at_s = begun_s + row["load_s"]
         done_s = kernels_at_s + row["run_s"]
         self._make_room(float(done_s.max()))
-        sums = dict(zip(_SUMS, self._sums, strict=True))
-        if self.shared:
-            self._kernels.append((device, kernels_at_s, done_s))
-        else:
-            spread_over(sums["busy_s"], device, kernels_at_s, done_s, self.interval_s)
-        spread_over(sums["load_s"], device, begun_s, kernels_at_s, self.interval_s)
+        self._add_spans("busy_s", device, kernels_at_s, done_s)
+        self._add_spans("load_s", device, begun_s, kernels_at_s)
+        self._add_spans("load_s", device, done_s, done_s + row["store_s"])
+        self._add_spans("dispatch_s", device, begun_s - row["dispatch_s"], begun_s)
         shape = self._sums.shape[1:]
         flat = device * shape[1] + (begun_s // self.interval_s).astype(np.int64)
-        for name in _COUNTS:
-            sums[name] += np.bincount(flat, row[name], shape[0] * shape[1]).reshape(shape)
+        for name, sums in zip(_SUMS, self._sums, strict=True):
+            if name in _COUNTS:
+                sums += np.bincount(flat, row[name], shape[0] * shape[1]).reshape(shape)
 
-    def close(self) -> float:
-        """Complete the sums; returns ``busy_s`` of all devices."""
-        busy_s: Floats = self._sums[_SUMS.index("busy_s")]
-        if self._kernels:
-            device, from_s, to_s = (np.concatenate(column) for column in zip(*self._kernels, strict=True))
-            spread_over(busy_s, device, without_overlap(device, from_s, to_s), to_s, self.interval_s)
-        return float(busy_s.sum())
+    def add_startups(self, device: npt.NDArray[np.int32], from_s: Floats, to_s: Floats) -> None:
+        """Add starts of workers: from when a worker took its device until it was ready."""
+        self._add_spans("startup_s", device, from_s, to_s)
+
+    def close(self) -> dict[str, float]:
+        """Complete the sums; returns those of PARTS over all devices and intervals."""
+        covered: list[_Spans] = []
+        before = np.zeros(self._sums.shape[1:])
+        for name, sums in zip(PARTS, self._sums, strict=False):
+            covered += self._spans[name]
+            if self.shared and covered:
+                device, from_s, to_s = (np.concatenate(column) for column in zip(*covered, strict=True))
+                total = np.zeros_like(before)
+                spread_over(total, device, without_overlap(device, from_s, to_s), to_s, self.interval_s)
+                sums += np.maximum(total - before, 0.0)
+                before = total
+        return {name: float(sums.sum()) for name, sums in zip(PARTS, self._sums, strict=False)}
 
     def columns(self, gpus_per_node: int) -> dict[str, Any]:
         """The devices table, without rows in which nothing happened."""
@@ -64,6 +76,15 @@ class DeviceSums:
             "node": device // gpus_per_node,
             "start_at_s": interval * self.interval_s,
         } | {name: sums[device, interval] for name, sums in zip(_SUMS, self._sums, strict=True)}
+
+    def _add_spans(self, name: str, device: npt.NDArray[np.int32], from_s: Floats, to_s: Floats) -> None:
+        if not len(device) or not (to_s > from_s).any():
+            return
+        self._make_room(float(to_s.max()))
+        if self.shared:
+            self._spans[name].append((device, from_s, to_s))
+        else:
+            spread_over(self._sums[_SUMS.index(name)], device, from_s, to_s, self.interval_s)
 
     def _make_room(self, until_s: float) -> None:
         while until_s // self.interval_s >= N_INTERVALS:

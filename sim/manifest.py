@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+from sim.caveats import caveats
 from sim.models.calibration import Calibration
 from sim.policies.base import BasePolicy
+from sim.policies.files import spell
+from sim.provenance import inputs, project
 from sim.recorder import Recorder
 from sim.rundir import RunDirectory, peak_rss_bytes
 from sim.scenario import Scenario
 from sim.workload import Workload
-
-POLICY_STREAM = 3  # number of the policy's random stream, in every world; traces have their own
 
 
 def describe(
@@ -21,9 +23,12 @@ def describe(
     """What the manifest of a run says in every world: what was run, on what numbers."""
     return {
         "policy": policy.describe(),
-        "scenario": scenario.as_dict() | {"policies": [policy.describe()]},
+        "scenario": scenario.as_dict() | {"policies": [spell(policy)]},
         "source": dataclasses.asdict(workload.trace.source),
         "calibration": {"name": calibration.name, "sha256": calibration.sha256},
+        "project": project(),
+        "inputs": inputs(scenario, workload.trace.source.files, policy),
+        "warnings": caveats(workload, calibration),
         "interval_s": interval_s,
     }
 
@@ -35,11 +40,13 @@ def conclude(
     facts: dict[str, Any],
     reasons: list[str],
     error: str | None,
+    *,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write summary and manifest of a run whose tables are closed; returns the summary. The same in every world.
 
     facts: simulated_s and wall_s, and what else a world has to tell; they go into both. reasons: why it is not valid.
-    error: what ended it, if something did.
+    error: what ended it, if something did. warnings: that a world has; whether work piled up is added.
     """
     figures = recorder.summary(facts["simulated_s"])
     summary = {
@@ -50,6 +57,8 @@ def conclude(
         "peak_rss_bytes": peak_rss_bytes(),
         "valid": not reasons,
         "reasons": [*reasons, *([error] if error else [])],
+        "warnings": [*warnings, *recorder.steadiness()],
     }
-    out.finish(summary, {**facts, "interval_s": recorder.interval_s}, reasons, error)
+    facts = {**facts, "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
+    out.finish(summary, facts, reasons, error)
     return summary

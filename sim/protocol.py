@@ -61,12 +61,13 @@ class Finished(_Record):
 
 
 class WorkerReady(_Record):
-    """A started worker can run invocations."""
+    """A started worker can run invocations; ``device`` is the one that it got."""
 
-    __slots__ = ("worker",)
+    __slots__ = ("device", "worker")
 
-    def __init__(self, worker: int) -> None:
+    def __init__(self, worker: int, device: int) -> None:
         self.worker = worker
+        self.device = device
 
 
 class WorkerStopped(_Record):
@@ -107,7 +108,7 @@ class Start(_Record):
 
 
 class Stop(_Record):
-    """Stop a worker once it has finished what it was given."""
+    """Stop an exclusive worker once it has finished what it was given."""
 
     __slots__ = ("worker",)
 
@@ -150,7 +151,7 @@ class WorkerView(Protocol):
 
     @property
     def device(self) -> int:
-        """Number of its device, or ANY_DEVICE until it has one."""
+        """Number of its device; ANY_DEVICE until it is ready, if it was started so."""
         ...
 
     @property
@@ -189,7 +190,7 @@ class View(Protocol):
 
 
 class Costs(Protocol):
-    """Expectations, by function id, for beliefs. Worlds draw their own durations, which policies never see."""
+    """Expectations, by function id, for beliefs. What an invocation really takes, policies never see."""
 
     def expected_s(self, function: int) -> float:
         """Expected duration of a warm invocation on its worker, in seconds."""
@@ -203,7 +204,7 @@ class Costs(Protocol):
 class Policy(Protocol):
     """A pure state machine: no clock, no threads, no global randomness.
 
-    ``kind``: what its workers are. KaaS executors can't be started during a run.
+    ``kind``: what its workers are. KaaS executors can't be started or stopped during a run.
     """
 
     kind: ClassVar[WorkerKind]

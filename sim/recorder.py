@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.backlog import Backlog
 from sim.domain import FleetSpec, WorkerKind
-from sim.intervals import DeviceSums, Floats
+from sim.intervals import PARTS, DeviceSums, Floats
 from sim.models.costs import CostModel
 from sim.models.startup import Ladder
 from sim.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
@@ -22,8 +23,8 @@ from sim.workload import Workload
 
 # What the event loop appends for a completed invocation, in this order.
 ROW = (
-    "invocation", "function", "arrival_at_s", "queued_at_s", "started_at_s", "load_s", "run_s", "completed_at_s",
-    "worker",
+    "invocation", "function", "arrival_at_s", "admitted_at_s", "queued_at_s", "dispatch_s", "started_at_s", "load_s",
+    "run_s", "completed_at_s", "worker",
 )  # fmt: skip
 # What it appends beside that for one which was cold or did not find its buffers resident; else these are 0.
 MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
@@ -57,17 +58,23 @@ class Recorder:
         self._expected_s = np.array([costs.expected_s(f) for f in range(n)])
         self._isolated_s = np.array([costs.isolated_s(f) for f in range(n)])
         self._constants_bytes = costs.constants_bytes
-        self._odd: list[tuple[int, int, float, float, float, str, str, float, int]] = []
+        self._has_frontend = costs.frontend is not None
+        self._store_s = np.array(costs.store_s)
+        self._odd: list[tuple[int, int, float, float, float, float, str, str, float, int]] = []
         self._workers: list[tuple[Any, ...]] = []
         self._start_bytes = 0
         self._devices = DeviceSums(fleet.n_gpus, interval_s)
         self._latency_s: list[Floats] = []
         self._queue_s: list[Floats] = []
+        self._pool_s: list[Floats] = []
+        lasts_s = 0.0 if workload.loop is not None else workload.trace.duration_s  # a closed loop limits what waits
+        self._waiting = Backlog(lasts_s, interval_s)
+        self._before_pool = Backlog(lasts_s, interval_s)
         self._n_of_function = np.zeros(n, dtype=np.int64)
         self._latency_of_function_s = np.zeros(n)
         self._n_status = dict.fromkeys(STATUSES, 0)
         self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes"), 0.0)
-        self._busy_s = 0.0
+        self._device_s: dict[str, float] = {}
         text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
         self._writer = pq.ParquetWriter(
             directory / "invocations.parquet", INVOCATIONS.schema, use_dictionary=text, write_page_checksum=True
@@ -103,6 +110,7 @@ class Recorder:
         invocation: int,
         function: int,
         arrival_at_s: float,
+        admitted_at_s: float,
         queued_at_s: float,
         ended_at_s: float,
         status: str,
@@ -113,12 +121,11 @@ class Recorder:
     ) -> None:
         """An invocation ended without being completed; ``ended_at_s`` is NaN when it is unfinished.
 
-        queued_at_s: when it entered the pool; NaN if it did not get there.
+        admitted_at_s, queued_at_s: when it was let in and when it entered the pool; NaN if it did not get there.
         started_at_s, worker: where a device began on it. What was copied for it is not counted.
         """
-        self._odd.append(
-            (invocation, function, arrival_at_s, queued_at_s, ended_at_s, status, reason, started_at_s, worker)
-        )
+        waited = (arrival_at_s, admitted_at_s, queued_at_s, ended_at_s)
+        self._odd.append((invocation, function, *waited, status, reason, started_at_s, worker))
 
     def worker(
         self,
@@ -145,8 +152,10 @@ class Recorder:
         if self._odd:
             self._write_odd()
         self._writer.close()
-        self._write(WORKERS, self._worker_columns())
-        self._busy_s = self._devices.close()
+        workers = self._worker_columns()
+        self._write(WORKERS, workers)
+        self._add_startups(workers)
+        self._device_s = self._devices.close()
         self._write(DEVICES, self._devices.columns(self._fleet.gpus_per_node))
         facts, functions = self._workload.trace.functions, self._workload.functions
         columns = {
@@ -163,7 +172,8 @@ class Recorder:
         """What the tables add up to. Quantiles are linear between order statistics (Hyndman and Fan, type 7).
 
         jain_fairness: Jain's index (Jain et al., DEC-TR-301, 1984) of isolated latency / mean latency over the
-        functions with completed invocations. gpu_busy_frac: time in kernels, of one worker or several at once.
+        functions with completed invocations. gpu_frac: what GPUs did all the time, shares that add up to 1;
+        gpu_busy_frac is that of kernels, gpu_occupied_frac all but idle.
         cache_hit_frac: share of completed invocations that neither loaded constants nor waited for their worker's
         start. Empty sets give None. Called after ``close()``.
         """
@@ -172,6 +182,7 @@ class Recorder:
         progress = (self._isolated_s * self._n_of_function)[served] / self._latency_of_function_s[served]
         square = float(np.sum(progress**2))
         fairness = float(np.sum(progress)) ** 2 / (len(progress) * square) if square else None
+        gpu = self._gpu_frac(self._fleet.n_gpus * simulated_s)
         return {
             "invocations": sum(self._n_status.values()),
             **self._n_status,
@@ -179,12 +190,29 @@ class Recorder:
             "throughput_per_s": completed / simulated_s if simulated_s else None,
             "latency_s": _spread(self._latency_s),
             "queue_s": _spread(self._queue_s),
-            "gpu_busy_frac": self._busy_s / (self._fleet.n_gpus * simulated_s) if simulated_s else None,
+            "pool_s": _spread(self._pool_s),
+            "gpu_frac": gpu,
+            "gpu_busy_frac": gpu["kernels"],
+            "gpu_occupied_frac": None if gpu["idle"] is None else 1 - gpu["idle"],
             "cache_hit_frac": 1 - self._totals["missed"] / completed if completed else None,
             "h2d_bytes": int(self._totals["h2d_bytes"]) + self._start_bytes,
             "evictions": int(self._totals["n_evicted"]),
             "jain_fairness": fairness,
         }
+
+    def steadiness(self) -> list[str]:
+        """A sentence on what grew for as long as invocations arrived, if something did."""
+        verdict = self._waiting.verdict()
+        if verdict and self._has_frontend:
+            verdict += f"; {int(self._before_pool.waiting()[-1]):,} of them had not entered the pool"
+        return [verdict] if verdict else []
+
+    def _gpu_frac(self, gpu_time_s: float) -> dict[str, float | None]:
+        """Parts of the time of all GPUs."""
+        if not gpu_time_s:
+            return dict.fromkeys((*PARTS.values(), "idle"))
+        parts = {part: self._device_s[name] / gpu_time_s for name, part in PARTS.items()}
+        return {**parts, "idle": max(0.0, 1 - sum(parts.values()))}
 
     # Groups of rows
 
@@ -215,10 +243,16 @@ class Recorder:
                 | copied,
             )
         )
+        if self._has_frontend:  # else all that is left of the time until completion
+            store_s = self._store_s[function]
+        else:
+            store_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"]
         latency_s = row["completed_at_s"] - row["arrival_at_s"]
         missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
         self._latency_s.append(latency_s)
-        self._queue_s.append(row["started_at_s"] - row["queued_at_s"])
+        self._queue_s.append(row["started_at_s"] - row["arrival_at_s"])
+        self._pool_s.append(row["started_at_s"] - row["queued_at_s"])
+        self._count_waiting(row["arrival_at_s"], row["queued_at_s"], row["started_at_s"])
         self._n_status["completed"] += n
         self._n_of_function += np.bincount(function, minlength=len(self._n_of_function))
         self._latency_of_function_s += np.bincount(function, latency_s, len(self._n_of_function))
@@ -229,17 +263,34 @@ class Recorder:
             ("h2d_bytes", h2d_bytes),
         ):
             self._totals[name] += float(values.sum())
-        self._devices.add(device, row | {"n_started": np.ones(n), "n_cold": row["cold"], "n_missed": missed} | copied)
+        counts = {"n_started": np.ones(n), "n_cold": row["cold"], "n_missed": missed} | copied
+        self._devices.add(device, row | counts | {"store_s": store_s})
+
+    def _count_waiting(self, arrival_at_s: Floats, queued_at_s: Floats, left_at_s: Floats) -> None:
+        self._waiting.add(arrival_at_s, left_at_s)
+        if self._has_frontend:
+            self._before_pool.add(arrival_at_s, np.where(np.isnan(queued_at_s), left_at_s, queued_at_s))
+
+    def _add_startups(self, workers: Mapping[str, list[Any]]) -> None:
+        """A worker took its device when the stages of its start began, which end when it is ready."""
+        device, ready_at_s = np.array(workers["device"], dtype=np.int32), np.array(workers["ready_at_s"])
+        stages_s = np.sum([workers[f"{stage}_s"] for stage in STAGES], axis=0)
+        got_ready = (device >= 0) & (stages_s > 0) & ~np.isnan(ready_at_s)
+        if got_ready.any():
+            ready_at_s = ready_at_s[got_ready]
+            self._devices.add_startups(device[got_ready], ready_at_s - stages_s[got_ready], ready_at_s)
 
     def _worker_columns(self) -> dict[str, Any]:
         workers = sorted(self._workers)
         return {name: [worker[i] for worker in workers] for i, name in enumerate(WORKERS.names)}
 
     def _write_odd(self) -> None:
-        invocation, function, arrival_at_s, queued_at_s, ended_at_s, status, reason, started_at_s, worker = zip(
-            *self._odd, strict=True
-        )
+        columns = zip(*self._odd, strict=True)
+        invocation, function, *instants_s, status, reason, started_at_s, worker = columns
+        arrival_at_s, admitted_at_s, queued_at_s, ended_at_s = (np.array(column) for column in instants_s)
         n = len(invocation)
+        left_at_s = np.array(started_at_s)
+        self._count_waiting(arrival_at_s, queued_at_s, np.where(np.isnan(left_at_s), ended_at_s, left_at_s))
         for name in status:
             self._n_status[name] += 1
         zero = np.zeros(n)
@@ -251,6 +302,7 @@ class Recorder:
                     "function": function,
                     "status": pa.array(status),
                     "arrival_at_s": arrival_at_s,
+                    "admitted_at_s": admitted_at_s,
                     "queued_at_s": queued_at_s,
                     "started_at_s": started_at_s,
                     "completed_at_s": ended_at_s,

@@ -43,6 +43,11 @@ class Run:
         """What plots and tables call this run: its policy with parameters."""
         return str(self.manifest["policy"])
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of its numbers should know: what limited it beside the policy, and that work piled up."""
+        return list(self.manifest.get("warnings", []))
+
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A table of ``sim.tables`` as a data frame; text columns are categorical.
 

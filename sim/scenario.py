@@ -10,19 +10,19 @@ from typing import Any, Literal
 
 from sim.errors import ScenarioError
 from sim.schema import build
-from sim.settings import require
+from sim.settings import IN_FILE, require
 
-_OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions"}  # what a load has not
+_OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions", "map"}  # no load has them
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Equal GPUs. device: name or file of a calibration. gpus_per_link: neighbours that share a host link."""
+    """Equal GPUs. calibration: its name or file. gpus_per_link: neighbours that share a host link."""
 
     gpus: int = 4
     gpus_per_node: int = 8
     gpus_per_link: int = 1
-    device: str = "v100-kaas"
+    calibration: str = "v100-kaas"
 
     def __post_init__(self) -> None:
         for name in ("gpus", "gpus_per_node", "gpus_per_link"):
@@ -49,8 +49,11 @@ class Scenario:
 
     traces, format, placement, window, rate_scale: see ``traces.open_trace``. limit: only the first arrivals. load:
     clients instead of all these.
-    functions: "catalogue" maps every function of the trace to a kernel graph of ``catalogue`` (a built-in name or a
-    file) by a hash of its key and the seed; "trace" runs it with the trace's own durations and memory.
+    functions: "catalogue" binds every function of the trace to a kernel graph of ``catalogue`` (a built-in name or a
+    file), by ``map`` (a file) or its weight, see ``sim.binding``; "trace" runs it with the trace's own durations and
+    memory. policies: see ``sim.policies.make_policy``.
+    frontend: what stands between clients and pool. "none": nothing, requests come straight into the pool, and host
+    stages run elsewhere; "kaas": the calibration's frontend, see ``sim.models.frontend``.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     """
 
@@ -64,7 +67,9 @@ class Scenario:
     seed: int = 0
     functions: Literal["catalogue", "trace"] = "catalogue"
     catalogue: str = "kaas"
+    map: str | None = None
     fleet: Fleet = field(default_factory=Fleet)
+    frontend: Literal["none", "kaas"] = "none"
     granularity: Literal["graph", "kernel"] = "graph"
     load: ClientLoad | None = None
 
@@ -79,18 +84,21 @@ class Scenario:
         require(self.limit is None or self.limit >= 1, "limit", self.limit, "at least 1")
         require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")
         require(self.seed >= 0, "seed", self.seed, "at least 0")
+        without = self.map is None or self.functions == "catalogue"
+        require(without, "map", self.map, "left out with functions of the trace, which run no graph")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for YAML and JSON."""
-        plain = dataclasses.asdict(self)
-        return plain | {"traces": list(self.traces), "policies": list(self.policies)}
+        """Plain values, for YAML and JSON, with absolute paths: they can be read from anywhere."""
+        plain = dataclasses.asdict(self) | {"traces": list(self.traces), "policies": list(self.policies)}
+        _rebase(plain, Path.cwd())
+        return plain
 
 
 def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenario:
     """Read a scenario file, if any, and override single values; a mapping overrides key by key.
 
-    Paths in the file (traces, catalogue, the fleet's device) are relative to it. Raises ScenarioError naming the key
-    and the rule.
+    Paths in the file (traces, catalogue, map, calibration, files of policies) are relative to it. Raises ScenarioError
+    naming the key and the rule.
     """
     data: dict[str, Any] = {}
     where = "scenario"
@@ -107,12 +115,20 @@ def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenari
 
 
 def _rebase(data: dict[str, Any], folder: Path) -> None:
-    """Make the paths of a scenario file absolute. Names (of catalogues, devices) stay: there is no such file."""
+    """Make the paths in a scenario absolute. Names (of catalogues, calibrations, policies) are no paths, and stay."""
+
+    def move(text: Any, moves: bool = True) -> Any:
+        return os.path.abspath(folder / text) if isinstance(text, str) and moves else text
+
     if isinstance(data.get("traces"), list):
-        data["traces"] = [os.path.abspath(folder / t) if isinstance(t, str) else t for t in data["traces"]]
-    for owner, key in ((data, "catalogue"), (data.get("fleet"), "device")):
-        if isinstance(owner, dict) and isinstance(owner.get(key), str) and (folder / owner[key]).is_file():
-            owner[key] = os.path.abspath(folder / owner[key])
+        data["traces"] = [move(text) for text in data["traces"]]
+    if isinstance(data.get("policies"), list):
+        data["policies"] = [move(text, IN_FILE in str(text)) for text in data["policies"]]
+    if "map" in data:
+        data["map"] = move(data["map"])
+    for owner, key in ((data, "catalogue"), (data.get("fleet"), "calibration")):
+        if isinstance(owner, dict) and key in owner:
+            owner[key] = move(owner[key], (folder / str(owner[key])).is_file())
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from sim.errors import ScenarioError
 
 T = TypeVar("T")
 
+IN_FILE = ".py:"  # in a text that names a thing in a file: FILE.py:CLASS[k=v,...]
+
 
 def require(ok: bool, key: str, value: object, rule: str) -> None:
     """Raise ScenarioError, naming the parameter, its value and the rule, unless it is ok."""
     if not ok:
         raise ScenarioError(f"{key} is {value}, must be {rule}")
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """A sentence for a name that isn't known: what it may have meant, and all that are."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f", did you mean {near[0]!r}? Known" if near else "; known"
+    return f"unknown {what} {name!r}{hint} are {', '.join(known)}"
 
 
 def exact(value: float) -> str:
@@ -50,7 +61,7 @@ def parse(text: str, classes: Mapping[str, type[T]], what: str) -> T:
     name, settings = match.groups()
     cls = classes.get(name)
     if cls is None:
-        raise ScenarioError(f"unknown {what} {name!r}; known are {', '.join(classes)}")
+        raise ScenarioError(unknown(what, name, classes))
     allowed = parameters(cls)
     values = {}
     for setting in filter(None, (s.strip() for s in (settings or "").split(","))):

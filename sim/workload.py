@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.binding import Map, balance
 from sim.domain import (
     Buffer,
     BufferArg,
@@ -22,6 +23,7 @@ from sim.domain import (
     Trace,
     TraceFunction,
 )
+from sim.errors import ScenarioError
 from sim.fingerprint import Fingerprint, fingerprint
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.settings import require
@@ -40,6 +42,14 @@ class Batch(NamedTuple):
     arrival_at_s: npt.NDArray[np.float64]
     function: npt.NDArray[np.int32]
     size: npt.NDArray[np.float64]
+
+
+class Demand(NamedTuple):
+    """Invocations by function: number, and sum of sizes. duration_s: in which all come."""
+
+    n_invocations: npt.NDArray[np.int64]
+    size: npt.NDArray[np.float64]
+    duration_s: float
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,24 @@ class Workload:
         """The trace, when its later arrivals follow from completions."""
         return self.trace if isinstance(self.trace, ClosedTrace) else None
 
+    @cached_property
+    def demand(self) -> Demand:
+        """What all invocations of an open trace ask for; draws them once."""
+        n = len(self.functions)
+        n_invocations, size, last_s = np.zeros(n, dtype=np.int64), np.zeros(n), 0.0
+        for batch in self.batches():
+            n_invocations += np.bincount(batch.function, minlength=n)
+            size += np.bincount(batch.function, batch.size, n)
+            last_s = float(batch.arrival_at_s[-1])
+        return Demand(n_invocations, size, self.trace.duration_s if self.limit is None else last_s)
+
+    def require_arrivals(self) -> None:
+        """Raise ScenarioError when there are none: a run of nothing says nothing."""
+        if next(self.batches(), None) is None:
+            source, length_s = self.trace.source, self.trace.duration_s
+            named = ", ".join(source.files) or source.format
+            raise ScenarioError(f"{named}: has no arrival within {length_s:g} s, so there is nothing to run")
+
     def batches(self) -> Iterator[Batch]:
         """All invocations in order of arrival, lazily; the same at every call."""
         mean_s = np.array([f.mean_s for f in self.trace.functions])
@@ -81,30 +109,30 @@ class Workload:
 
 
 def bind(
-    trace: Trace, *, catalogue: Mapping[str, CatalogueEntry] | None, seed: int, limit: int | None = None
+    trace: Trace,
+    *,
+    catalogue: Mapping[str, CatalogueEntry] | None,
+    chosen: Map | None = None,
+    limit: int | None = None,
 ) -> Workload:
     """Bind the functions of a trace to graphs.
 
-    With a catalogue, each function gets one of its entries, chosen by a hash of the seed and the function's key:
-    uniform over the entries, and the same function gets the same graph in every window and sample of a trace.
-    Without one (None), each function runs a single opaque kernel for the trace's durations, with constants of
-    the size of its memory in the trace. Raises TraceError when the files of the trace can't be read any more.
+    With a catalogue, each function gets one of its entries: as a map has it, else so that all entries get about as many
+    invocations, see ``sim.binding``. Without one (None), each function runs a single opaque kernel for the trace's
+    durations, with constants of the size of its memory in the trace. Raises TraceError when the files of the trace
+    can't be read any more.
     """
     if catalogue is None:
         functions = tuple(_opaque(i, f) for i, f in enumerate(trace.functions))
     else:
-        entries = list(catalogue.values())
+        graph_of = chosen.bind(trace.functions) if chosen else balance(trace.functions, list(catalogue))
         functions = tuple(
             Function(i, f.key, entry.graph, entry.fresh_inputs)
-            for i, f in enumerate(trace.functions)
-            for entry in [entries[_hash(seed, f.key) % len(entries)]]
+            for i, (f, name) in enumerate(zip(trace.functions, graph_of, strict=True))
+            for entry in [catalogue[name]]
         )
     inputs = fingerprint(trace.source.files)
     return Workload(trace, functions, own_durations=catalogue is None, limit=limit, inputs=inputs)
-
-
-def _hash(seed: int, key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=8).digest(), "little")
 
 
 def _opaque(number: int, function: TraceFunction) -> Function:

@@ -9,8 +9,6 @@ from collections import deque
 from heapq import heappop, heappush
 from itertools import count
 
-import numpy as np
-
 from sim.dispatcher import Dispatcher
 from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph
 from sim.protocol import (
@@ -30,6 +28,7 @@ from sim.protocol import (
     WorkerReady,
     WorkerStopped,
 )
+from sim.streams import Stream, generator
 
 FLEET_MEMORY_BYTES = 16 * 10**9
 
@@ -80,7 +79,7 @@ class ScriptedWorld:
             fleet,
             functions(n_functions),
             FixedCosts([1.0] * n_functions),
-            np.random.default_rng(0),
+            generator(0, Stream.POLICY),
             log=lambda now_s, event, actions: self.log.append((now_s, event, list(actions))),
         )
         self._events: list[tuple[float, int, int, Event]] = []
@@ -144,7 +143,7 @@ class ScriptedWorld:
             worker = line.popleft()
             self._on[device] = worker
             self._device[worker] = device
-            self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(worker))
+            self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(worker, device))
 
     def _go_on(self, worker: int, now_s: float) -> None:
         if worker in self._busy:

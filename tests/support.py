@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sim.domain import (
     ArrivalChunk,
@@ -20,24 +21,18 @@ from sim.domain import (
     TraceSource,
 )
 from sim.engine import Simulation
-from sim.intervals import choose_interval_s
+from sim.intervals import PARTS, choose_interval_s
 from sim.models.calibration import Calibration, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import known
 from sim.protocol import Policy, share_devices
 from sim.recorder import Recorder
 from sim.results import Run
+from sim.tables import TABLES
 from sim.workload import Workload, bind
 
 V100 = load_calibration("v100-kaas")
-POOL = replace(  # the same GPUs, but requests come straight into the pool
-    V100,
-    frontend=None,
-    graphs={
-        name: {kind: replace(costs, pre_s=0.0, post_s=0.0) for kind, costs in kinds.items()}
-        for name, kinds in V100.graphs.items()
-    },
-)
+POOL = V100.without_frontend()
 ELASTIC = sorted(known().keys() - {"fractional", "static"})  # policies that serve any number of functions
 
 
@@ -56,7 +51,10 @@ class ListTrace:
     def __post_init__(self) -> None:
         self.source = TraceSource("list", (), (0.0, self.duration_s))
         n = self.n_functions or max(self.function, default=-1) + 1
-        self.functions = [TraceFunction(f"f{i}", f"f{i}", "http", self.mean_s, self.memory_bytes) for i in range(n)]
+        count = np.bincount(np.asarray(self.function, dtype=np.int64), minlength=n).tolist()
+        self.functions = [
+            TraceFunction(f"f{i}", f"f{i}", "http", self.mean_s, self.memory_bytes, count[i]) for i in range(n)
+        ]
 
     @property
     def duration_s(self) -> float:
@@ -74,6 +72,12 @@ class ListTrace:
                 np.asarray(self.function[rows], dtype=np.int32),
                 np.asarray(self.run_s[rows], dtype=np.float64),
             )
+
+
+def same_tables(one: Path, other: Path) -> bool:
+    """Whether two run directories have the same tables, byte for byte."""
+    names = [f"{table.name}.parquet" for table in TABLES]
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
 def ideal(**changes: object) -> Calibration:
@@ -120,7 +124,7 @@ def simulate(
         fleet,
         costs,
         recorder,
-        np.random.default_rng(0),
+        seed=0,
         per_kernel=per_kernel,
         log=log,
         progress=progress,
@@ -129,7 +133,8 @@ def simulate(
     if close:
         simulation.close()
         recorder.close()
-    run = Run(directory, {"policy": policy.describe()}, recorder.summary(simulated_s))
+    warnings = [*simulation.limits(), *recorder.steadiness()]
+    run = Run(directory, {"policy": policy.describe(), "warnings": warnings}, recorder.summary(simulated_s))
     if check:
         check_run(run, workload, simulation, recorder)
     return run
@@ -145,7 +150,9 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     n = sum(len(b.invocation) for b in workload.batches()) if workload.loop is None else len(rows)
     assert sorted(rows.invocation) == list(range(n)), "an invocation was lost or doubled"
     done = rows[rows.status == "completed"]
-    assert (done.started_at_s >= done.queued_at_s).all()
+    assert (done.admitted_at_s >= done.arrival_at_s).all()
+    assert (done.queued_at_s >= done.admitted_at_s).all()
+    assert (done.started_at_s - done.dispatch_s >= done.queued_at_s - 1e-9).all()
     assert (done.completed_at_s >= done.started_at_s).all()
     done_at_s = done.started_at_s + done.load_s + done.run_s
     for place in ("worker",) if share_devices(simulation.dispatcher.standing) else ("worker", "device"):
@@ -156,7 +163,10 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     devices = run.table("devices")
     kernels = zip(done.device, done.started_at_s + done.load_s, done_at_s, strict=True)
     np.testing.assert_allclose(devices.busy_s.sum(), busy_s(kernels), rtol=1e-9)
-    assert (devices.busy_s <= recorder.interval_s + 1e-9).all(), "a device was busy for longer than there is time"
+    parts_s = devices[list(PARTS)].sum(axis=1)
+    assert (parts_s <= recorder.interval_s + 1e-9).all(), "a device was at something for longer than there is time"
+    if simulation.now_s:
+        assert sum(run.summary["gpu_frac"].values()) == pytest.approx(1.0)
     assert devices.h2d_bytes.sum() == rows.h2d_bytes.sum()
     assert run.summary["h2d_bytes"] == rows.h2d_bytes.sum() + run.table("workers").h2d_bytes.sum()
     assert run.summary["evictions"] == rows.n_evicted.sum() == devices.n_evicted.sum()
@@ -196,4 +206,4 @@ def scripted_fleet(n_gpus: int) -> FleetSpec:
 
 def own(trace: ListTrace) -> Workload:
     """The workload of a trace with its own durations."""
-    return bind(trace, catalogue=None, seed=0)
+    return bind(trace, catalogue=None)

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
-BASE = {"sim", "sim.domain", "sim.errors", "sim.settings", "sim.fingerprint", "sim.output"}
+BASE = {"sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams", "sim.fingerprint", "sim.output"}
 MODELS = BASE | {"sim.models", "sim.schema"}
 BRAIN = MODELS | {"sim.protocol", "sim.tables"}
 SIM = BRAIN | {
@@ -24,6 +24,7 @@ SIM = BRAIN | {
     "sim.signals",
     "sim.recorder",
     "sim.intervals",
+    "sim.backlog",
     "sim.workload",
     "sim.scenario",
 }
@@ -32,6 +33,7 @@ SIM = BRAIN | {
 ALLOWED = {
     "sim.domain": set(),
     "sim.errors": set(),
+    "sim.streams": set(),
     "sim.settings": {"sim.errors"},
     "sim.fingerprint": {"sim.errors"},
     "sim.output": {"sim.errors", "sim.fingerprint"},
@@ -45,11 +47,16 @@ ALLOWED = {
     "sim.seal": {"sim.errors", "sim.fingerprint"},
     "sim.results": BRAIN | {"sim.seal"},
     "sim.rundir": BRAIN | {"sim.results", "sim.seal"},
-    "sim.workload": BRAIN,
+    "sim.binding": BASE,
+    "sim.workload": BRAIN | {"sim.binding"},
     "sim.intervals": BRAIN,
-    "sim.recorder": BRAIN | {"sim.workload", "sim.intervals"},
+    "sim.backlog": set(),
+    "sim.offered": BRAIN | {"sim.workload", "sim.binding"},
+    "sim.recorder": BRAIN | {"sim.workload", "sim.intervals", "sim.backlog"},
     "sim.scenario": BRAIN,
-    "sim.manifest": SIM,
+    "sim.caveats": SIM,
+    "sim.provenance": SIM | {"sim.fingerprint"},
+    "sim.manifest": SIM | {"sim.caveats", "sim.provenance"},
     "sim.engine.clock": set(),
     "sim.engine.frontend": BRAIN | {"sim.engine.clock"},
     "sim.engine.hardware": BRAIN | {"sim.engine.clock"},
@@ -57,7 +64,7 @@ ALLOWED = {
     "sim.engine.fleet": BRAIN | {"sim.engine.clock", "sim.engine.hardware", "sim.recorder"},
     "sim.engine": SIM,
     "sim.signals": set(),
-    "sim.experiment": SIM | {"sim.engine", "sim.manifest"},
+    "sim.experiment": SIM | {"sim.engine", "sim.manifest", "sim.offered"},
     "sim.studies": SIM | {"sim.engine", "sim.manifest", "sim.loads"},
     "sim.console": {"sim.errors"},
     "replay": SIM | {"sim.manifest", "sim.console"},

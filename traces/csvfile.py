@@ -38,11 +38,20 @@ class Rule:
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A CSV file of which the header is known. path: as the user knows it; content: where it lies."""
+    """A CSV file of which the header is known. path: as the user knows it; content: where it lies.
+
+    Columns may repeat, as they do in tables of other things: only a file that is read must have each once.
+    """
 
     path: Path
     content: Path
     header: tuple[str, ...]
+
+    def check_columns(self) -> None:
+        """Raise TraceError when a column stands in the header twice."""
+        name, n = Counter(self.header).most_common(1)[0]
+        if n > 1:
+            raise TraceError(f"{self.path}, row 1: the column {name!r} stands there twice")
 
     def require(self, *columns: str) -> None:
         """Raise TraceError when the header lacks one of the columns."""
@@ -104,7 +113,7 @@ class CsvFile:
 def open_csv(path: Path, content: Path) -> CsvFile:
     """Read the header of a file that lies at ``content``.
 
-    Raises TraceError when the file can't be read, is empty, binary, a Git LFS pointer, not UTF-8, or repeats a column.
+    Raises TraceError when the file can't be read, is empty, binary, a Git LFS pointer, or not UTF-8.
     """
     with open_bytes(content, path) as file:
         line = file.readline(_HEADER_BYTES)
@@ -119,7 +128,4 @@ def open_csv(path: Path, content: Path) -> CsvFile:
     names = tuple(name.strip() for name in header)
     if not any(names):
         raise TraceError(f"{path}, row 1: is empty, where the names of the columns must stand")
-    if len(set(names)) < len(names):
-        repeated = Counter(names).most_common(1)[0][0]
-        raise TraceError(f"{path}, row 1: the column {repeated!r} stands there twice")
     return CsvFile(path, content, names)

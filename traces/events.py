@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from sim.errors import TraceError
+from sim.streams import Stream
 from traces.chunks import rechunk
 from traces.functions import Functions
-from traces.options import ReadOptions, Stream
+from traces.options import ReadOptions
 from traces.units import MINUTE_S, Floats
 from traces.window import format_window
 
@@ -51,7 +52,7 @@ Blocks: TypeAlias = Callable[[], Iterator[Rows]]
 class EventTrace:
     """A trace with an instant for every invocation (see ``sim.domain.Trace``); rows are read anew by every ``chunks``.
 
-    number: index into functions, by the number of a function in the blocks; -1 for those without an invocation.
+    number: index into functions, by the number of a function in the blocks; -1 for those without a row in the window.
     """
 
     source: TraceSource
@@ -91,22 +92,26 @@ def whole_minutes(at_s: Floats) -> tuple[float, float]:
 def event_trace(
     source: TraceSource, blocks: Blocks, functions: Functions, options: ReadOptions, named: str
 ) -> EventTrace:
-    """Build the trace of the source's window, by one pass over its arrivals. Functions without one are left out.
+    """Build the trace of the source's window, by one pass over its rows, and one over its arrivals at another rate.
 
+    Functions without a row in the window are left out: which there are doesn't hang on the rate or the seed.
     Raises TraceError when there are no arrivals.
     """
     n = np.zeros(len(functions), np.int64)
     sum_s = np.zeros(len(functions))
-    for rows in _scaled(blocks, source.window_s, options):
+    for rows in _scaled(blocks, source.window_s, replace(options, rate_scale=1.0)):
         n += np.bincount(rows.function, minlength=len(n))
         sum_s += np.bincount(rows.function, rows.duration_s, len(n))
-    kept = np.flatnonzero(n)
-    if not len(kept):
+    n_arrivals = int(n.sum())
+    if options.rate_scale != 1:
+        n_arrivals = sum(len(rows.at_s) for rows in _scaled(blocks, source.window_s, options))
+    if not n_arrivals:
         raise TraceError(f"{named}: no invocation in the window {format_window(source.window_s)}")
+    kept = np.flatnonzero(n)
     number = np.full(len(n), -1, np.int32)
     number[kept] = np.arange(len(kept))
-    described = functions.describe(kept, sum_s[kept] / n[kept])
-    return EventTrace(source, described, int(n.sum()), blocks, number, options)
+    described = functions.describe(kept, sum_s[kept] / n[kept], n[kept])
+    return EventTrace(source, described, n_arrivals, blocks, number, options)
 
 
 def _scaled(blocks: Blocks, window_s: tuple[float, float], options: ReadOptions) -> Iterator[Rows]:

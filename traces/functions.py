@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sim.domain import TraceFunction
 from sim.errors import TraceError
 from traces.formats import UNKNOWN_TRIGGER
+from traces.keys import app_of
 from traces.units import Floats, Ints
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Numbers = npt.NDArray[np.int32]
 
 
 class Functions:
-    """Functions in order of first appearance. A key is ``app/function``, or one name for both."""
+    """Functions in order of first appearance, by their keys: see ``traces.keys``."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -69,14 +70,14 @@ class Functions:
             "memory_not_positive": int(np.count_nonzero(self._most_bytes == 0)),
         }
 
-    def describe(self, numbers: Ints, mean_s: Floats) -> list[TraceFunction]:
-        """What the trace tells of the functions with these numbers; mean_s: their mean durations.
+    def describe(self, numbers: Ints, mean_s: Floats, n_invocations: Ints) -> list[TraceFunction]:
+        """What the trace tells of the functions with these numbers; mean_s, n_invocations: one for each of them.
 
         The largest memory counts; 0 is unknown.
         """
         keys = list(self._numbers)
         memory = dict(enumerate(np.nan_to_num(self._most_bytes).astype(np.int64).tolist()))
         return [
-            TraceFunction(keys[i], keys[i].split("/")[0], UNKNOWN_TRIGGER, mean, memory.get(i) or None)
-            for i, mean in zip(numbers.tolist(), mean_s.tolist(), strict=True)
+            TraceFunction(keys[i], app_of(keys[i]), UNKNOWN_TRIGGER, mean, memory.get(i) or None, n)
+            for i, mean, n in zip(numbers.tolist(), mean_s.tolist(), n_invocations.tolist(), strict=True)
         ]

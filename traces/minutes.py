@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
+from sim.streams import Stream
 from traces.chunks import rechunk
 from traces.durations import DurationTable
-from traces.options import ReadOptions, Stream
+from traces.options import ReadOptions
 from traces.placement import place
 from traces.units import MINUTE_S
 

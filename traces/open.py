@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
+from os.path import realpath
 from pathlib import Path
 
 from sim.domain import Trace
 from sim.errors import TraceError
 from sim.fingerprint import unchanged
+from traces.csvfile import CsvFile
 from traces.directory import open_path
 from traces.files import TraceFile, found
 from traces.formats import Format, TracePath
@@ -67,8 +69,8 @@ def open_trace(
     rate_scale: factor on the rate of every function; below 1 invocations are dropped at random.
     seed: of all that is drawn: the same arguments give the same arrivals, and any window those of the whole trace.
 
-    Raises TraceError for files that can't be read as the format or change meanwhile, unknown formats, bad options and
-    empty windows.
+    Raises TraceError for files that can't be read as the format, change meanwhile or are named twice, unknown formats,
+    bad options and empty windows.
     """
     options = read_options(placement, window, rate_scale, seed)
     named = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
@@ -79,7 +81,9 @@ def open_trace(
     opened = [open_path(Path(path)) for path in named]
     chosen = FORMATS[format] if format else _detect(opened)
     with unchanged(file.path for path in opened for file in path.files):
-        return chosen.read([_recognised(path, chosen) for path in opened], options)
+        recognised = [_recognised(path, chosen) for path in opened]
+        _check_once(recognised)
+        return chosen.read(recognised, options)
 
 
 def _detect(paths: Sequence[TracePath]) -> Format:
@@ -111,4 +115,19 @@ def _recognised(path: TracePath, format: Format) -> TracePath:
             f"{path.path}: not in the format {format.name}, which has {'; '.join(format.tables)}; "
             f"found {found(path.files[0])}"
         )
+    for file in files:
+        if isinstance(file, CsvFile):
+            file.check_columns()
     return replace(path, files=files, n_passed_over=path.n_passed_over + len(path.files) - len(files))
+
+
+def _check_once(paths: Sequence[TracePath]) -> None:
+    """Raise TraceError for a file that is there twice, by two names or links or as a part of a directory."""
+    seen: dict[str | tuple[int, int], TraceFile] = {}
+    for file in (file for path in paths for file in path.files):
+        found = file.content.stat()
+        for identity in (realpath(file.path), (found.st_dev, found.st_ino)):  # members of archives, links
+            other = seen.setdefault(identity, file)
+            if other is not file:
+                what = "is named twice" if other.path == file.path else f"is the same file as {other.path}"
+                raise TraceError(f"{file.path}: {what}, and would count twice")

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from sim.errors import TraceError
+from sim.streams import Stream, generator
 from traces.window import format_window, parse_window
 
 _RATE_SCALE_MAX = 1e6
 PLACEMENTS = ("uniform", "equidistant", "poisson", "start")
-
-
-class Stream(IntEnum):
-    """What a random stream is for; one number each, so that no two draws share a stream."""
-
-    PLACEMENT = 1
-    THINNING = 2
-    DURATION = 3
-    COPIES = 4
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,7 @@ class ReadOptions:
 
         It depends on nothing else: any window of a trace sees the same instants as the whole trace.
         """
-        return np.random.default_rng([self.seed, stream, *where])
+        return generator(self.seed, stream, *where)
 
     def narrow(self, span_s: tuple[float, float], files: str) -> tuple[float, float]:
         """The window within the span that the trace covers; the span itself when no window was asked for.

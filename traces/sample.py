@@ -57,7 +57,11 @@ class Sample:
     @cached_property
     def functions(self) -> Sequence[TraceFunction]:
         """The chosen functions, in the order of the whole trace."""
-        return [self.whole.functions[i] for i in self.chosen]
+        chosen = (self.whole.functions[i] for i in self.chosen)
+        return [
+            replace(f, n_invocations=f.n_invocations * kept)
+            for f, kept in zip(chosen, self.kept_frac.tolist(), strict=True)
+        ]
 
     @property
     def source(self) -> TraceSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,15 +16,17 @@ from traces.units import MINUTE_S, Floats, Ints
 
 _BINS_S = tuple(MINUTE_S * n for n in (1, 5, 15, 60, 6 * 60, 24 * 60))
 _BINS_MAX = 400  # what a figure can show
+_UTILISATION_FRAC = (0.5, 0.7, 0.9)  # ample, usual, and too little for any burst
 _RANKS = 200  # points of the popularity curve
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
     """Figures of a trace, ready for JSON; draws all its arrivals once, in memory that doesn't grow with their number.
 
-    Everything is exact for the arrivals drawn, but for ``duration_s.of_invocations``, which is within 0.4%. Where a
-    trace counts per minute, ``iat_cv`` depends on the placement within the minute. Shares are 0 to 1. ``percentiles``
-    and the lists ``of_functions`` and ``of_invocations`` have 101 values: the 0th percentile to the 100th.
+    Everything is exact for the arrivals drawn, but for ``duration_s.of_invocations``: of more than 4,096 invocations it
+    is within 0.4%. Where a trace counts per minute, ``iat_cv`` depends on the placement within the minute. Shares are 0
+    to 1. ``percentiles`` and the lists ``of_functions`` and ``of_invocations`` have 101 values: the 0th percentile to
+    the 100th, linear in between.
 
     - format: name of the format
     - files: the files that were read
@@ -52,6 +55,10 @@ def summarise(trace: Trace) -> dict[str, Any]:
     - duration_s.of_invocations: percentiles over invocations, s; null without invocations
     - duration_s.of_functions: percentiles over functions of their mean duration as the trace tells it, s
     - mean_concurrency: invocations at a time, without cold starts and queues: busy seconds / seconds of the window
+    - busiest_minute_concurrency: invocations at a time in the minute in which most run, without cold starts and queues
+    - fleet.utilisation_frac: shares of time for which GPUs are to be busy
+    - fleet.gpus: for each of these, GPUs that it takes if every invocation has a whole GPU for its duration
+    - fleet.busiest_minute_gpus: the same for the busiest minute
     - memory_bytes.functions: number of functions whose memory is known
     - memory_bytes.percentiles: percentiles over these functions, bytes; null when there is none
     - triggers.*.functions_frac: share of functions that have the trigger
@@ -63,6 +70,8 @@ def summarise(trace: Trace) -> dict[str, Any]:
     for chunk in trace.chunks():
         tally.add(chunk)
     n_invocations = int(tally.per_function.sum())
+    mean_concurrency = tally.busy_s / trace.duration_s
+    busiest_concurrency = float(tally.concurrency().max())
     memory = np.array([f.memory_bytes for f in trace.functions if f.memory_bytes is not None], float)
     return {
         "format": trace.source.format,
@@ -80,7 +89,13 @@ def summarise(trace: Trace) -> dict[str, Any]:
             "of_invocations": tally.durations_s.percentiles().tolist() if n_invocations else None,
             "of_functions": _percentiles(np.array([f.mean_s for f in trace.functions])),
         },
-        "mean_concurrency": tally.busy_s / trace.duration_s,
+        "mean_concurrency": mean_concurrency,
+        "busiest_minute_concurrency": busiest_concurrency,
+        "fleet": {
+            "utilisation_frac": list(_UTILISATION_FRAC),
+            "gpus": _gpus(mean_concurrency),
+            "busiest_minute_gpus": _gpus(busiest_concurrency),
+        },
         "memory_bytes": {"functions": len(memory), "percentiles": _percentiles(memory)},
         "triggers": _triggers(trace.functions, tally.per_function),
         "anomalies": {name: {"count": n, "rule": RULES[name]} for name, n in trace.source.anomalies.items()},
@@ -100,6 +115,11 @@ def _rate(per_minute: Ints, duration_s: float) -> dict[str, Any]:
         "busiest_minute_per_s": int(per_minute.max()) / min(MINUTE_S, duration_s),
         "bins_per_s": bins_per_s.tolist(),
     }
+
+
+def _gpus(concurrency: float) -> list[int]:
+    """GPUs that are busy for each of ``_UTILISATION_FRAC`` when so many invocations run at a time, a GPU each."""
+    return [max(1, math.ceil(round(concurrency / frac, 9))) for frac in _UTILISATION_FRAC]
 
 
 def _iat_cv(cv: Floats) -> dict[str, Any]:

@@ -12,6 +12,7 @@ PERCENTS = np.arange(101)
 LEAST_GAPS = 3
 """Inter-arrival times that a function must have for a coefficient of variation; of fewer it says nothing."""
 
+_FEW = 4096  # numbers that are kept as they are
 _SHIFT = 45  # of the 52 bits of a float64's mantissa 7 stay
 _N_BINS = 0x7FF << 7  # the bits of an infinity, shifted
 
@@ -20,24 +21,34 @@ class LogHistogram:
     """Counts of positive, finite numbers. A bin is at most 1/128 of its numbers wide, so percentiles are within 0.4%.
 
     The bin of a number is the first bits of its float64: exponent and 7 bits of the mantissa. No logarithms, no range.
+    Up to 4,096 numbers are kept themselves, so that their percentiles are exact.
     """
 
     def __init__(self) -> None:
         self._counts = np.zeros(_N_BINS, np.int64)
         self._least, self._most = np.inf, 0.0
+        self._few: Floats | None = np.empty(0)
 
     def add(self, values: Floats) -> None:
         """Count these numbers, one or more."""
         self._least, self._most = min(self._least, values.min()), max(self._most, values.max())
         self._counts += np.bincount(values.view(np.int64) >> _SHIFT, minlength=_N_BINS)
+        if self._few is not None:
+            self._few = np.append(self._few, values) if len(self._few) + len(values) <= _FEW else None
 
     def percentiles(self) -> Floats:
-        """The 0th to the 100th percentile, (101,): middles of bins, the ends exactly. There must be a number."""
+        """The 0th to the 100th percentile, (101,), linear between neighbours in order as numpy's are; the ends exactly.
+
+        There must be a number.
+        """
+        if self._few is not None:
+            return np.percentile(self._few, PERCENTS)
         cumulative = np.cumsum(self._counts)
-        place = np.ceil(PERCENTS / 100 * (cumulative[-1] - 1))
-        bins = np.searchsorted(cumulative, place, side="right")
+        place = PERCENTS / 100 * (cumulative[-1] - 1)
+        bins = np.searchsorted(cumulative, np.stack([np.floor(place), np.ceil(place)]), side="right")
         edges = np.stack([bins, bins + 1]) << _SHIFT
-        values = np.clip(edges.view(np.float64).mean(axis=0), self._least, self._most)
+        lower, upper = np.clip(edges.view(np.float64).mean(axis=0), self._least, self._most)
+        values = lower + place % 1 * (upper - lower)
         values[[0, -1]] = self._least, self._most
         return np.asarray(values)
 
@@ -45,15 +56,20 @@ class LogHistogram:
 class Tally:
     """Sums over arrivals, fed chunk by chunk in order of time.
 
-    per_function: arrivals, (n_functions,). per_minute: arrivals, (minutes of the window,). busy_s: sum of all
-    durations. durations_s: their histogram.
+    per_function: arrivals, (n_functions,). per_minute: arrivals, (minutes of the window,). minute_s: lengths of these
+    minutes, of which the last may be shorter. busy_s: sum of all durations. durations_s: their histogram.
     """
 
     def __init__(self, n_functions: int, duration_s: float) -> None:
         self.per_function = np.zeros(n_functions, np.int64)
         self.per_minute = np.zeros(int(np.ceil(duration_s / MINUTE_S)), np.int64)
+        self.minute_s = np.full(len(self.per_minute), MINUTE_S)
+        self.minute_s[-1] = duration_s - MINUTE_S * (len(self.minute_s) - 1)
         self.busy_s = 0.0
         self.durations_s = LogHistogram()
+        self._end_s = np.cumsum(self.minute_s)
+        self._ended = np.zeros(len(self.per_minute), np.int64)  # by minute; what outlasts the window, in the last one
+        self._partly_s = np.zeros(len(self.per_minute))  # from starts to the ends of their minutes, less from ends
         self._first_at_s = np.full(n_functions, np.nan)
         self._last_at_s = np.full(n_functions, np.nan)
         self._sum_of_squares = np.zeros(n_functions)  # of inter-arrival times; their sum is last less first
@@ -64,8 +80,16 @@ class Tally:
         self.durations_s.add(chunk.duration_s)
         first, last = int(chunk.at_s[0] // MINUTE_S), int(chunk.at_s[-1] // MINUTE_S)
         edges_s = MINUTE_S * np.arange(first, last + 2)
-        self.per_minute[first : last + 1] += np.diff(np.searchsorted(chunk.at_s, edges_s))
+        n_began = np.diff(np.searchsorted(chunk.at_s, edges_s))
+        self.per_minute[first : last + 1] += n_began
+        self._add_running(chunk, np.repeat(np.arange(first, last + 1), n_began))
         self._add_gaps(chunk)
+
+    def concurrency(self) -> Floats:
+        """Mean number of invocations that run in each minute, (minutes,), when each starts as it arrives."""
+        running = np.cumsum(self.per_minute - self._ended)
+        before = np.concatenate([[0], running[:-1]])
+        return np.asarray(before + self._partly_s / self.minute_s)
 
     def inter_arrival_cv(self) -> Floats:
         """Coefficient of variation of each function's inter-arrival times, standard deviation / mean, (n_functions,).
@@ -79,6 +103,15 @@ class Tally:
         cv = np.full(len(n_gaps), np.nan)
         cv[known] = np.sqrt(np.maximum(variance, 0.0)) / mean_s
         return cv
+
+    def _add_running(self, chunk: ArrivalChunk, began: Ints) -> None:
+        """began: minute of each arrival."""
+        n = len(self.minute_s)
+        ended_s = np.minimum(chunk.at_s + chunk.duration_s, self._end_s[-1])
+        ended = np.minimum((ended_s / MINUTE_S).astype(np.intp), n - 1)
+        self._ended += np.bincount(ended, minlength=n)
+        self._partly_s += np.bincount(began, self._end_s[began] - chunk.at_s, n)
+        self._partly_s -= np.bincount(ended, self._end_s[ended] - ended_s, n)
 
     def _add_gaps(self, chunk: ArrivalChunk) -> None:
         """Bring the arrivals of each function together and sum the squares of the gaps between them."""

@@ -33,7 +33,7 @@ def check_span(span_s: tuple[float, float], named: str) -> None:
     """Raise TraceError when a trace covers more than ``LONGEST_S``."""
     if not span_s[1] - span_s[0] <= LONGEST_S:
         raise TraceError(
-            f"{named}: covers {span_s[0]:.6g} s to {span_s[1]:.6g} s, more than ten years; "
+            f"{named}: covers {span_s[0] / 3600:.6g} h to {span_s[1] / 3600:.6g} h, more than ten years; "
             "instants must be seconds from the start of the trace"
         )
 

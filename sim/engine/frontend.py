@@ -19,7 +19,8 @@ from sim.protocol import ARRIVAL
 class Frontend:
     """Moves requests from the server's door into the pool, and replies back to clients.
 
-    enter: called with (instant, invocation, function) when an invocation enters the pool.
+    admitted: called with (instant, invocation) when the gate lets an invocation in. enter: called with (instant,
+    invocation, function) when it enters the pool.
     """
 
     def __init__(
@@ -28,6 +29,8 @@ class Frontend:
         facts: Facts,
         costs: CostModel,
         rng: np.random.Generator,
+        *,
+        admitted: Callable[[float, int], None],
         enter: Callable[[float, int, int], None],
     ) -> None:
         self.transport_s = facts.transport_s
@@ -37,27 +40,35 @@ class Frontend:
         self._outside: deque[tuple[int, int]] = deque()
         self._cores = Cores(facts.cores)
         self._server = Server(facts.server_s.of(costs.kind), rng)
+        self._admitted = admitted
         self._enter = enter
 
     def arrive(self, now_s: float, invocation: int, function: int) -> None:
         """A request stands at the server's door."""
-        if not self._outside and self._gate.enter():
+        if not self._outside and self._gate.enter(now_s):
             self._prepare(now_s, invocation, function)
         else:
             self._outside.append((invocation, function))
 
     def leave(self, now_s: float, post_s: float) -> float:
         """The pool is done with a request; returns when its client has the reply, after a host stage of ``post_s``."""
-        self._gate.leave()
+        self._gate.leave(now_s)
         if self._outside and self._gate.is_open:  # the policy hears of what enters then after what it hears of now
             self._clock.call(now_s, ARRIVAL, self._let_in)
         return self._cores.reserve(now_s, post_s) + self.transport_s
 
+    def limits(self, now_s: float) -> list[str]:
+        """What of the frontend has limited the run until now, in sentences."""
+        found = (stage.limit(now_s) for stage in (self._gate, self._server, self._cores))
+        return [f"the frontend limits this run, not the policy: {limit}" for limit in found if limit]
+
     def _let_in(self, _: simpy.Event) -> None:
-        while self._outside and self._gate.enter():
-            self._prepare(self._clock._now, *self._outside.popleft())
+        now_s = self._clock._now
+        while self._outside and self._gate.enter(now_s):
+            self._prepare(now_s, *self._outside.popleft())
 
     def _prepare(self, now_s: float, invocation: int, function: int) -> None:
+        self._admitted(now_s, invocation)
         ready_at_s = self._cores.reserve(now_s, self._pre_s[function])
         if ready_at_s > now_s:
             self._clock.call(ready_at_s, ARRIVAL, partial(self._pass, invocation, function))

@@ -19,9 +19,9 @@ NAN = float("nan")
 Queued = tuple[int, float, bool]  # invocation, end of its dispatch, cold
 
 
-# An invocation at a worker, the first columns of recorder.ROW: invocation, function, arrival_at_s, queued_at_s,
-# started_at_s, load_s, run_s. A bare tuple, since naming its parts costs 5 % of a simulation.
-Job = tuple[int, int, float, float, float, float, float]
+# An invocation at a worker, the first columns of recorder.ROW: invocation, function, arrival_at_s, admitted_at_s,
+# queued_at_s, dispatch_s, started_at_s, load_s, run_s. A bare tuple, since naming its parts costs 5 % of a simulation.
+Job = tuple[int, int, float, float, float, float, float, float, float]
 
 
 class Link:

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-import numpy as np
 import simpy
 
 from sim.dispatcher import Dispatcher, Log
@@ -38,12 +37,14 @@ from sim.protocol import (
     WorkerStopped,
 )
 from sim.recorder import Recorder
+from sim.streams import Stream, generator
 from sim.workload import Workload
 
 
 class Simulation:
     """One workload under one policy on one simulated fleet.
 
+    seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``).
     per_kernel: give every kernel an event of its own, instead of one for the whole graph. log: see Dispatcher.
     ``interrupt()`` ends ``run()`` early. ``close()`` records what is left then.
     """
@@ -55,7 +56,7 @@ class Simulation:
         fleet: FleetSpec,
         costs: CostModel,
         recorder: Recorder,
-        rng: np.random.Generator,
+        seed: int,
         *,
         per_kernel: bool = False,
         log: Log | None = None,
@@ -70,9 +71,9 @@ class Simulation:
         self._dispatch_s = costs.dispatch_s
         self._n_arrived = 0
         self._replied_at_s = 0.0  # the last reply, which may come after the last event
-        # Invocations on their way to a worker -> function, arrival, entry into the pool (NaN before), size.
-        self._waiting: dict[int, tuple[int, float, float, float]] = {}
-        self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, rng, log)
+        # Invocations on their way to a worker -> function, arrival, admission, entry into the pool (NaN before), size.
+        self._waiting: dict[int, tuple[int, float, float, float, float]] = {}
+        self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, generator(seed, Stream.POLICY), log)
         self._report = self.dispatcher.report
         self._fleet = Fleet(
             self._clock,
@@ -89,8 +90,10 @@ class Simulation:
         self._lumped = self._fleet.lumped
         self._frontend: Frontend | None = None
         if costs.frontend is not None:
-            stream = rng.spawn(1)[0]
-            self._frontend = Frontend(self._clock, costs.frontend, costs, stream, self._enter)
+            stream = generator(seed, Stream.SERVICE)
+            self._frontend = Frontend(
+                self._clock, costs.frontend, costs, stream, admitted=self._let_in, enter=self._enter
+            )
         self._straight = self._frontend is None and workload.loop is None  # a completed invocation has no way back
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
         self._arrivals = Arrivals(self._clock, workload, door_s, self._admit, progress)
@@ -123,17 +126,21 @@ class Simulation:
         """The present instant."""
         return float(self._clock.now)
 
+    def limits(self) -> list[str]:
+        """What has limited the run that is neither the policy nor a GPU, in sentences."""
+        return [] if self._frontend is None else self._frontend.limits(self.now_s)
+
     def close(self) -> None:
         """Record what is still there: workers, and invocations as unfinished."""
         for worker in self._workers.values():
             self._fleet.record(worker)
             if worker.job is not None:
-                started_at_s = worker.job[4] if worker.job[4] <= self.now_s else NAN  # or still being dispatched
+                started_at_s = worker.job[6] if worker.job[6] <= self.now_s else NAN  # or still being dispatched
                 self._recorder.ended(
-                    *worker.job[:4], NAN, "unfinished", "", started_at_s=started_at_s, worker=worker.number
+                    *worker.job[:5], NAN, "unfinished", "", started_at_s=started_at_s, worker=worker.number
                 )
-        for number, (function, arrival_at_s, queued_at_s, _) in self._waiting.items():
-            self._recorder.ended(number, function, arrival_at_s, queued_at_s, NAN, "unfinished", "")
+        for number, waiting in self._waiting.items():
+            self._recorder.ended(number, *waiting[:4], NAN, "unfinished", "")
 
     # Before and after the pool
 
@@ -143,18 +150,23 @@ class Simulation:
         invocation = self._n_arrived
         self._n_arrived = invocation + 1
         if self._frontend is None:
-            self._waiting[invocation] = (function, arrival_at_s, now_s, size)
+            self._waiting[invocation] = (function, arrival_at_s, now_s, now_s, size)
             actions = self._report(now_s, Arrival(invocation, function))
             if actions:
                 self._carry_out(now_s, actions)
         else:
-            self._waiting[invocation] = (function, arrival_at_s, NAN, size)
+            self._waiting[invocation] = (function, arrival_at_s, NAN, NAN, size)
             self._frontend.arrive(now_s, invocation, function)
+
+    def _let_in(self, now_s: float, invocation: int) -> None:
+        """The frontend has let an invocation in."""
+        function, arrival_at_s, _, _, size = self._waiting[invocation]
+        self._waiting[invocation] = (function, arrival_at_s, now_s, NAN, size)
 
     def _enter(self, now_s: float, invocation: int, function: int) -> None:
         """An invocation enters the pool."""
-        _, arrival_at_s, _, size = self._waiting[invocation]
-        self._waiting[invocation] = (function, arrival_at_s, now_s, size)
+        _, arrival_at_s, admitted_at_s, _, size = self._waiting[invocation]
+        self._waiting[invocation] = (function, arrival_at_s, admitted_at_s, now_s, size)
         actions = self._report(now_s, Arrival(invocation, function))
         if actions:
             self._carry_out(now_s, actions)
@@ -175,25 +187,23 @@ class Simulation:
                 worker = self._workers[action.worker]
                 begin_at_s = now_s + self._dispatch_s
                 if worker.ready and worker.job is None:
-                    self._begin(worker, action.invocation, begin_at_s, False)
+                    self._begin(worker, action.invocation, begin_at_s, now_s, False)
                 else:
                     worker.queue.append((action.invocation, begin_at_s, not worker.ready))
             elif isinstance(action, Start):
                 self._fleet.start(now_s, action)
             elif isinstance(action, Reject):
-                function, arrival_at_s, queued_at_s, _ = self._waiting.pop(action.invocation)
-                ended_at_s = self._leave_pool(now_s, function, 0.0)
-                self._recorder.ended(
-                    action.invocation, function, arrival_at_s, queued_at_s, ended_at_s, "rejected", action.reason
-                )
+                waiting = self._waiting.pop(action.invocation)
+                ended_at_s = self._leave_pool(now_s, waiting[0], 0.0)
+                self._recorder.ended(action.invocation, *waiting[:4], ended_at_s, "rejected", action.reason)
             else:
                 self._stop(now_s, self._workers[action.worker])
 
     # Invocations
 
-    def _begin(self, worker: Worker, invocation: int, at_s: float, cold: bool) -> None:
-        """The device turns to an invocation at ``at_s``, now or when its dispatch is done."""
-        function, arrival_at_s, queued_at_s, size = self._waiting.pop(invocation)
+    def _begin(self, worker: Worker, invocation: int, at_s: float, now_s: float, cold: bool) -> None:
+        """The device turns to an invocation at ``at_s``, now or when its dispatch is done, and is idle until then."""
+        function, arrival_at_s, admitted_at_s, queued_at_s, size = self._waiting.pop(invocation)
         costs = self._costs
         load_s = costs.input_s[function]
         cache = worker.cache
@@ -208,7 +218,9 @@ class Simulation:
             worker.placement = placement
         worker.was_cold = cold
         run_s = costs.run_s[function] * size
-        worker.job = (invocation, function, arrival_at_s, queued_at_s, at_s, load_s, run_s)
+        worker.job = (
+            invocation, function, arrival_at_s, admitted_at_s, queued_at_s, at_s - now_s, at_s, load_s, run_s,
+        )  # fmt: skip
         if self._lumped:
             worker.signal.fire(at_s + load_s + run_s + costs.store_s[function], FINISHED, worker.on_finish)
         else:
@@ -240,18 +252,18 @@ class Simulation:
         if worker.queue:
             queue = worker.queue
             invocation, dispatched_at_s, cold = queue.popleft() if isinstance(queue, deque) else queue.pop(0)
-            self._begin(worker, invocation, max(now_s, dispatched_at_s), cold)
+            self._begin(worker, invocation, max(now_s, dispatched_at_s), now_s, cold)
         elif worker.stopping:
             self._fleet.dismiss(now_s, worker)
 
     def _step_through(self, worker: Worker, job: Job) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
         device, costs = worker.device, self._costs
-        invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s = job
+        function, started_at_s, load_s, run_s = job[1], *job[6:]
         yield self._clock.at(started_at_s, FINISHED)
         waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, load_s)
         load_s += waited_s
-        worker.job = (invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s)
+        worker.job = (*job[:7], load_s, run_s)
         yield self._clock.at(loaded_at_s, FINISHED)
         ends_s = costs.kernel_ends_s(function, run_s) if self._per_kernel else [run_s]
         shared = worker.shared
@@ -263,8 +275,7 @@ class Simulation:
             for begin_s, end_s in zip([0.0, *ends_s], ends_s, strict=False):
                 work_s = (end_s - begin_s) * shared.run_frac
                 yield device.compute.run(worker.number, work_s, shared.sm_frac, shared.bandwidth_frac)
-            run_s = self._clock.now - loaded_at_s
-            worker.job = (invocation, function, arrival_at_s, queued_at_s, started_at_s, load_s, run_s)
+            worker.job = (*job[:7], load_s, self._clock.now - loaded_at_s)
         _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
         worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
 
@@ -272,7 +283,7 @@ class Simulation:
 
     def _get_ready(self, now_s: float, worker: Worker) -> None:
         self._go_on(now_s, worker)
-        self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number)))
+        self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number, worker.device.number)))
 
     def _stop(self, now_s: float, worker: Worker) -> None:
         worker.stopping = True

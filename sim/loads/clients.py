@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
 from sim.settings import describe, require
-
-LOAD_STREAM = 11  # number of the random streams of clients; those of policies and traces have others
+from sim.streams import Stream, generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Clients:
 
     def rng(self, client: int) -> np.random.Generator:
         """The stream of a client. It doesn't depend on how many others there are."""
-        return np.random.default_rng([self.seed, LOAD_STREAM, client])
+        return generator(self.seed, Stream.CLIENT, client)
 
 
 class Load:
@@ -57,13 +56,20 @@ class LoadTrace:
     """Base of the traces of loads: what they tell besides arrivals.
 
     A load has no durations of its own, since a graph has; the traces give 1 s. n_arrivals: see ``Trace``.
+    rates: of the clients, in proportion; None for equal ones.
     """
 
-    def __init__(self, load: Load, clients: Clients, duration_s: float, n_arrivals: int) -> None:
+    def __init__(
+        self, load: Load, clients: Clients, duration_s: float, n_arrivals: int, rates: Sequence[float] | None = None
+    ) -> None:
         makers: dict[str, Any] = {"clients": clients.n, "graph": clients.graph, "seed": clients.seed}
         self.source = TraceSource(load.name, (), (0.0, duration_s), {"load": load.describe(), **makers})
-        keys = [f"{clients.graph}/{i}" for i in range(clients.n)]
-        self.functions = [TraceFunction(key, key, "client", 1.0, None) for key in keys]
+        rates = rates or [1.0] * clients.n
+        self.functions = [
+            TraceFunction(key, key, "client", 1.0, None, n_arrivals * rate / sum(rates))
+            for i, rate in enumerate(rates)
+            for key in [f"{clients.graph}/{i}"]
+        ]
         self.duration_s = duration_s
         self.n_arrivals = n_arrivals
 

@@ -29,7 +29,7 @@ class PoissonTrace(LoadTrace):
         self, load: Load, clients: Clients, rates_per_s: Sequence[float], duration_s: float, least: int = 0
     ) -> None:
         n_expected = round(sum(rates_per_s) * duration_s)
-        super().__init__(load, clients, duration_s, max(n_expected, least))
+        super().__init__(load, clients, duration_s, max(n_expected, least), rates_per_s)
         self._clients = clients
         self._rates_per_s = rates_per_s
         self._least = least

@@ -181,6 +181,14 @@ class Calibration:
         """The device, as the fleet knows it."""
         return DeviceSpec(self.device.name, self.device.memory_bytes)
 
+    def without_frontend(self) -> Calibration:
+        """The same GPUs and workers, but requests come straight into the pool, and host stages run elsewhere."""
+        graphs = {
+            name: {kind: replace(costs, pre_s=0.0, post_s=0.0) for kind, costs in kinds.items()}
+            for name, kinds in self.graphs.items()
+        }
+        return replace(self, frontend=None, graphs=graphs)
+
 
 def built_in() -> list[str]:
     """Names of the calibrations that come with the package."""
@@ -198,7 +206,7 @@ def load_calibration(name_or_file: str) -> Calibration:
         except (OSError, UnicodeDecodeError) as error:
             raise ScenarioError(f"{name_or_file}: can't be read ({error})") from None
     else:
-        raise ScenarioError(f"device {name_or_file!r} is neither a calibration file nor one of {', '.join(built_in())}")
+        raise ScenarioError(f"calibration {name_or_file!r} is neither a file nor one of {', '.join(built_in())}")
     try:
         data = json.loads(text)
     except ValueError as error:

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from sim.errors import ScenarioError
+from pathlib import Path
+
 from sim.policies.affinity import Affinity
 from sim.policies.balance import Balance
 from sim.policies.base import BasePolicy
 from sim.policies.exclusive import Exclusive
+from sim.policies.exclusive_random import ExclusiveRandom
+from sim.policies.files import load_policies
 from sim.policies.fractional import Fractional
 from sim.policies.least_loaded import LeastLoaded
 from sim.policies.static import Static
-from sim.settings import parse
+from sim.settings import IN_FILE, parse
 
-_POLICIES: dict[str, type[BasePolicy]] = {}
-
-
-def register(policy: type[BasePolicy]) -> type[BasePolicy]:
-    """Make a policy known by its name. Usable as a class decorator."""
-    if policy.name in _POLICIES and _POLICIES[policy.name].__qualname__ != policy.__qualname__:
-        raise ScenarioError(f"two policies are called {policy.name!r}")
-    _POLICIES[policy.name] = policy
-    return policy
-
-
-for _policy in (Affinity, Balance, Exclusive, Fractional, LeastLoaded, Static):
-    register(_policy)
+_BUILT_IN: tuple[type[BasePolicy], ...] = (
+    Affinity,
+    Balance,
+    Exclusive,
+    ExclusiveRandom,
+    Fractional,
+    LeastLoaded,
+    Static,
+)
+_POLICIES = {policy.name: policy for policy in _BUILT_IN}
 
 
 def known() -> dict[str, type[BasePolicy]]:
-    """The registered policies by name, sorted."""
+    """The built-in policies by name, sorted."""
     return dict(sorted(_POLICIES.items()))
 
 
 def make_policy(text: str) -> BasePolicy:
-    """Make a policy from ``name`` or ``name[k=v,...]``. Raises ScenarioError naming what is unknown or wrong."""
-    return parse(text, known(), "policy")
+    """Make a policy from ``name`` or ``name[k=v,...]``, or ``FILE.py:CLASS[k=v,...]`` for one in a file.
+
+    Raises ScenarioError naming what is unknown or wrong.
+    """
+    before, in_file, name = text.strip().rpartition(IN_FILE)
+    if not in_file:
+        return parse(text, known(), "policy")
+    file = Path(f"{before}.py")
+    return parse(name, load_policies(file), f"policy of {file}:")

@@ -15,7 +15,6 @@ from sim.engine import Simulation
 from sim.errors import ScenarioError
 from sim.intervals import choose_interval_s
 from sim.loads import Clients, make_load
-from sim.manifest import POLICY_STREAM
 from sim.models.costs import CostModel
 from sim.output import scratch
 from sim.recorder import Recorder
@@ -102,13 +101,12 @@ def serve(system: System, point: Point, seed: int, load: str) -> tuple[Floats, F
 
 def simulate(system: System, workload: str, trace: Trace, seed: int, *, n_gpus: int) -> dict[str, pd.DataFrame]:
     """Simulate a trace whose functions all run the graph of a system; returns the tables invocations and workers."""
-    bound = bind(trace, catalogue={workload: system.entry}, seed=seed)
+    bound = bind(trace, catalogue={workload: system.entry})
     fleet = FleetSpec(system.calibration.spec, n_gpus)
     costs = CostModel(system.calibration, bound.functions, system.policy.kind)
     with scratch() as place:
         recorder = Recorder(place, bound, fleet, costs, choose_interval_s(trace.duration_s))
-        rng = np.random.default_rng([seed, POLICY_STREAM])
-        simulation = Simulation(bound, system.policy, fleet, costs, recorder, rng)
+        simulation = Simulation(bound, system.policy, fleet, costs, recorder, seed)
         simulation.run()
         simulation.close()
         recorder.close()

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sim.domain import ArrivalChunk, ClosedTrace, Trace
-
-ORDER_STREAM = 13  # number of the random stream of the order of clients; those of policies and clients have others
+from sim.streams import Stream, generator
 
 
 class Warmed:
@@ -22,7 +21,7 @@ class Warmed:
         self._load = load
         self._loop = load if isinstance(load, ClosedTrace) else None
         self._n_requests = n_requests
-        self._seed = [seed, ORDER_STREAM]
+        self._seed = seed
         self.source = load.source
         self.functions = load.functions
         self.duration_s = load.duration_s
@@ -58,7 +57,7 @@ class Warmed:
     def _begin(self, now_s: float) -> list[tuple[float, int]]:
         """What comes at the same instant comes in random order: the barrier releases processes, not a list of them."""
         self.begun_at_s = now_s
-        rng = np.random.default_rng(self._seed)
+        rng = generator(self._seed, Stream.ORDER)
         later: list[tuple[float, int]] = []
         for chunk in self._load.chunks():
             order = np.lexsort((rng.random(len(chunk.at_s)), chunk.at_s))

@@ -179,7 +179,8 @@ def write_run(
     """Write a run directory; ``manifest`` overrides entries, valid and reasons those of the summary too."""
     path.mkdir(parents=True)
     for table in (INVOCATIONS, DEVICES, FUNCTIONS):
-        frame = pa.Table.from_pandas(tables[table.name], schema=table.schema, preserve_index=False)
+        columns = tables[table.name].reindex(columns=list(table.names), fill_value=0)
+        frame = pa.Table.from_pandas(columns, schema=table.schema, preserve_index=False)
         pq.write_table(frame, path / f"{table.name}.parquet")
     summary = summarise(policy, tables, simulated_s)
     full = {

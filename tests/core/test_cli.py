@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from importlib import resources
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from sim.cli import main
+from sim.cli import main, progress
 from sim.policies import known
 from sim.protocol import Arrival, Run, Standing
 from sim.results import open_run
+from tests.support import ListTrace, own
 from traces.synth.azure2019 import write_azure2019
 
 KEYS = {
     "policy", "invocations", "completed", "rejected", "failed", "unfinished", "cold_starts", "throughput_per_s",
-    "latency_s", "queue_s", "gpu_busy_frac", "h2d_bytes", "evictions", "jain_fairness", "simulated_s", "wall_s",
-    "invocations_per_wall_s", "peak_rss_bytes", "valid", "reasons",
+    "latency_s", "queue_s", "pool_s", "gpu_frac", "gpu_busy_frac", "gpu_occupied_frac", "h2d_bytes", "evictions",
+    "jain_fairness", "simulated_s", "wall_s", "invocations_per_wall_s", "peak_rss_bytes", "valid", "reasons",
+    "warnings",
 }  # fmt: skip
 SPREAD = {"mean", "p50", "p90", "p99", "p999", "max"}
 
@@ -66,6 +70,41 @@ def test_a_table_and_the_directories_are_printed(trace, tmp_path):
     assert open_run(tmp_path / "affinity").summary["invocations"] == 50
 
 
+def test_the_server_of_kaas_stands_before_the_pool_only_when_it_is_asked_for(trace, tmp_path):
+    flags = ("run", trace, "--policy", "affinity", "--gpus", 16, "--rate-scale", 40, "--json", "--out")
+    free = json.loads(simulate(*flags, tmp_path / "free").stdout)[0]
+    kaas = json.loads(simulate(*flags, tmp_path / "kaas", "--frontend", "kaas").stdout)[0]
+    assert free["warnings"] == []
+    assert any("its server, which takes at most 172 requests/s" in w for w in kaas["warnings"])
+    assert kaas["queue_s"]["p50"] > 10 * free["queue_s"]["p50"], "waiting at its door is waiting"
+    assert open_run(tmp_path / "kaas/affinity").warnings == kaas["warnings"]
+    rows = open_run(tmp_path / "free/affinity").table("invocations")
+    assert (rows.queued_at_s == rows.arrival_at_s).all()
+    assert (rows.admitted_at_s == rows.arrival_at_s).all()
+
+
+def test_a_calibration_without_a_frontend_can_not_bring_one(trace, tmp_path):
+    text = resources.files("sim.models").joinpath("calibrations/v100-kaas.json").read_text("utf-8")
+    plain = {k: v for k, v in json.loads(text).items() if k not in ("frontend", "graphs")}
+    (tmp_path / "plain.json").write_text(json.dumps({**plain, "name": "plain"}))
+    flags = ("run", trace, "--policy", "balance", "--calibration", tmp_path / "plain.json", "--out", tmp_path / "out")
+    assert simulate(*flags).exit_code == 0
+    done = simulate(*flags, "--frontend", "kaas")
+    assert done.exit_code == 2
+    assert "frontend: is 'kaas', but the calibration plain has none" in done.stderr
+
+
+def test_the_offered_load_is_told_before_a_run_and_in_its_manifest(trace, tmp_path):
+    flags = ("--policy", "balance", "--policy", "exclusive", "--rate-scale", 100, "--gpus", 1, "--limit", 2000)
+    done = simulate("run", trace, *flags, "--out", tmp_path)
+    assert "kaas workers: offered load: 2,000 invocations" in done.stderr
+    assert "exclusive workers: offered load: 2,000 invocations" in done.stderr
+    assert "That is more than 1 GPU can serve" in done.stderr
+    offered = open_run(tmp_path / "balance").manifest["offered"]
+    assert offered["busy_gpus"] > offered["gpus"] == 1
+    assert sum(g["invocations_frac"] for g in offered["graphs"].values()) == pytest.approx(1.0)
+
+
 def test_a_saved_scenario_runs_again_to_the_same_bytes(trace, tmp_path):
     simulate("run", trace, "--policy", "affinity", "--limit", 200, "--gpus", 2, "--out", tmp_path / "a")
     done = simulate("run", "--scenario", tmp_path / "a/affinity/scenario.yaml", "--out", tmp_path / "b")
@@ -86,7 +125,7 @@ def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--policy", "afinity"], "unknown policy 'afinity'"),
+        (["--policy", "afinity"], "unknown policy 'afinity', did you mean 'affinity'? Known are affinity, "),
         (["--policy", "affinity[x=1]"], "unknown parameter 'x'"),
         (["--policy", "balance", "--policy", "balance"], "the policy balance is given twice"),
         ([], "no policy: give --policy NAME"),
@@ -94,7 +133,7 @@ def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
             ["--policy", "balance", "--functions", "trace", "--catalogue", "small"],
             "has no effect with --functions trace",
         ),
-        (["--policy", "balance", "--device", "nope"], "device 'nope' is neither"),
+        (["--policy", "balance", "--calibration", "nope"], "calibration 'nope' is neither"),
         (["--policy", "balance", "--catalogue", "nope"], "nope"),
         (["--policy", "balance", "--window", "9-8"], "9-8"),
         (["--policy", "balance", "--window", "20:00-21:00"], "20:00-21:00"),
@@ -155,7 +194,7 @@ def test_workers_that_can_not_stand_are_refused_before_anything_is_written(trace
 def test_a_calibration_that_can_not_share_devices_is_refused_before_anything_is_written(trace, tmp_path):
     built_in = resources.files("sim.models").joinpath("calibrations", "v100-kaas.json").read_text("utf-8")
     (tmp_path / "v100.json").write_text(json.dumps(json.loads(built_in) | {"n_multiprocessors": None}))
-    flags = ["--policy", "balance", "--policy", "fractional", "--device", tmp_path / "v100.json", "--gpus", 16]
+    flags = ["--policy", "balance", "--policy", "fractional", "--calibration", tmp_path / "v100.json", "--gpus", 16]
     done = simulate("run", trace, *flags, "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert "n_multiprocessors is not given" in done.stderr
@@ -172,6 +211,32 @@ def test_a_crash_of_a_policy_leaves_what_was_completed(trace, tmp_path, monkeypa
     run = open_run(tmp_path / "balance")
     assert (run.manifest["valid"], run.manifest["error"]) == (False, "KeyError('no such key')")
     assert len(run.table("invocations")) == run.summary["invocations"] > 0
+
+
+def test_a_run_of_nothing_is_refused(tmp_path):
+    """The minute has an invocation, but it comes before the window."""
+    file = tmp_path / "counts.csv"
+    file.write_text("HashFunction,1\nf,1\n")
+    flags = ("--policy", "balance", "--placement", "start", "--window", "00:00:30-00:01:00", "--out", tmp_path / "out")
+    done = simulate("run", file, *flags)
+    said = f"Error: {file}: has no arrival within 30 s, so there is nothing to run\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", said)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("n", [300, 100_000])
+def test_a_bar_on_a_terminal_moves_however_few_arrivals_there_are(monkeypatch, n):
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress("affinity", own(ListTrace(range(n), [0] * n, [1.0] * n))) as tell:
+        for _ in range(n):
+            tell(1)
+    drawn = sys.stderr.getvalue()
+    assert len(set(re.findall(r"\d+%", drawn))) > 90
+    assert drawn.count("affinity") < 400, "drawing it takes longer than simulating an arrival"
 
 
 def test_a_missing_trace_is_named(tmp_path):
@@ -248,14 +313,14 @@ def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path, numb
     arguments = ["run", tmp_path / "trace", "--policy", "affinity", "--policy", "balance", "--out", tmp_path / "out"]
     command = [sys.executable, "-c", "from sim.cli import main; main()", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 600
     while not any(file.stat().st_size > 100_000 for file in tmp_path.glob("out/.gpu-faas-*/new/invocations.parquet")):
         assert process.poll() is None
         assert time.monotonic() < give_up
         time.sleep(0.02)
     assert not (tmp_path / "out/affinity").exists()
     os.kill(process.pid, number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["affinity"]
@@ -271,7 +336,7 @@ def test_an_interrupted_run_is_marked_invalid_with_what_completed(tmp_path, numb
 def test_policies_are_listed_with_parameters_and_source():
     listed = json.loads(simulate("policies", "--json").stdout)
     assert [p["name"] for p in listed] == [
-        *("affinity", "balance", "exclusive", "fractional", "least-loaded", "static")
+        *("affinity", "balance", "exclusive", "exclusive-random", "fractional", "least-loaded", "static")
     ]
     assert listed[0]["parameters"] == {"penalty": 10.0}
     text = simulate("policies").stdout

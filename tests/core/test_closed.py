@@ -26,7 +26,7 @@ CATALOGUE = {"jacobi": CatalogueEntry(GRAPH, False)}
 def closed(directory, load, n_clients, *, gpus=1, policy="balance", run_s=1.0, **calibration):
     costs = replace(V100.graphs["jacobi"]["kaas"], run_s=run_s, pre_s=0.0, post_s=0.0)
     trace = make_load(load).trace(Clients(n_clients, "jacobi", seed=1))
-    workload = bind(trace, catalogue=CATALOGUE, seed=0)
+    workload = bind(trace, catalogue=CATALOGUE)
     gpu = ideal(graphs={"jacobi": {"kaas": costs, "exclusive": costs}}, **calibration)
     run = simulate(workload, make_policy(policy), directory, gpus=gpus, calibration=gpu)
     return run, run.table("invocations").sort_values("invocation").reset_index(drop=True)
@@ -87,7 +87,7 @@ class Picky(Balance):
 
 def refused(directory, load, one_in, **calibration):
     """A client of a policy that rejects."""
-    workload = bind(make_load(load).trace(Clients(1, "jacobi")), catalogue=CATALOGUE, seed=0)
+    workload = bind(make_load(load).trace(Clients(1, "jacobi")), catalogue=CATALOGUE)
     costs = replace(V100.graphs["jacobi"]["kaas"], run_s=1.0, pre_s=0.0, post_s=0.0)
     gpu = ideal(graphs={"jacobi": {"kaas": costs}}, **calibration)
     return simulate(workload, Picky(one_in), directory, calibration=gpu).summary
@@ -110,4 +110,4 @@ def test_clients_who_are_answered_as_fast_as_they_send_end_the_run_with_a_reason
 
 def test_how_many_requests_a_closed_loop_makes_is_not_to_be_limited():
     with pytest.raises(ScenarioError, match="limit is 5, must be left out with a closed loop"):
-        bind(make_load("nshot[n=6]").trace(Clients(1, "jacobi")), catalogue=CATALOGUE, seed=0, limit=5)
+        bind(make_load("nshot[n=6]").trace(Clients(1, "jacobi")), catalogue=CATALOGUE, limit=5)

@@ -195,7 +195,7 @@ def test_a_wrong_calibration_is_refused_with_key_and_rule(tmp_path, change, comp
 
 
 def test_an_unknown_calibration_names_the_known_ones(tmp_path):
-    with pytest.raises(ScenarioError, match=r"device 'h999' is neither a calibration file nor one of .*v100-kaas"):
+    with pytest.raises(ScenarioError, match=r"calibration 'h999' is neither a file nor one of .*v100-kaas"):
         load_calibration("h999")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ScenarioError, match=r"bad\.json: not JSON"):

@@ -8,7 +8,7 @@ import pytest
 from sim.dispatcher import Dispatcher
 from sim.domain import WorkerKind
 from sim.errors import PolicyError
-from sim.protocol import Arrival, Finished, Reject, Run, Standing, Start, Stop, WorkerReady, WorkerStopped
+from sim.protocol import ANY_DEVICE, Arrival, Finished, Reject, Run, Standing, Start, Stop, WorkerReady, WorkerStopped
 from tests.scripted import FixedCosts, functions
 from tests.support import scripted_fleet
 
@@ -82,6 +82,7 @@ def test_workers_side_by_side_may_have_more_shares_than_there_are(monkeypatch):
         (KAAS, [[Run(7, 0)]], "invocation 7 is not waiting but unknown or over"),
         (KAAS, [[Run(0, 0), Run(0, 1)]], "invocation 0 is not waiting but with worker 0"),
         (KAAS, [[Start(2, 0, 0)]], "a policy of KaaS executors starts no workers"),
+        (KAAS, [[Stop(0)]], "a KaaS executor stands until the end, as it can't be started again"),
         (KAAS, [[Reject(3, "no")]], "invocation 3 is not waiting"),
         (EXCLUSIVE, [[Start(1, 0, 0)]], "the next worker must have the number 0"),
         (EXCLUSIVE, [[Start(0, 2, 0)]], "the devices are 0 to 1, or -1 for any"),
@@ -123,11 +124,26 @@ def test_a_worker_can_not_stop_with_work():
         d.report(1.0, WorkerStopped(0))
 
 
+def test_a_worker_is_ready_where_it_was_ordered():
+    d = dispatcher(EXCLUSIVE, [Start(0, 1, 0), Run(0, 0)])
+    d.report(0.0, Arrival(0, 0))
+    with pytest.raises(PolicyError, match="it was ordered to be on device 1"):
+        d.report(1.0, WorkerReady(0, 0))
+
+
+def test_the_belief_learns_which_device_a_worker_got():
+    d = dispatcher(EXCLUSIVE, [Start(0, ANY_DEVICE, 0)])
+    d.report(0.0, Arrival(0, 0))
+    assert d.workers[0].device == ANY_DEVICE
+    d.report(1.0, WorkerReady(0, 1))
+    assert d.workers[0].device == 1
+
+
 def test_the_belief_follows():
     d = dispatcher(EXCLUSIVE, [Start(0, 1, 0), Run(0, 0)], [], [Stop(0)], [], [Reject(1, "full")])
     d.report(0.0, Arrival(0, 0))
     assert (d.workers[0].ready, d.workers[0].outstanding, dict(d.waiting), d.running) == (False, 1, {}, {0: 0})
-    d.report(1.0, WorkerReady(0))
+    d.report(1.0, WorkerReady(0, 1))
     assert d.workers[0].ready
     d.report(2.0, Finished(0, 0))
     assert (d.workers[0].outstanding, d.workers[0].stopping, d.running) == (0, True, {})

@@ -20,7 +20,7 @@ from sim.loads import Clients, make_load
 from sim.models.calibration import ByKind, load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
-from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop
+from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop, WorkerReady
 from sim.workload import bind
 from tests.scripted import ScriptedWorld
 from tests.support import ELASTIC, POOL, ListTrace, ideal, own, poisson, simulate
@@ -37,7 +37,7 @@ def graph(name="g", n_kernels=3, constants=(1000,), n_iter=2, flops=10**9):
 
 
 def catalogued(trace, *graphs):
-    return bind(trace, catalogue={g.name: CatalogueEntry(g, fresh_inputs=True) for g in graphs}, seed=0)
+    return bind(trace, catalogue={g.name: CatalogueEntry(g, fresh_inputs=True) for g in graphs})
 
 
 def rows(run):
@@ -208,6 +208,24 @@ def test_a_device_that_was_left_takes_the_next_worker_that_is_started(tmp_path):
     assert list(rows(run).device) == [0, 0, 0]
     assert list(run.table("workers").requested_at_s) == [0.0, 100.0, 200.0]
     assert run.summary["completed"] == 3
+
+
+class Onlooker(known()["exclusive"]):
+    """A worker on any device for every invocation; notes the belief of where each is when it gets ready."""
+
+    def on_event(self, now_s, event, view):
+        if isinstance(event, Arrival):
+            return (Start(event.invocation, ANY_DEVICE, event.function), Run(event.invocation, event.invocation))
+        if isinstance(event, WorkerReady):
+            self.devices.append(view.workers[event.worker].device)
+        return ()
+
+
+def test_a_policy_is_told_which_device_a_worker_got(tmp_path):
+    policy = Onlooker()
+    policy.devices = []
+    run = simulate(own(ListTrace([0.0, 1.0], [0, 1], [1.0] * 2)), policy, tmp_path, gpus=2, calibration=POOL)
+    assert policy.devices == list(run.table("workers").device) == [0, 1]
 
 
 def test_the_cold_start_ladder_of_an_exclusive_worker(tmp_path):

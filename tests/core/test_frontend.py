@@ -41,12 +41,37 @@ def test_cores_take_stages_in_order():
 
 def test_the_gate_closes_above_the_limit_and_opens_below_the_share():
     gate = Gate(10, 0.8)
-    assert [gate.enter() for _ in range(12)] == [True] * 11 + [False]
+    assert [gate.enter(t) for t in range(12)] == [True] * 11 + [False]
     for _ in range(3):
-        gate.leave()
-        assert not gate.enter(), "8 inside are not fewer than 80 % of 10"
-    gate.leave()
-    assert gate.enter()
+        gate.leave(15.0)
+        assert not gate.enter(15.0), "8 inside are not fewer than 80 % of 10"
+    gate.leave(20.0)
+    assert gate.enter(20.0)
+
+
+def test_a_gate_limits_a_run_by_the_part_of_it_in_which_it_was_closed():
+    gate = Gate(1, 1.0)
+    assert [gate.enter(2.0), gate.enter(4.0), gate.enter(5.0)] == [True, True, False]
+    assert "closed for 20% of the time" in gate.limit(5.0), "it is closed now"
+    gate.leave(5.0)
+    gate.leave(5.0)
+    assert "closed for 10% of the time" in gate.limit(10.0)
+    assert not gate.limit(1000.0), "one thousandth of a run is nothing"
+    assert not Gate(1, 1.0).limit(0.0)
+
+
+def test_a_server_and_cores_limit_a_run_when_they_are_busy_all_the_time():
+    server, cores = Server(1.0, np.random.default_rng(0)), Cores(2)
+    assert not server.limit(0.0)
+    assert not cores.limit(0.0)
+    for _ in range(100):
+        server.turn_at_s(0.0)
+        cores.reserve(0.0, 1.0)
+    assert "at most 1 requests/s" in server.limit(50.0)
+    assert "busy for 100% of the time" in server.limit(50.0)
+    assert not server.limit(200.0)
+    assert "its 2 cores were busy for 100% of the time" in cores.limit(50.0)
+    assert not cores.limit(60.0)
 
 
 def test_an_idle_server_delays_nothing_and_a_busy_one_is_a_queue():
@@ -68,7 +93,9 @@ def test_a_request_on_its_way_by_hand(tmp_path):
     run = simulate(workload, make_policy("balance"), tmp_path, calibration=calibration)
     row = rows(run).iloc[0]
     assert row.queued_at_s == 2.0 + 0.125 + 0.5
-    assert run.summary["queue_s"]["max"] == 0.0, "what comes before the pool is no queue of the pool's"
+    assert row.admitted_at_s == 2.0 + 0.125
+    assert run.summary["queue_s"]["max"] == 0.125 + 0.5, "all of the way to a device is waiting"
+    assert run.summary["pool_s"]["max"] == 0.0
     assert row.started_at_s == row.queued_at_s
     assert row.completed_at_s == row.started_at_s + 3.0 + 0.25 + 0.125
 
@@ -188,7 +215,7 @@ def test_a_request_without_any_queue_takes_the_isolated_latency(tmp_path, name):
     idle = replace(V100.frontend, server_s=ByKind(0.0, 0.0))
     graphs = {"resnet50": {k: replace(costs, post_s=0.003) for k, costs in V100.graphs["resnet50"].items()}}
     calibration = replace(V100, frontend=idle, graphs=graphs)
-    workload = bind(make_load("nshot[n=3]").trace(Clients(1, "resnet50")), catalogue=RESNET50, seed=0)
+    workload = bind(make_load("nshot[n=3]").trace(Clients(1, "resnet50")), catalogue=RESNET50)
     run = simulate(workload, make_policy(name), tmp_path, calibration=calibration)
     latency_s = rows(run).completed_at_s - rows(run).arrival_at_s
     assert latency_s[2] == pytest.approx(run.table("functions").isolated_s[0], rel=1e-12)

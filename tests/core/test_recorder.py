@@ -102,6 +102,7 @@ def test_a_run_that_lasts_folds_its_intervals(monkeypatch, shared):
     rng = np.random.default_rng(3)
     start = np.sort(rng.random(200)) * 100
     row = {"started_at_s": start, "load_s": rng.random(200), "run_s": rng.random(200) * 3}
+    row |= {"dispatch_s": rng.random(200) * start, "store_s": rng.random(200)}
     counts = ("n_started", "n_cold", "n_missed", "n_evicted", "h2d_bytes", "d2h_bytes")
     row |= {name: rng.integers(0, 9, 200).astype(float) for name in counts}
     device = rng.integers(0, 3, 200).astype(np.int32)

@@ -28,13 +28,17 @@ def test_flags_override_single_values(tmp_path):
 
 
 def test_paths_in_a_file_are_relative_to_it(tmp_path):
-    for name in ("mine.json", "v.json"):
+    for name in ("mine.json", "v.json", "map.csv"):
         (tmp_path / name).write_text("{}")
-    file = written(tmp_path, {**MINIMAL, "catalogue": "mine.json", "fleet": {"device": "v.json"}})
+    file = written(
+        tmp_path, {**MINIMAL, "catalogue": "mine.json", "map": "map.csv", "fleet": {"calibration": "v.json"}}
+    )
     scenario = read_scenario(file, {})
     assert scenario.traces == (str(tmp_path / "t"),)
-    assert scenario.catalogue == str(tmp_path / "mine.json")
-    assert scenario.fleet.device == str(tmp_path / "v.json")
+    assert (scenario.catalogue, scenario.map) == (str(tmp_path / "mine.json"), str(tmp_path / "map.csv"))
+    file = written(tmp_path, {**MINIMAL, "policies": ["affinity", "mine.py:Mine[k=2]"]})
+    assert read_scenario(file, {}).policies == ("affinity", f"{tmp_path}/mine.py:Mine[k=2]")
+    assert scenario.fleet.calibration == str(tmp_path / "v.json")
     assert read_scenario(written(tmp_path, {**MINIMAL, "catalogue": "small"}), {}).catalogue == "small"
 
 
@@ -71,6 +75,11 @@ def test_what_is_saved_reads_back(tmp_path):
         ({"fleet": {"gpu": 1}}, "s.yaml: fleet: unknown key 'gpu'; the keys are gpus, gpus_per_node"),
         ({"fleet": 4}, "s.yaml: fleet: is 4, must be a mapping"),
         ({"policies": None}, "s.yaml: policies: is None, must be a list"),
+        ({"map": "m.csv", "functions": "trace"}, "map is .*m.csv, must be left out with functions of the trace"),
+        (
+            {"map": "m.csv", "traces": [], "load": {"name": "nshot", "graph": "bert"}},
+            "s.yaml: map is .*m.csv, must be left out with a load",
+        ),
     ],
 )
 def test_a_wrong_scenario_is_refused_with_key_and_rule(tmp_path, change, complaint):

@@ -82,7 +82,7 @@ def together(directory, graphs, at_s, function, *, per_kernel=False):
     """Each function on a share of the one GPU; the functions get graphs by the seed of the catalogue."""
     trace = ListTrace(at_s, function, [1.0] * len(at_s), len(graphs))
     catalogue = {g.name: CatalogueEntry(g, fresh_inputs=False) for g in graphs}
-    workload = bind(trace, catalogue=catalogue, seed=0)
+    workload = bind(trace, catalogue=catalogue)
     calibration = ideal(n_multiprocessors=V100.n_multiprocessors)
     return simulate(workload, make_policy("fractional"), directory, calibration=calibration, per_kernel=per_kernel)
 
@@ -140,7 +140,6 @@ def test_shares_beyond_the_device_are_shared_out(tmp_path):
             workload = bind(
                 ListTrace([0.0] * n, range(n), [1.0] * n, 2),
                 catalogue={"g": CatalogueEntry(compute("g", blocks, 10**12), fresh_inputs=False)},
-                seed=0,
             )
             calibration = ideal(n_multiprocessors=80)
             run = simulate(workload, Crowd(), tmp_path / f"{blocks}-{n}", calibration=calibration)
@@ -183,7 +182,7 @@ class Inherits(Fractional):
 
 
 def test_a_started_worker_waits_until_all_that_stand_on_its_device_are_gone(tmp_path):
-    workload = bind(ListTrace([0.0, 0.0, 0.5], [0, 1, 1], [1.0] * 3, 2), catalogue=None, seed=0)
+    workload = bind(ListTrace([0.0, 0.0, 0.5], [0, 1, 1], [1.0] * 3, 2), catalogue=None)
     policy = Inherits()
     calibration = ideal(n_multiprocessors=80, startup_s=replace(V100.startup_s, kill_release=4.0))
     run = simulate(workload, policy, tmp_path, calibration=calibration)
@@ -216,6 +215,6 @@ def test_the_same_load_gives_the_same_bytes(tmp_path):
 def test_a_calibration_without_multiprocessors_can_not_share_a_device(tmp_path):
     calibration = replace(V100, n_multiprocessors=None)
     trace = ListTrace([0.0], [0], [1.0], 2)
-    workload = bind(trace, catalogue={"g": CatalogueEntry(compute("g", 1, 1), False)}, seed=0)
+    workload = bind(trace, catalogue={"g": CatalogueEntry(compute("g", 1, 1), False)})
     with pytest.raises(ScenarioError, match="n_multiprocessors is not given"):
         simulate(workload, make_policy("fractional"), tmp_path, calibration=calibration)

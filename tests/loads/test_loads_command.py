@@ -99,7 +99,7 @@ def test_what_was_rejected_is_late_and_an_invalid_run_shows_nothing():
     [
         (["close", "--graph", "bert"], "unknown load 'close'"),
         (["poisson", "--graph", "bert"], "load 'poisson': the parameter rate is missing"),
-        (["nshot", "--graph", "brt"], "graph 'brt' is not in the catalogue, which has resnet50, bert,"),
+        (["nshot", "--graph", "brt"], "unknown graph 'brt', did you mean 'bert'? Known are resnet50, bert,"),
         (["nshot", "--graph", "bert", "--clients", 0], "clients is 0, must be at least 1"),
         (["nshot", "--graph", "bert", "--gpus", 0], "gpus is 0, must be at least 1"),
     ],

@@ -33,7 +33,7 @@ def test_what_was_asked_for_before_early_stopping():
     assert late_allowed(270_336, 0.99) == 2583
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n_late=st.integers(0, 120), percentile=PERCENTILES)
 def test_needed_is_the_least_with_a_small_incomplete_beta_function(n_late, percentile):
     n = queries_needed(n_late, percentile)
@@ -42,7 +42,7 @@ def test_needed_is_the_least_with_a_small_incomplete_beta_function(n_late, perce
     assert on_time == 1 or betainc(on_time - 1, n_late + 1, percentile) > 0.01
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n_queries=st.integers(0, 5000), percentile=PERCENTILES)
 def test_allowed_is_the_most_that_need_no_more(n_queries, percentile):
     allowed = late_allowed(n_queries, percentile)

@@ -62,7 +62,7 @@ def test_every_load_is_a_trace_of_its_clients(name):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("close", "unknown load 'close'; known are closed, multi-stream, nshot,"),
+        ("close", r"unknown load 'close', did you mean 'closed'\? Known are closed, multi-stream, nshot,"),
         ("closed]", r"load 'closed\]' must look like NAME or NAME\[k=v,...\]"),
         ("poisson", "load 'poisson': the parameter rate is missing; poisson takes rate, duration"),
         ("closed[k=3]", r"load 'closed\[k=3\]': unknown parameter 'k'; closed takes outstanding, duration"),

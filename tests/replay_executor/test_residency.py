@@ -93,7 +93,7 @@ def histories(draw):
 
 
 @given(histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_all_that_the_cache_lets_in_is_placed_and_keeps_its_content(history):
     units, layouts, keep_headroom, order = history
     memory = Memory(units, keep_headroom)

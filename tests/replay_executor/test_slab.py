@@ -73,7 +73,7 @@ def sessions(draw):
 
 
 @given(sessions())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_never_fails_while_bytes_are_free_and_loses_no_content(session):
     n_bytes, operations = session
     slab, memory = Slab(n_bytes), np.zeros(n_bytes, np.int64)

@@ -1,7 +1,7 @@
 """An executor without a device, for worlds that must be quick or go wrong; its graphs' names say how they behave.
 
-``sleep-MS``: takes so long. ``fault``: a kernel fails. ``die``: the process is killed from outside. ``stop``: it is
-stopped from outside, and stays so. ``refuse``: the
+``sleep-MS``: takes so long. ``meet...``: takes until another process is at ``meet``. ``fault``: a kernel fails.
+``die``: the process is killed from outside. ``stop``: it is stopped from outside, and stays so. ``refuse``: the
 invocation fails, nothing else does.
 """
 
@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 from replay.errors import ReplayError
@@ -20,6 +21,18 @@ from sim.domain import Role
 
 PATH = f"{__name__}:FakeExecutor"
 TELLING = f"{__name__}:TellingExecutor"
+GIVE_UP_S = 300.0  # waiting for somebody who should be there already
+
+
+def meet():
+    """Wait until another process is here too; the place is the folder MEETING of the environment."""
+    place = Path(os.environ["MEETING"])
+    (place / str(os.getpid())).touch()
+    until_s = time.monotonic() + GIVE_UP_S
+    while len(os.listdir(place)) < 2:
+        if time.monotonic() > until_s:
+            raise ReplayError("nobody came")
+        time.sleep(0.001)
 
 
 class FakeExecutor:
@@ -52,7 +65,10 @@ class FakeExecutor:
             os.kill(os.getpid(), signal.SIGSTOP)
         if name == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(float(name.partition("-")[2]) / 1e3)
+        if name.startswith("meet"):
+            meet()
+        else:
+            time.sleep(float(name.partition("-")[2]) / 1e3)
         run_s = time.perf_counter() - begun_s
         return SimpleNamespace(modules_s=0.0, load_s=0.0, run_s=run_s, constant_bytes=loaded_bytes, n_evicted=n_evicted)
 

@@ -71,7 +71,8 @@ def labelled(tmp_path_factory):
         run = simulate(workload, real.policy, directory, gpus=gpus, calibration=truth(), check=False)
         manifest = {
             "schema_version": 1, "world": "replay", "policy": policy, "valid": True, "reasons": [], "error": None,
-            "started": "today", "simulated_s": float(at_s[-1]), "scenario": {"catalogue": "small"},
+            "started": "today", "simulated_s": float(at_s[-1]),
+            "scenario": {"catalogue": "small", "policies": [policy]},
             "replay": {"mode": real.mode, "device": DEVICE},
         }  # fmt: skip
         (directory / "manifest.json").write_text(json.dumps(manifest))

@@ -43,35 +43,37 @@ def scripted(directory, arrivals, *answers, graphs=("sleep-5",), gpus=1):
 def test_a_stopped_worker_finishes_what_it_was_given(tmp_path):
     work = (Start(0, 0, 0), Run(0, 0), Run(1, 0), Run(2, 0), Run(3, 0), Stop(0))
     run, events = scripted(tmp_path / "run", [(0.0, 0)] * 4, (), (), (), work)
-    assert events[4:] == [WorkerReady(0), *(Finished(i, 0) for i in range(4)), WorkerStopped(0)]
+    assert events[4:] == [WorkerReady(0, 0), *(Finished(i, 0) for i in range(4)), WorkerStopped(0)]
     assert run.table("invocations").cold.all()
 
 
 def test_a_start_on_an_occupied_device_waits(tmp_path):
     first = (Start(0, 0, 0), Run(0, 0), Start(1, 0, 1), Run(1, 1), Stop(0))
     run, events = scripted(tmp_path / "run", [(0.0, 0), (0.0, 1)], (), first, graphs=("sleep-5", "sleep-6"))
-    assert events[2:] == [WorkerReady(0), Finished(0, 0), WorkerStopped(0), WorkerReady(1), Finished(1, 1)]
+    assert events[2:] == [WorkerReady(0, 0), Finished(0, 0), WorkerStopped(0), WorkerReady(1, 0), Finished(1, 1)]
     workers = run.table("workers").set_index("worker")
     assert workers.kill_release_s[1] > 0
 
 
 def test_a_start_on_any_device_takes_the_first_that_is_free(tmp_path):
-    starts = [(Start(i, ANY_DEVICE, f), Run(i, i), Stop(i)) for i, f in ((0, 0), (1, 1), (2, 1))]
-    arrivals = [(0.0, 0), (0.0, 1), (0.0, 1)]
-    run, _ = scripted(tmp_path / "run", arrivals, *starts, graphs=("sleep-2000", "sleep-5"), gpus=2)
+    starts = [(Start(i, ANY_DEVICE, 0), Run(i, i), Stop(i)) for i in range(3)]
+    starts[0] = starts[0][:2]  # this one stays
+    run, events = scripted(tmp_path / "run", [(0.0, 0)] * 3, *starts, gpus=2)
     assert run.table("workers").sort_values("worker").device.tolist() == [0, 1, 1]
+    told = {event.worker: event.device for event in events if isinstance(event, WorkerReady)}
+    assert told == {0: 0, 1: 1, 2: 1}
 
 
 def test_a_worker_that_is_stopped_while_it_waits_never_starts(tmp_path):
     first = (Start(0, 0, 0), Start(1, 0, 0), Stop(1))
     run, events = scripted(tmp_path / "run", [(0.0, 0)], first, (), (Run(0, 0),))
-    assert events == [Arrival(0, 0), WorkerStopped(1), WorkerReady(0), Finished(0, 0)]
+    assert events == [Arrival(0, 0), WorkerStopped(1), WorkerReady(0, 0), Finished(0, 0)]
     assert run.table("workers").set_index("worker").ready_at_s.isna().tolist() == [False, True]
 
 
 def test_a_worker_that_is_stopped_as_it_starts_gets_ready_first(tmp_path):
     run, events = scripted(tmp_path / "run", [(0.0, 0)], (Start(0, 0, 0), Stop(0), Reject(0, "no use")))
-    assert events == [Arrival(0, 0), WorkerReady(0), WorkerStopped(0)]
+    assert events == [Arrival(0, 0), WorkerReady(0, 0), WorkerStopped(0)]
     assert run.table("invocations").reason.tolist() == ["no use"]
 
 

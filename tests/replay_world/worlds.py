@@ -103,7 +103,7 @@ def workers_of(parent: int) -> list[int]:
     return found
 
 
-def wait_until(holds: object, timeout_s: float = 10.0) -> None:
+def wait_until(holds: object, timeout_s: float = 120.0) -> None:
     """Wait until a condition holds; fails when it never does."""
     until_s = time.monotonic() + timeout_s
     while not holds():

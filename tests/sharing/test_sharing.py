@@ -189,7 +189,7 @@ def test_many_comings_and_goings_do_not_add_up_to_an_error():
     assert its.next_end() == (now_s + 1.0, 1)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(jobs())
 def test_schedules_are_those_of_exact_arithmetic(many):
     expected, found = literal.schedule(many), schedule(many)
@@ -200,7 +200,7 @@ def test_schedules_are_those_of_exact_arithmetic(many):
         assert found[job][1] == pytest.approx(float(left_s), rel=1e-9, abs=1e-9 * float(many[job].work_s))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(jobs(max_size=12))
 def test_no_resource_is_exceeded_and_nobody_waits_for_an_idle_one(many):
     def watch(its, there):
@@ -220,7 +220,7 @@ def test_no_resource_is_exceeded_and_nobody_waits_for_an_idle_one(many):
     "one", [{"bandwidth": st.just(Fraction(0))}, {"sm": fractions(1, 2, 24)}], ids=["SMs", "memory"]
 )
 def test_with_one_scarce_resource_a_further_job_makes_no_other_end_earlier(one):
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(jobs(**one, killed=False, max_size=9))
     def check(many):
         without, with_all = schedule(many[:-1]), schedule(many)
@@ -236,7 +236,7 @@ def test_with_two_a_further_job_may_help_one_by_slowing_its_rival():
     assert device(*crowd, (1.0, 0.0)).speed(0) == 1.0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(jobs(sm=fractions(1, 24, 24 * 7), bandwidth=fractions(0, 24, 24 * 7), killed=False))
 def test_without_contention_every_end_is_exact(many):
     ends = schedule(many)

@@ -45,7 +45,7 @@ def opened(file, **options):
 
 
 @given(rows=ROWS, placement=PLACED, scale=SCALES, seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_arrivals_are_ordered_complete_and_reproducible(write, rows, placement, scale, seed):
     trace = opened(write(rows), placement=placement, rate_scale=scale, seed=seed)
     if trace is None:
@@ -67,7 +67,7 @@ def test_arrivals_are_ordered_complete_and_reproducible(write, rows, placement, 
 
 
 @given(rows=ROWS, placement=PLACED, scale=SCALES, start_s=st.integers(0, 1700), length_s=st.integers(1, 1800))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_window_is_a_slice_of_the_whole(write, rows, placement, scale, start_s, length_s):
     file = write(rows)
     end_s = min(start_s + length_s, 1800)

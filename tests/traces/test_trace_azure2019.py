@@ -186,7 +186,7 @@ class TestDays:
         copy = azure2019.path / "copy.csv"
         copy.write_text(azure2019.file(Role.INVOCATIONS).read_text())
         with pytest.raises(TraceError, match="second invocations table of day 1"):
-            open_trace([azure2019.path, copy])
+            open_trace(azure2019.path)
 
 
 class TestDerivedSamples:
@@ -209,6 +209,63 @@ class TestDerivedSamples:
         trace = open_trace(azure2019.path)
         assert trace.source.format == "azure2019-invitro"
         assert [f.memory_bytes for f in trace.functions] == [9.5 * MIB, 3 * MIB]
+
+    @pytest.mark.parametrize("trigger", [[], ["Trigger"]])
+    @pytest.mark.parametrize("names", [["HashFunction"], ["HashApp", "HashFunction"], ["HashFunction", "HashApp"]])
+    @pytest.mark.parametrize("layout", ["{}\n", "{}\r\n", '"{}"\n', '"{}"\r\n', "\ufeff{}\n", '\ufeff"{}"\r\n'])
+    def test_names_of_functions_may_lack_apps_and_owners(self, tmp_path, layout, names, trigger):
+        """As simulators publish their samples: by pandas or a spreadsheet, for as many minutes as they simulated."""
+        quote = '","' if '"' in layout else ","
+        minutes = [str(k) for k in range(1, 61)]
+        rows = [[*names, *trigger, *minutes]]
+        for i, count in ((7, "2"), (8, "1")):
+            cells = {"HashFunction": str(i), "HashApp": f"app{i}"}
+            rows.append([*map(cells.get, names), *["http" for _ in trigger], *["0"] * 59, count])
+        first, *others = (quote.join(row) for row in rows)
+        file = tmp_path / "anything.txt"
+        text = layout.format(first) + "".join(layout.lstrip("\ufeff").format(line) for line in others)
+        file.write_bytes(text.encode())
+        trace = open_trace(file, placement="start")
+        assert (trace.source.format, trace.source.window_s) == ("azure2019-invitro", (0, 3600))
+        assert [f.key for f in trace.functions] == (["7", "8"] if len(names) == 1 else ["app7/7", "app8/8"])
+        assert [f.app for f in trace.functions] == (["7", "8"] if len(names) == 1 else ["app7", "app8"])
+        assert {f.trigger for f in trace.functions} == {"http" if trigger else "unknown"}
+        assert collect(trace).at_s.tolist() == [3540.0] * 3
+        assert trace.source.anomalies == {"function_without_durations": 2, "function_without_memory": 2}
+
+    def test_tables_without_apps_are_joined_by_the_function(self, tmp_path):
+        (tmp_path / "inv.csv").write_text("HashFunction,1,2\n7,1,0\n8,0,1\n")
+        points = ",".join(f"percentile_Average_{p}" for p in (0, 1, 25, 50, 75, 99, 100))
+        (tmp_path / "dur.csv").write_text(f"HashFunction,Average,{points}\n8,20{',20' * 7}\n7,10{',10' * 7}\n")
+        (tmp_path / "mem.csv").write_text("HashApp,HashFunction,AverageAllocatedMb\na,7,100\na,8,200\n")
+        trace = open_trace(tmp_path)
+        assert {f.key: (f.mean_s, f.memory_bytes) for f in trace.functions} == {
+            "7": (0.01, 100 * MIB),
+            "8": (0.02, 200 * MIB),
+        }
+        assert trace.source.anomalies == {}
+
+    def test_memory_of_apps_needs_apps(self, tmp_path):
+        (tmp_path / "inv.csv").write_text("HashFunction,1,2\n7,1,0\n")
+        (tmp_path / "mem.csv").write_text("HashApp,AverageAllocatedMb\na,100\n")
+        with pytest.raises(TraceError, match=r"mem.csv, row 1: lacks the column 'HashFunction'"):
+            open_trace([tmp_path / "inv.csv", tmp_path / "mem.csv"])
+
+    def test_durations_of_apps_need_the_apps_of_the_invocations(self, tmp_path):
+        (tmp_path / "inv.csv").write_text("HashApp,HashFunction,1,2\na,7,1,0\n")
+        points = ",".join(f"percentile_Average_{p}" for p in (0, 1, 25, 50, 75, 99, 100))
+        (tmp_path / "dur.csv").write_text(f"HashFunction,Average,{points}\n7,10{',10' * 7}\n")
+        with pytest.raises(TraceError, match=r"dur.csv, row 1: lacks the column 'HashApp'"):
+            open_trace([tmp_path / "inv.csv", tmp_path / "dur.csv"])
+
+    def test_days_must_tell_functions_apart_alike(self, tmp_path):
+        files = [tmp_path / "x.d01.csv", tmp_path / "x.d02.csv"]
+        files[0].write_text("HashFunction,1\nf,1\n")
+        files[1].write_text("HashApp,HashFunction,1\na,f,1\n")
+        with pytest.raises(
+            TraceError, match=r"d02.csv: .* by HashApp and HashFunction, but .*d01.csv by HashFunction$"
+        ):
+            open_trace(files)
 
     def test_the_published_format_is_strict(self, tmp_path):
         file = tmp_path / "invocations.csv"

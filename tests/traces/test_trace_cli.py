@@ -55,6 +55,23 @@ def test_inspect_prints_a_table_with_rules(run, azure2019):
     assert durations.split()[2:] == ["0.005"] * 7
 
 
+def test_inspect_prints_the_load_and_what_fleet_it_takes(run, tmp_path):
+    file = tmp_path / "events.csv"
+    file.write_text("app,func,end_timestamp,duration\na,f,90,90\na,g,60,60\n")
+    lines = [line.partition("  ")[2].strip() for line in run("inspect", file).out.splitlines()]
+    assert "2.5 invocations at a time in the mean, 2 in the busiest minute" in lines
+    assert "5 / 4 / 3 GPUs for 50 / 70 / 90% utilisation, 4 / 3 / 3 in the busiest minute," in lines
+    assert "if every invocation has a whole GPU for its duration, and starts warm" in lines
+
+
+def test_inspect_prints_long_durations_in_hours(run, tmp_path):
+    file = tmp_path / "events.csv"
+    file.write_text("app,func,end_timestamp,duration\na,f,36000,36000\na,g,36000,36000\n")
+    output = run("inspect", file).out
+    assert re.search(r"^duration, h( +10){7}$", output, re.MULTILINE)
+    assert re.search(r"^duration of invocations, h( +10){7}$", output, re.MULTILINE)
+
+
 def test_inspect_of_a_trace_without_memory(run, tmp_path):
     file = tmp_path / "events.csv"
     file.write_text("app,func,end_timestamp,duration\na,f,2,0\n")

@@ -24,10 +24,9 @@ from traces.summary import summarise
 
 FUZZ = settings(
     max_examples=100,
-    deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *settings.default.suppress_health_check],
 )
 DRAWN_MAX = 200_000  # of larger traces the announced number is compared
 

@@ -26,7 +26,7 @@ class Chunks:
 
     def __post_init__(self):
         self.source = TraceSource("test", (), (0.0, self.duration_s))
-        self.functions = [TraceFunction(f"a/f{i}", "a", "http", i + 1.0, i + 1) for i in range(self.n_functions)]
+        self.functions = [TraceFunction(f"a/f{i}", "a", "http", i + 1.0, i + 1, 1.0) for i in range(self.n_functions)]
 
     def chunks(self):
         yield from self.parts
@@ -83,10 +83,33 @@ def test_percentiles_of_the_histogram_are_within_their_bound(scale):
     histogram = LogHistogram()
     for part in np.array_split(values, 7):
         histogram.add(part)
-    exact = np.percentile(values, range(101), method="higher")
+    exact = np.percentile(values, range(101))
     error = histogram.percentiles() / exact - 1
     assert abs(error).max() < 0.004
     assert error[[0, -1]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 100, 4096])
+def test_percentiles_of_few_numbers_are_exact(n):
+    values = np.random.default_rng(n).lognormal(0, 3, n)
+    histogram = LogHistogram()
+    for part in np.array_split(values, min(n, 7)):
+        histogram.add(part)
+    assert histogram.percentiles().tolist() == np.percentile(values, range(101)).tolist()
+
+
+def test_percentiles_lie_between_neighbours():
+    values = np.repeat([1.0, 100.0], 5000)
+    histogram = LogHistogram()
+    histogram.add(values)
+    assert np.percentile(values, 50) == 50.5
+    assert histogram.percentiles()[50] == pytest.approx(50.5, rel=0.004)
+
+
+def test_percentiles_of_three_durations():
+    at_s, duration_s = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.5, 1.25])
+    figures = summarise(Chunks([ArrivalChunk(at_s, np.zeros(3, np.int32), duration_s)], 1))
+    assert [figures["duration_s"]["of_invocations"][p] for p in (0, 1, 50, 75, 100)] == [0.5, 0.515, 1.25, 1.625, 2]
 
 
 def test_percentiles_of_equal_numbers_are_that_number():
@@ -148,10 +171,39 @@ def test_load_is_the_time_in_invocations():
     assert figures["memory_bytes"]["percentiles"][0] == 1
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 199), st.integers(1, 400)), min_size=1, max_size=30).map(sorted),
+    st.lists(st.integers(0, 30), max_size=3).map(sorted),
+)
+def test_concurrency_of_a_minute_is_the_mean_of_its_seconds(arrivals, cuts):
+    """200 s: three minutes and a third; some outlast the window."""
+    at_s, duration_s = np.array(arrivals, float).T
+    counted = Tally(1, 200.0)
+    for part in np.split(np.arange(len(at_s)), cuts):
+        if len(part):
+            counted.add(ArrivalChunk(at_s[part], np.zeros(len(part), np.int32), duration_s[part]))
+    seconds = [sum(a <= t < a + d for a, d in arrivals) for t in range(200)]
+    exact = [np.mean(seconds[first : first + 60]) for first in range(0, 200, 60)]
+    assert counted.concurrency().tolist() == pytest.approx(exact, abs=1e-9)
+
+
+def test_fleets_are_sized_by_concurrency():
+    """70 s of work in 100 s; the second minute, of 40 s, has 35 s of it and what goes on from the first."""
+    at_s, duration_s = np.array([0.0, 50.0, 60.0]), np.array([25.0, 10.0, 35.0])
+    figures = summarise(Chunks([ArrivalChunk(at_s, np.zeros(3, np.int32), duration_s)], 1, 100.0))
+    assert (figures["mean_concurrency"], figures["busiest_minute_concurrency"]) == (0.7, 0.875)
+    assert figures["fleet"] == {
+        "utilisation_frac": [0.5, 0.7, 0.9],
+        "gpus": [2, 1, 1],  # 0.7 / 0.7 is one GPU
+        "busiest_minute_gpus": [2, 2, 1],
+    }
+
+
 def test_a_trace_without_arrivals_has_figures():
     """A Poisson draw of a count may be none."""
     figures = summarise(Chunks([], 3))
-    assert figures["invocations"] == 0
+    assert figures["invocations"] == figures["busiest_minute_concurrency"] == 0
+    assert figures["fleet"]["gpus"] == [1, 1, 1]
     assert figures["iat_cv"]["percentiles"] is figures["duration_s"]["of_invocations"] is None
 
 
@@ -204,7 +256,7 @@ def test_figures_of_a_sample_are_those_of_its_arrivals(sample):
     figures, arrivals = summarise(trace), collect(trace)
     assert figures["invocations"] == len(arrivals.at_s)
     assert figures["duration_s"]["mean"] == pytest.approx(arrivals.duration_s.mean())
-    exact = np.percentile(arrivals.duration_s, range(101), method="higher")
+    exact = np.percentile(arrivals.duration_s, range(101))
     assert figures["duration_s"]["of_invocations"] == pytest.approx(exact, rel=0.004)
     per_minute = np.bincount((arrivals.at_s // 60).astype(int), minlength=30)
     assert figures["rate"]["bins_per_s"] == pytest.approx(per_minute / 60)

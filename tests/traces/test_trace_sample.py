@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ class Arrivals:
         n = self.function.max() + 1
         mean_s = np.bincount(self.function, self.length_s) / np.bincount(self.function)
         self.functions = [
-            TraceFunction(f"a{i}/f", f"a{i}", "http", float(mean_s[i]), 2**20 * (i + 1)) for i in range(n)
+            TraceFunction(f"a{i}/f", f"a{i}", "http", float(mean_s[i]), 2**20 * (i + 1), 1.0) for i in range(n)
         ]
         self.source = TraceSource("made", (), (0.0, self.duration_s), {"seed": 3})
         self.n_arrivals = len(self.at_s)
@@ -162,7 +162,10 @@ def test_there_is_one_function_of_every_slice_of_popularity(skewed, thirty):
 
 def test_the_sample_has_the_arrivals_of_its_functions(skewed, thirty):
     own = collect(thirty)
-    assert thirty.functions == [skewed.functions[i] for i in thirty.chosen]
+    assert thirty.functions == [
+        replace(skewed.functions[i], n_invocations=kept)
+        for i, kept in zip(thirty.chosen, thirty.kept_frac, strict=True)
+    ]
     assert (np.diff(own.at_s) >= 0).all()
     assert (thirty.kept_frac < 1).sum() == 1
     for i, (whole, kept) in enumerate(zip(thirty.chosen, thirty.kept_frac, strict=True)):

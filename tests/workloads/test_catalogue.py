@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.sources import check_launch, signatures, source_path
@@ -100,7 +100,6 @@ def graphs(draw: st.DrawFn) -> KernelGraph:
     return KernelGraph(draw(names), kernels, tuple(declared), draw(st.integers(1, 10**6)))
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_any_graph_comes_back_equal_through_json(graph: KernelGraph) -> None:
     text = json.dumps(graph_to_dict(graph))

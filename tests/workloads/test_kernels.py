@@ -17,7 +17,7 @@ from tests.workloads.device import Rig, fill
 
 tiles = st.sampled_from([0, 10**9])  # minimal number of large tiles: always or never
 schedules = st.integers(0, 5)
-fuzz = settings(max_examples=60, deadline=None)
+fuzz = settings(max_examples=60)
 
 
 def run(g: GraphBuilder, schedule: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

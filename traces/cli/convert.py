@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from sim.console import ProjectCommand
 from traces.cli.options import check_output, parquet_output, trace_options
 
 
-@click.command()
+@click.command(cls=ProjectCommand)
 @trace_options
 @parquet_output
-def convert(trace: tuple[Path, ...], output: Path, force: bool, **options: Any) -> None:
+def convert(trace: tuple[Path, ...], out: Path, force: bool, **options: Any) -> None:
     """Write a trace as Parquet, one row an invocation.
 
     TRACE is files, directories or tar archives that make up one trace. The file is a trace of the format 'native', with
@@ -26,6 +27,6 @@ def convert(trace: tuple[Path, ...], output: Path, force: bool, **options: Any) 
     from traces.native import write_native
     from traces.open import open_trace
 
-    check_output(output, force)
-    n_rows = write_native(open_trace(trace, **options), output, force=force)
-    click.echo(f"{output}: {n_rows:,} invocations")
+    check_output(out, force)
+    n_rows = write_native(open_trace(trace, **options), out, force=force)
+    click.echo(f"{out}: {n_rows:,} invocations")

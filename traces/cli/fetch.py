@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.console import ProjectCommand, note, quiet_option, shows_progress
+
 if TYPE_CHECKING:
     from traces.datasets import Dataset
 
 
-@click.command()
+@click.command(cls=ProjectCommand)
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Directory for the data, one for each data set.")
-def fetch(name: str | None, output: Path | None) -> None:
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="Directory for the data, one for each data set.")
+@quiet_option
+def fetch(name: str | None, out: Path | None) -> None:
     """Download a public data set, or list them.
 
     Without NAME those that are known are listed. The licence and the work to cite are shown first. An interrupted
@@ -36,14 +39,14 @@ def fetch(name: str | None, output: Path | None) -> None:
         click.echo("\n".join(map(_description, DATASETS.values())))
         return
     dataset = find_dataset(name)
-    if output is None:
-        raise click.UsageError("Missing option '-o' / '--output': the directory for the data.")
-    click.echo(f"{dataset.summary}\nlicence: {dataset.licence}\ncite: {dataset.citation}", err=True)
+    if out is None:
+        raise click.UsageError("Missing option '-o' / '--out': the directory for the data.")
+    note(f"{dataset.summary}\nlicence: {dataset.licence}\ncite: {dataset.citation}")
     with _progress(dataset.name) as tell:
-        fetched = fetch_dataset(dataset, output, tell)
+        fetched = fetch_dataset(dataset, out, tell)
     checked = "as expected" if fetched.is_checked else "none is published to compare it with"
-    click.echo(f"SHA-256 {fetched.sha256}, {checked}\nto go on: {dataset.use}", err=True)
-    click.echo(f"{fetched.path}\n{output / SOURCE}")
+    note(f"SHA-256 {fetched.sha256}, {checked}\nto go on: {dataset.use}")
+    click.echo(f"{fetched.path}\n{out / SOURCE}")
 
 
 def _description(dataset: Dataset) -> str:
@@ -59,7 +62,7 @@ def _description(dataset: Dataset) -> str:
 @contextmanager
 def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar over bytes on stderr, when that is a terminal."""
-    if not sys.stderr.isatty():
+    if not shows_progress():
         yield lambda n_here, n_whole: None
         return
     with click.progressbar(length=0, label=label, file=sys.stderr) as bar:

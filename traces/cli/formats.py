@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from sim.console import ProjectCommand
 
-@click.command()
+
+@click.command(cls=ProjectCommand)
 def formats() -> None:
     """List the known formats and the columns of their tables.
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import click
 
+from sim.console import ProjectCommand
 from traces.cli.options import trace_options
 
 _PERCENTS = (1, 10, 25, 50, 75, 90, 99)  # columns of the table
+_LONG_S = 10_000.0  # durations from here on are told in hours
 
 
-@click.command()
+@click.command(cls=ProjectCommand)
 @trace_options
 @click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw a figure: .png, .pdf or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -66,7 +68,13 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
         *(("file", file) for file in figures["files"]),
         ("window", format_window(figures["window_s"])),
         ("functions", f"{figures['functions']:,} of {figures['apps']:,} apps"),
-        ("invocations", f"{figures['invocations']:,}, {_short(figures['mean_concurrency'])} at a time in the mean"),
+        ("invocations", f"{figures['invocations']:,}"),
+        (
+            "concurrency",
+            f"{_short(figures['mean_concurrency'])} invocations at a time in the mean, "
+            f"{_short(figures['busiest_minute_concurrency'])} in the busiest minute",
+        ),
+        *_fleet(figures["fleet"]),
         (
             "rate",
             f"{_short(rate['mean_per_s'])}/s in the mean, busiest minute {_short(rate['busiest_minute_per_s'])}/s",
@@ -86,18 +94,35 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _fleet(fleet: dict[str, Any]) -> list[tuple[str, str]]:
+    """How many GPUs it takes, and when that is so."""
+    shares = " / ".join(f"{100 * share:g}" for share in fleet["utilisation_frac"])
+    mean, busiest = (" / ".join(f"{n:,}" for n in fleet[name]) for name in ("gpus", "busiest_minute_gpus"))
+    return [
+        ("fleet", f"{mean} GPUs for {shares}% utilisation, {busiest} in the busiest minute,"),
+        ("", "if every invocation has a whole GPU for its duration, and starts warm"),
+    ]
+
+
 def _percentiles(figures: dict[str, Any]) -> list[Sequence[str]]:
     from traces.units import MIB
 
     duration, memory = figures["duration_s"], figures["memory_bytes"]["percentiles"]
     lines = {
         "CV": figures["iat_cv"]["percentiles"],
-        "duration, s": duration["of_functions"],
-        "duration of invocations, s": duration["of_invocations"],
+        **_durations("duration", duration["of_functions"]),
+        **_durations("duration of invocations", duration["of_invocations"]),
         "memory, MiB": memory and [value / MIB for value in memory],
     }
     rows = [(name, *(_short(values[p]) if values else "-" for p in _PERCENTS)) for name, values in lines.items()]
     return [("percentiles", *(f"p{p}" for p in _PERCENTS)), *rows]
+
+
+def _durations(name: str, percentiles_s: list[float] | None) -> dict[str, list[float] | None]:
+    """A line in seconds, or in hours where seconds have too many digits."""
+    if percentiles_s and percentiles_s[_PERCENTS[-1]] >= _LONG_S:
+        return {f"{name}, h": [value_s / 3600 for value_s in percentiles_s]}
+    return {f"{name}, s": percentiles_s}
 
 
 def _triggers(triggers: dict[str, Any]) -> list[Sequence[str]]:

@@ -27,10 +27,10 @@ trace_options = _all_of(
 """``trace``, and the arguments of ``traces.open.open_trace`` by their names there."""
 
 parquet_output = _all_of(
-    click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write."),
+    click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Parquet file to write."),
     click.option("--force", is_flag=True, help="Replace a file of this kind that is there."),
 )
-"""``output`` and ``force``; see ``check_output``."""
+"""``out`` and ``force``; see ``check_output``."""
 
 
 def check_output(file: Path, force: bool) -> None:

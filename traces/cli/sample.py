@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.console import ProjectCommand
 from traces.cli.options import check_output, parquet_output, trace_options
 
 if TYPE_CHECKING:
     from traces.sample import Sample
 
 
-@click.command()
+@click.command(cls=ProjectCommand)
 @trace_options
 @click.option("--functions", required=True, type=int, help="Number of functions to choose.")
 @parquet_output
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def sample(
-    trace: tuple[Path, ...], functions: int, output: Path, seed: int, as_json: bool, force: bool, **options: Any
+    trace: tuple[Path, ...], functions: int, out: Path, seed: int, as_json: bool, force: bool, **options: Any
 ) -> None:
     """Write a few functions that look like the whole trace.
 
@@ -37,12 +38,12 @@ def sample(
     from traces.open import open_trace
     from traces.sample import sample as sample_of
 
-    check_output(output, force)
+    check_output(out, force)
     whole = open_trace(trace, seed=seed, **options)
     with unchanged(whole.source.files):
         chosen = sample_of(whole, functions, seed)
-    n_written = write_native(chosen, output, force=force)
-    figures = _figures(chosen, output, n_written)
+    n_written = write_native(chosen, out, force=force)
+    figures = _figures(chosen, out, n_written)
     click.echo(json.dumps(figures, indent=2) if as_json else _report(figures))
 
 

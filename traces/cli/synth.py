@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.console import ProjectCommand
+
 if TYPE_CHECKING:
     from traces.synth.compare import Statistic
 
 
-@click.command()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory for the files.")
+@click.command(cls=ProjectCommand)
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Directory for the files.")
 @click.option("--functions", default=100, show_default=True, help="Number of functions.")
 @click.option("--minutes", default=60, show_default=True, help="Length, from 00:00 of a Monday; 14 days are 20160.")
 @click.option("--rate", type=float, help="Mean invocations/s of all functions together.  [default: as published]")
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace a synthetic trace that is there.")
 def synth(
-    output: Path,
+    out: Path,
     functions: int,
     minutes: int,
     rate: float | None,
@@ -69,11 +71,11 @@ def synth(
         from analysis.figures.style import check_file
 
         check_file(plot)
-    write = partial(_writer(arrivals, defects), output, n_functions=functions, minutes=minutes, rate_per_s=rate)
+    write = partial(_writer(arrivals, defects), out, n_functions=functions, minutes=minutes, rate_per_s=rate)
     for file in write(service=service, seed=seed, overwrite=force):
         click.echo(file)
     if compare or plot:
-        _compare(output, minutes, compare, plot)
+        _compare(out, minutes, compare, plot)
 
 
 def _writer(arrivals: str, defects: bool) -> Callable[..., list[Path]]:

@@ -15,6 +15,7 @@ import numpy as np
 from traces.events import Rows
 from traces.formats import Format, has_columns
 from traces.functions import Functions
+from traces.keys import keys_of
 from traces.kinds import Kind
 from traces.readers.eventlog import floored, read_log
 
@@ -27,10 +28,8 @@ _KINDS = {"app": Kind.TEXT, "func": Kind.TEXT, "end_timestamp": Kind.NUMBER, "du
 
 def _rows(batch: pa.RecordBatch, functions: Functions, anomalies: Counter[str]) -> Rows:
     """arrival = end_timestamp - duration; the key of a function is ``app/func``."""
-    import pyarrow.compute as pc
-
     app, function, end_s, duration_s = batch.columns
-    number = functions.numbers_of(pc.binary_join_element_wise(app, function, "/"))
+    number = functions.numbers_of(keys_of(function, app))
     duration_s = duration_s.to_numpy()
     at_s = end_s.to_numpy() - duration_s
     anomalies["negative_start"] += int(np.count_nonzero(at_s < 0))

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from sim.domain import TraceSource
 from sim.errors import TraceError
+from sim.streams import Stream
 from traces.durations import DurationTable, no_durations
 from traces.formats import TracePath, count_paths, names
 from traces.functions import Functions
 from traces.minutes import DayCounts, MinuteTrace
-from traces.options import ReadOptions, Stream
+from traces.options import ReadOptions
 from traces.placement import scale_counts
 from traces.units import DAY_S, MINUTE_S, MINUTES_A_DAY, Ints
 from traces.window import format_window
@@ -63,8 +64,8 @@ def counted_trace(
     """The trace of these cells, none of them 0. span: the minutes that the files cover, first and end.
 
     Cells of the same minute and function are summed, and counted as duplicates. durations_of_day: of a day from 0,
-    one row a function; by default the published median, which is counted. Functions without an invocation in the
-    window are left out. Raises TraceError for a window without invocations.
+    one row a function; by default the published median, which is counted. Functions without a count in the window
+    are left out, whatever the rate. Raises TraceError for a window without invocations.
     """
     window_s = options.narrow((span[0] * MINUTE_S, span[1] * MINUTE_S), names(paths))
     cells = _summed(cells, anomalies)
@@ -72,14 +73,16 @@ def counted_trace(
     count_paths(paths, anomalies)
     inside = ((cells.minute + 1) * MINUTE_S > window_s[0]) & (cells.minute * MINUTE_S < window_s[1])
     cells = cells.take(inside)
-    numbers = np.unique(cells.minute // MINUTES_A_DAY).tolist()
+    day_of_cell, n_all = cells.minute // MINUTES_A_DAY, len(functions)
+    numbers = np.unique(day_of_cell).tolist()
     days = [
         _day(cells, number, _tables(durations_of_day, number, len(functions)), options, names(paths))
         for number in numbers
     ]
-    totals = np.array([np.bincount(day.function, day.count, len(functions)) for day in days])
+    of_days = (cells.take(day_of_cell == number) for number in numbers)
+    totals = np.array([np.bincount(day.function, day.count, n_all) for day in of_days])
     kept = np.flatnonzero(totals.any(axis=0)) if days else np.empty(0, np.int64)
-    if not len(kept):
+    if not any(len(day.count) for day in days):
         raise TraceError(f"{names(paths)}: no invocation in the window {format_window(window_s)}")
     if durations_of_day is None:
         anomalies["function_without_durations"] += len(kept)
@@ -89,7 +92,7 @@ def counted_trace(
     files = tuple(str(file.path) for path in paths for file in path.files)
     return MinuteTrace(
         TraceSource(name, files, window_s, options.as_dict(), dict(+anomalies)),
-        functions.describe(kept, mean_s),
+        functions.describe(kept, mean_s, totals[:, kept].sum(axis=0)),
         [replace(day, function=renumber[day.function], durations=day.durations.take(kept)) for day in days],
         options,
     )

@@ -14,12 +14,13 @@ from sim.domain import TraceFunction, TraceSource
 from sim.errors import TraceError
 from traces.durations import DurationTable, no_durations
 from traces.formats import UNKNOWN_TRIGGER, TracePath, count_paths, names
+from traces.keys import app_of
 from traces.minutes import DayCounts, MinuteTrace
 from traces.options import ReadOptions
 from traces.readers.counted import scale_cells
-from traces.readers.daily_files import Day, find_days
+from traces.readers.daily_files import Day, find_days, without_side_tables
 from traces.readers.daily_tables import Counts, read_counts, read_durations, read_memory
-from traces.units import DAY_S, MIB, MINUTE_S
+from traces.units import DAY_S, MIB, MINUTE_S, Floats
 from traces.window import format_window
 
 _VAGUE_TRIGGERS = ("others", UNKNOWN_TRIGGER)
@@ -27,13 +28,17 @@ _VAGUE_TRIGGERS = ("others", UNKNOWN_TRIGGER)
 
 @dataclass(frozen=True)
 class _Part:
-    """A day's minutes in the window and their counts. function: index into _Functions of each row of counts."""
+    """A day's minutes in the window and their counts. function: index into _Functions of each row of counts.
+
+    counts: at ``rate_scale``. per_row: invocations of each row as counted.
+    """
 
     day: Day
     start_s: float
     minutes: list[int]
     counts: Counts
     function: npt.NDArray[np.int32]
+    per_row: Floats
 
 
 @dataclass
@@ -41,16 +46,14 @@ class _Functions:
     """The functions of all days read, in order of first appearance, whether invoked in the window or not."""
 
     index: dict[str, int] = field(default_factory=dict)
-    app: list[str] = field(default_factory=list)
     trigger: list[str] = field(default_factory=list)
 
     def add(self, counts: Counts, anomalies: Counter[str]) -> npt.NDArray[np.int32]:
         """Enter a day's functions; returns the index of each of its rows. The last telling trigger counts."""
         of_row = np.empty(len(counts.key), np.int32)
-        for row, (key, app, trigger) in enumerate(zip(counts.key, counts.app, counts.trigger, strict=True)):
+        for row, (key, trigger) in enumerate(zip(counts.key, counts.trigger, strict=True)):
             of_row[row] = i = self.index.setdefault(key, len(self.index))
-            if i == len(self.app):
-                self.app.append(app)
+            if i == len(self.trigger):
                 self.trigger.append(trigger)
             elif trigger not in (self.trigger[i], *_VAGUE_TRIGGERS):
                 self.trigger[i] = trigger
@@ -61,9 +64,10 @@ class _Functions:
 def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> MinuteTrace:
     """Read the days that the window touches; all that a trace says of a function comes from these days.
 
-    Functions without an invocation in the window's minutes are left out; those that remain are in file order.
+    Functions without a count in the window's minutes are left out, whatever the rate; the others are in file order.
     Raises TraceError for files that break the layout and for a window without invocations.
     """
+    paths = [without_side_tables(path) for path in paths]
     days = find_days(paths)
     window_s = options.narrow(_span_s(days), names(paths))
     anomalies: Counter[str] = Counter()
@@ -72,26 +76,23 @@ def read_daily(name: str, paths: Sequence[TracePath], options: ReadOptions) -> M
     parts = list(_read_parts(days, window_s, functions, options, anomalies))
 
     n_all = len(functions.index)
-    totals = np.zeros((len(parts), n_all))
-    for total, part in zip(totals, parts, strict=True):
-        for start, end in pairwise(part.counts.indptr):  # by minute: bincount makes floats of all counts
-            total += np.bincount(part.function[part.counts.row[start:end]], part.counts.count[start:end], n_all)
+    totals = np.array([np.bincount(part.function, part.per_row, n_all) for part in parts])
     kept = np.flatnonzero(totals.any(axis=0))
-    if not len(kept):
+    if not any(len(part.counts.count) for part in parts):
         raise TraceError(f"{names(paths)}: no invocation in the window {format_window(window_s)}")
     totals = totals[:, kept]
     all_keys = list(functions.index)
     keys = [all_keys[i] for i in kept]
     tables = [_durations(p.day, keys, total > 0, anomalies) for p, total in zip(parts, totals, strict=True)]
     mean_s = np.average([table.mean_s for table in tables], axis=0, weights=totals)
-    memory = _memory_bytes(parts, keys, [functions.app[i] for i in kept], Counter(functions.app), anomalies)
+    memory = _memory_bytes(parts, keys, Counter(map(app_of, functions.index)), anomalies)
     renumber = np.full(n_all, -1, np.int32)
     renumber[kept] = np.arange(len(kept))
     return MinuteTrace(
         TraceSource(name, _files(parts), window_s, options.as_dict(), dict(+anomalies)),
         [
-            TraceFunction(key, functions.app[i], functions.trigger[i], float(mean), size_bytes)
-            for key, i, mean, size_bytes in zip(keys, kept, mean_s, memory, strict=True)
+            TraceFunction(key, app_of(key), functions.trigger[i], float(mean), size_bytes, float(n))
+            for key, i, mean, size_bytes, n in zip(keys, kept, mean_s, memory, totals.sum(axis=0), strict=True)
         ],
         [_day_counts(part, renumber, table) for part, table in zip(parts, tables, strict=True)],
         options,
@@ -116,9 +117,17 @@ def _read_parts(
         edges_s = {minute: start_s + minute * MINUTE_S for minute in day.minutes}
         minutes = [m for m, at_s in edges_s.items() if at_s + MINUTE_S > window_s[0] and at_s < window_s[1]]
         if minutes:
-            counts = read_counts(day.invocations, [day.minutes[m] for m in minutes], anomalies)
+            counts = read_counts(day.invocations, day.name_columns, [day.minutes[m] for m in minutes], anomalies)
             function = functions.add(counts, anomalies)
-            yield _Part(day, start_s, minutes, _scaled(counts, day, minutes, options), function)
+            yield _Part(day, start_s, minutes, _scaled(counts, day, minutes, options), function, _per_row(counts))
+
+
+def _per_row(counts: Counts) -> Floats:
+    """Invocations of each row, summed by minute: bincount makes floats of all counts that it is given."""
+    per_row = np.zeros(len(counts.key))
+    for start, end in pairwise(counts.indptr):
+        per_row += np.bincount(counts.row[start:end], counts.count[start:end], len(per_row))
+    return per_row
 
 
 def _scaled(counts: Counts, day: Day, minutes: Sequence[int], options: ReadOptions) -> Counts:
@@ -130,18 +139,16 @@ def _scaled(counts: Counts, day: Day, minutes: Sequence[int], options: ReadOptio
 
 def _durations(day: Day, keys: Sequence[str], invoked: npt.NDArray[np.bool_], anomalies: Counter[str]) -> DurationTable:
     """The day's durations, one row a function of the trace; counts the invoked functions that have none."""
-    table, row_of = read_durations(day.durations, anomalies) if day.durations else (no_durations(), {})
+    table, row_of = (
+        read_durations(day.durations, day.name_columns, anomalies) if day.durations else (no_durations(), {})
+    )
     rows = np.array([row_of.get(key, -1) for key in keys])
     anomalies["function_without_durations"] += int(np.count_nonzero(invoked & (rows < 0)))
     return table.take(rows)
 
 
 def _memory_bytes(
-    parts: Sequence[_Part],
-    keys: Sequence[str],
-    apps: Sequence[str],
-    app_sizes: Counter[str],
-    anomalies: Counter[str],
+    parts: Sequence[_Part], keys: Sequence[str], app_sizes: Counter[str], anomalies: Counter[str]
 ) -> list[int | None]:
     """Memory of each function: its own where the table has functions, else the app's by its number of functions.
 
@@ -149,10 +156,10 @@ def _memory_bytes(
     """
     by_key: dict[str, float] = {}
     for file in dict.fromkeys(part.day.memory for part in parts if part.day.memory):
-        table, per_function = read_memory(file, anomalies)
+        table, per_function = read_memory(file, parts[0].day.name_columns, anomalies)
         for key, mib in table.items():
             by_key.setdefault(key, mib if per_function else mib / app_sizes.get(key, 1))
-    memory = [by_key.get(key, by_key.get(app)) for key, app in zip(keys, apps, strict=True)]
+    memory = [by_key.get(key, by_key.get(app_of(key))) for key in keys]
     anomalies["function_without_memory"] += memory.count(None)
     return [None if mib is None else max(1, round(mib * MIB)) for mib in memory]
 

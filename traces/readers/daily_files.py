@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 
 from sim.errors import TraceError
@@ -15,6 +16,8 @@ from traces.units import MINUTES_A_DAY
 
 _MINUTE = re.compile(r"(?:minute_)?(\d{1,4})(?:_minute)?", re.ASCII)
 _DAY = re.compile(r"(?:.*[._-])?d(\d{1,4})(?:\.(?:csv|txt|gz|xz|bz2))*", re.ASCII)
+_NAMES = ("HashApp", "HashFunction")
+_SIDE_TABLE = re.compile(r"(iterations|batch|deadline)(\..*)?", re.ASCII)
 _LAST_DAY_WITH_MEMORY = 12  # the publisher has no memory table for d13 and d14
 
 
@@ -36,10 +39,14 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Day:
-    """The tables of one day. memory: the latest one up to that day. minutes: column of each minute, from 0."""
+    """The tables of one day. memory: the latest one up to that day. minutes: column of each minute, from 0.
+
+    name_columns: which columns tell a function apart in its tables, the app first if the invocations have one.
+    """
 
     number: int
     minutes: dict[int, str]
+    name_columns: tuple[str, ...]
     invocations: CsvFile
     durations: CsvFile | None
     memory: CsvFile | None
@@ -56,11 +63,27 @@ def role_of(header: Sequence[str]) -> Role | None:
     return None
 
 
+def without_side_tables(path: TracePath) -> TracePath:
+    """Pass over the tables of InVitro's GPU trainings, ``iterations``, ``batch`` and ``deadline.csv``, in a directory.
+
+    They have the header of an invocations table, but a column is an invocation and a cell something else, so that
+    nothing but the name tells them apart. Raises TraceError when one is named on its own.
+    """
+    files = tuple(file for file in path.files if not _SIDE_TABLE.fullmatch(file.path.name))
+    if not path.is_directory and not files:
+        raise TraceError(
+            f"{path.path}: has this name in InVitro's GPU trainings, where a column is an invocation and not a minute; "
+            "name its invocations.csv, or rename the file if it holds invocations a minute"
+        )
+    return replace(path, files=files, n_passed_over=path.n_passed_over + len(path.files) - len(files))
+
+
 def find_days(paths: Sequence[TracePath]) -> list[Day]:
     """Sort files into days by the number in their names (``.d01.csv``; without one it is day 1).
 
-    Raises TraceError when a table of a day stands there twice, when there are no invocations, or when a directory
-    holds the invocations of a day without its other tables. A file that is named on its own may stand alone.
+    Raises TraceError when a table of a day stands there twice, when there are no invocations, when some name functions
+    with their app and some without, or when a directory holds the invocations of a day without its other tables. A file
+    that is named on its own may stand alone.
     """
     tables: dict[tuple[Role, int], CsvFile] = {}
     for path in paths:
@@ -78,6 +101,7 @@ def find_days(paths: Sequence[TracePath]) -> list[Day]:
     if not numbers:
         raise TraceError(f"{names(paths)}: no invocations table; expected {Role.INVOCATIONS.names(1)}")
     days = [_day(tables, number) for number in numbers]
+    _check_names(days)
     for path in paths:
         if path.is_directory:
             _check_complete(path, days)
@@ -90,10 +114,20 @@ def _day(tables: dict[tuple[Role, int], CsvFile], number: int) -> Day:
     return Day(
         number,
         _minute_columns(invocations),
+        tuple(name for name in _NAMES if name in invocations.header),
         invocations,
         tables.get((Role.DURATIONS, number)),
         None if memory is None else tables[Role.MEMORY, memory],
     )
+
+
+def _check_names(days: Sequence[Day]) -> None:
+    for before, day in pairwise(days):
+        if before.name_columns != day.name_columns:
+            raise TraceError(
+                f"{day.invocations.path}: tells functions apart by {' and '.join(day.name_columns)}, but "
+                f"{before.invocations.path} by {' and '.join(before.name_columns)}"
+            )
 
 
 def _check_complete(path: TracePath, days: Sequence[Day]) -> None:
@@ -105,7 +139,7 @@ def _check_complete(path: TracePath, days: Sequence[Day]) -> None:
                 continue
             raise TraceError(
                 f"{path.path}: lacks the {role.name.lower()} table beside {day.invocations.path.name}; "
-                f"expected {role.names(day.number)}"
+                f"expected {role.names(day.number)}; name files one by one to read them without"
             )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from traces.events import Rows
 from traces.formats import Format, has_columns
 from traces.functions import Functions
+from traces.keys import keys_of
 from traces.kinds import Kind
 from traces.readers.eventlog import floored, read_log
 from traces.units import MIB
@@ -45,9 +46,7 @@ def _rows(batch: pa.RecordBatch, functions: Functions, anomalies: Counter[str]) 
     pods = batch.filter(is_scheduled)
     columns = dict(zip(pods.schema.names, pods.columns, strict=True))
     shape = [columns[name].cast("string") for name in _SHAPE]
-    keys = pc.binary_join_element_wise(
-        columns["qos"], pc.binary_join_element_wise(*shape, columns["gpu_spec"], "-"), "/"
-    )
+    keys = keys_of(pc.binary_join_element_wise(*shape, columns["gpu_spec"], "-"), columns["qos"])
     duration_s = columns["deletion_time"].to_numpy() - columns["scheduled_time"].to_numpy()
     anomalies["negative_duration"] += int(np.count_nonzero(duration_s < 0))
     numbers = functions.numbers_of(keys)

@@ -18,6 +18,7 @@ from traces.csvfile import Rule
 from traces.events import Rows
 from traces.formats import Format, has_columns
 from traces.functions import Functions
+from traces.keys import escaped
 from traces.kinds import Kind
 from traces.readers.eventlog import floored, read_log
 from traces.readers.huawei_minutes import function_key, pool_bytes
@@ -52,7 +53,7 @@ def _rows(batch: pa.RecordBatch, functions: Functions, anomalies: Counter[str]) 
 
     at_s, name, user, pod, taken_s = batch.columns
     pools = [text.rpartition("-")[0] for text in pod.to_pylist()]
-    keys = pa.array(map(function_key, name.to_pylist(), user.to_pylist(), pools), pa.string())
+    keys = pa.array(map(function_key, name.to_pylist(), escaped(user).to_pylist(), pools), pa.string())
     numbers = functions.numbers_of(keys)
     functions.add_memory(numbers, np.array(list(map(pool_bytes, pools))))
     return Rows(at_s.to_numpy(), numbers, floored(taken_s.to_numpy(), anomalies))

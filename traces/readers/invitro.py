@@ -1,7 +1,7 @@
 """Samples derived from Azure Functions 2019, as InVitro and others write them: the same tables, less strictly.
 
 Minute columns may be a slice of the day and may be named ``481``, ``minute_481`` or ``481_minute``; columns
-stand in any order; Trigger and HashOwner may be missing; memory may be per function, then already divided
+stand in any order; Trigger, HashOwner and HashApp may be missing; memory may be per function, then already divided
 among the app's functions.
 """
 
@@ -24,9 +24,9 @@ FORMAT = Format(
     name="azure2019-invitro",
     summary="samples of Azure Functions 2019 as InVitro writes them: a slice of the minutes, memory per function",
     tables=(
-        "invocations: HashApp, HashFunction, consecutive minutes k, minute_k or k_minute; optionally Trigger",
-        "durations: HashApp, HashFunction, Average (ms), percentile_Average_0 to _100",
-        "memory: HashApp, AverageAllocatedMb; optionally HashFunction",
+        "invocations: HashFunction, consecutive minutes k, minute_k or k_minute; optionally HashApp, Trigger",
+        "durations: HashFunction, HashApp if the invocations have it, Average (ms), percentile_Average_0 to _100",
+        "memory: HashApp or HashFunction or both, AverageAllocatedMb",
     ),
     recognises=_recognises,
     read=partial(read_daily, "azure2019-invitro"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,7 +40,9 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
             duration_s = service_s(DEPLOYMENT, context.to_numpy().astype(float), generated.to_numpy().astype(float))
             parts.append((at, np.full(len(batch), number, np.int32), duration_s))
             anomalies["image_inputs_unused"] += sum(int(np.count_nonzero(column.to_numpy())) for column in images)
-    return log_trace(_NAME, paths, since_midnight(parts), functions, options, anomalies)
+    trace = log_trace(_NAME, paths, since_midnight(parts), functions, options, anomalies)
+    model, gpu, n_gpus = DEPLOYMENT
+    return replace(trace, source=replace(trace.source, durations_of=f"{model} on {n_gpus} {gpu}, by tokens"))
 
 
 FORMAT = Format(

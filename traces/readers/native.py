@@ -84,6 +84,7 @@ def _read(paths: Sequence[TracePath], options: ReadOptions) -> EventTrace:
         options.narrow((0.0, end_s), names(paths)),
         {"rate_scale": options.rate_scale, "seed": options.seed} | ({"converted_from": said} if said else {}),
         dict(+survey.anomalies),
+        str(said.get("durations_of", "")),
     )
     return event_trace(source, partial(_rows, files, survey.functions), survey.functions, options, names(paths))
 

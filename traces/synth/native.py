@@ -89,9 +89,14 @@ def write_pattern(
     durations, _ = duration_table(work.average_ms.astype(float), work.points_ms.astype(float))
     memory_bytes = (work.memory_mb * MIB // population.app_size)[population.app].tolist()
     functions = [
-        TraceFunction(key, key.partition("/")[0], facts.TRIGGERS[trigger], mean_s, size)
-        for key, trigger, mean_s, size in zip(
-            ids.keys(), population.trigger, durations.mean_s[:-1].tolist(), memory_bytes, strict=True
+        TraceFunction(key, key.partition("/")[0], facts.TRIGGERS[trigger], mean_s, size, expected)
+        for key, trigger, mean_s, size, expected in zip(
+            ids.keys(),
+            population.trigger,
+            durations.mean_s[:-1].tolist(),
+            memory_bytes,
+            population.expected.tolist(),
+            strict=True,
         )
     ]
     trace = PatternTrace(

@@ -1,0 +1,65 @@
+"""Policies of users: classes in a Python file, ``FILE.py:CLASS[k=v,...]``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from sim.errors import ScenarioError
+from sim.policies.base import BasePolicy
+from sim.settings import describe
+
+_PREFIX = "policies_of_file_"  # of the names of modules, which go on with a hash of path and content
+
+
+def load_policies(file: Path) -> dict[str, type[BasePolicy]]:
+    """The policies that a file defines, by the names of their classes.
+
+    The file is run once for each content. Raises ScenarioError, with the line, when it can't be; and for a class that
+    can't be a policy.
+    """
+    try:
+        code = file.read_bytes()
+    except OSError as error:
+        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
+    path = str(file.resolve())
+    name = _PREFIX + hashlib.sha256(path.encode() + b"\0" + code).hexdigest()[:16]
+    if name not in sys.modules:
+        module = ModuleType(name)
+        module.__file__ = path
+        sys.modules[name] = module  # dataclasses look there for the types of fields
+        try:
+            exec(compile(code, path, "exec"), module.__dict__)
+        except (Exception, SystemExit) as error:
+            del sys.modules[name]
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+            line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+            where = f"{file}, line {line}" if line else str(file)
+            raise ScenarioError(f"{where}: can't be run ({type(error).__name__}: {error})") from None
+    found = {
+        key: value
+        for key, value in vars(sys.modules[name]).items()
+        if isinstance(value, type) and issubclass(value, BasePolicy) and value.__module__ == name
+    }
+    for key, policy in found.items():
+        if not dataclasses.is_dataclass(policy) or not hasattr(policy, "name"):
+            raise ScenarioError(f"{file}: the class {key} must be a dataclass with a name, as every policy is")
+    if not found:
+        raise ScenarioError(f"{file}: has no policy, which is a subclass of sim.policies.base.BasePolicy")
+    return found
+
+
+def file_of(policy: BasePolicy) -> Path | None:
+    """The file of a user that the policy is from; None for one of ours."""
+    module = type(policy).__module__
+    return Path(str(sys.modules[module].__file__)) if module.startswith(_PREFIX) else None
+
+
+def spell(policy: BasePolicy) -> str:
+    """What ``make_policy`` makes this policy from, wherever it is read."""
+    file = file_of(policy)
+    return policy.describe() if file is None else describe(f"{file}:{type(policy).__name__}", policy)
