@@ -47,7 +47,8 @@ def check_seal(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _hash(manifest: Mapping[str, Any]) -> str:
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    as_read = json.loads(json.dumps(manifest))  # keys that are numbers become texts
+    text = json.dumps(as_read, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

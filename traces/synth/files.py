@@ -60,7 +60,7 @@ def _replaced(directory: Path, overwrite: bool) -> list[str]:
     """The files of a trace that is there. Raises OutputError unless they may be replaced."""
     old = [file for pattern in reversed(_IN_ORDER[1:]) for file in sorted(directory.glob(pattern))]
     if old and not overwrite:
-        raise OutputError(f"{old[0]}: is there already; --force replaces a synthetic trace")
+        raise OutputError(f"{old[0]}: is there already; --force replaces the trace if it is a synthetic one")
     ours = _hashes(directory / MARK)
     for file in old:
         if file.is_symlink() or ours.get(file.name) != sha256_of(file):
