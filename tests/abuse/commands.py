@@ -78,7 +78,7 @@ class Writer:
 def writers(place: Path) -> list[Writer]:
     """One of each kind, in a directory where ``prepare`` was called."""
     trace, runs = place / "trace", place / "runs"
-    run = ("--policy", "balance", "--window", "00:00-00:04")
+    run = ("--quiet", "--policy", "balance", "--window", "00:00-00:04")
     tiny = ("--functions", 30, "--minutes", 5, "--rate", 300)
     return [
         Writer("run", runs / "out/balance",

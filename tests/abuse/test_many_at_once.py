@@ -40,7 +40,7 @@ def test_into_one_place_the_losers_are_told_and_the_result_is_whole(place, name)
 
 
 def test_without_force_one_is_the_first(place):
-    words = ("simulate", "run", place / "trace", "--policy", "balance", "-o", place / "first")
+    words = ("simulate", "run", "--quiet", place / "trace", "--policy", "balance", "-o", place / "first")
     results = at_once([words] * N)
     assert sorted(status for status, *_ in results) == [0] + [2] * (N - 1)
     assert all(is_one_sentence(errors) for status, _, errors in results if status)
