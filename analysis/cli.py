@@ -15,7 +15,7 @@ from sim.console import SETTINGS, ProjectGroup, quiet_option, shows_progress
 def main() -> None:
     """Compare runs: tables and figures from what `simulate` and `replay` wrote.
 
-    RUN is a run directory, or a folder of them, which stands for all runs in it, sorted by name.
+    RUN is a run directory, or a folder, which stands for all runs in and below it, sorted by path.
 
     \b
     Example:
@@ -27,10 +27,33 @@ def main() -> None:
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 _VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
                        help="Read runs even if their files are not those that the run wrote.")  # fmt: skip
+_LABELS = click.option(
+    "--label",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="What to call a run; once for each, in their order.  [default: its policy, and in what the runs differ]",
+)
+
+
+def _inches(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """The width of a figure: that of one column, of both, or a number."""
+    from analysis.figures.style import TEXT_WIDTH_IN, WIDTH_IN
+
+    if value in (named := {"column": WIDTH_IN, "text": TEXT_WIDTH_IN}):
+        return named[value]
+    try:
+        width_in = float(value)
+    except ValueError:
+        width_in = 0.0
+    if not 3 <= width_in <= 30:
+        raise click.BadParameter(f"{value!r} must be column, text or a number of inches from 3 to 30")
+    return width_in
 
 
 @main.command()
 @_RUNS
+@_LABELS
 @click.option(
     "--format",
     "form",
@@ -41,13 +64,14 @@ _VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
 )
 @click.option("--json", "as_json", is_flag=True, help="The summaries as JSON, for machines.")
 @_VERIFY
-def table(paths: tuple[Path, ...], form: str, as_json: bool, verify: bool) -> None:
+def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: bool, verify: bool) -> None:
     """Print a table of the runs, one row each.
 
-    Latency runs from scheduled arrival to completion, over completed invocations. Cache hits are the share of those
-    that neither loaded constants nor waited for the start of their worker, GPU busy the share of GPU time in
-    kernels, copied in the bytes from host to device, and fairness is Jain's index. Invalid runs have a star, and
-    their reasons stand below.
+    Latency runs from scheduled arrival to completion, and queue from arrival until a GPU begins, over completed
+    invocations. Cache hits are the share of those that neither loaded constants nor waited for the start of their
+    worker. A GPU is occupied while it does not idle: by kernels, loads and dispatch. Copied in are the bytes from
+    host to device, and fairness is Jain's index: docs/metrics.md has the formulas. Settings in which the runs differ
+    are columns, too. Invalid runs have a star, and their reasons and all warnings stand below.
 
     \b
     Example:
@@ -59,16 +83,26 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool, verify: bool) -> No
 
     runs = open_runs(paths, verify=verify)
     if as_json:
-        click.echo(compare.as_json(runs))
+        click.echo(compare.as_json(runs, names))
     elif form == "csv":
-        click.echo(compare.as_csv(runs))
+        click.echo(compare.as_csv(runs, names))
     else:
         write = {"text": compare.as_text, "markdown": compare.as_markdown, "latex": compare.as_latex}[form]
-        click.echo(write(compare.compare(runs)))
+        click.echo(write(compare.compare(runs, names)))
 
 
 @main.command()
 @_RUNS
+@_LABELS
+@click.option(
+    "--width",
+    "width_in",
+    metavar="column|text|INCHES",
+    callback=_inches,
+    default="column",
+    show_default=True,
+    help="Of the figures: one column of a paper (3.3 inches), both (7), or a number of inches.",
+)
 @click.option(
     "--out",
     "-o",
@@ -80,17 +114,18 @@ def table(paths: tuple[Path, ...], form: str, as_json: bool, verify: bool) -> No
 )
 @_VERIFY
 @quiet_option
-def plot(paths: tuple[Path, ...], folder: Path, verify: bool) -> None:
+def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folder: Path, verify: bool) -> None:
     """Draw figures for a paper, as PDF and PNG.
 
-    They fit one column of two, and their paths are printed: latency_cdf, latency_over_time, queue_length,
-    gpu_utilisation, cold_starts_evictions and slowdown. A run has the same colour and line style in all of them.
-    Latency and slowdown are those of completed invocations; the time axis runs over arrivals, and ends with the
-    shortest of the valid runs.
+    Their paths are printed: latency_cdf, latency_ccdf, latency_over_time, queue_length, gpu_utilisation,
+    cold_starts_evictions and slowdown. A run has the same colour and line style in all of them. Latency and slowdown
+    are those of completed invocations; the time axis runs over arrivals, and ends with the shortest of the valid
+    runs. docs/metrics.md says what is drawn.
 
     \b
     Example:
       analyze plot runs/demo -o figures
+      analyze plot runs/demo/affinity runs/demo/exclusive --label shared --label own --width text -o figures
     """
     from analysis.curves import horizon_s, measure, plot_labels
     from analysis.figures import runs as figures
@@ -100,10 +135,10 @@ def plot(paths: tuple[Path, ...], folder: Path, verify: bool) -> None:
     with figures.place(len(runs), folder) as place:
         horizon = horizon_s(runs)
         curves = []
-        for run, label in zip(runs, plot_labels(runs), strict=True):
+        for run, label in zip(runs, plot_labels(runs, names), strict=True):
             if shows_progress():
                 click.echo(f"Reading {run.path}", err=True)
             curves.append(measure(run, label, horizon))
-        names = figures.draw(curves, place)
-    for name in names:
+        drawn = figures.draw(curves, place, width_in)
+    for name in drawn:
         click.echo(folder / name)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.runs import fault, labels, number, wrap_label
+from analysis.labels import differing_settings, hidden_differences, identity, labels, named, wrap_label
+from analysis.runs import fault, flatten, number, warnings
 from sim.results import Run
 
 _LABEL_CHARACTERS = 28  # of a line of a label in a terminal
@@ -55,7 +56,8 @@ COLUMNS = (
     Column("queue", "p99 s", ("queue_s", "p99"), digits),
     Column("cold", "starts", ("cold_starts",), count),
     Column("cache", "hits %", ("cache_hit_frac",), percent),
-    Column("GPU", "busy %", ("gpu_busy_frac",), percent),
+    Column("kernels", "GPU %", ("gpu_frac", "kernels"), percent),
+    Column("occupied", "GPU %", ("gpu_frac", "idle"), lambda idle: percent(1 - idle)),
     Column("evictions", "", ("evictions",), count),
     Column("copied", "in GB", ("h2d_bytes",), lambda size_bytes: digits(size_bytes / 1e9)),
     Column("Jain", "fairness", ("jain_fairness",), lambda index: f"{index:.3f}"),
@@ -64,43 +66,43 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows of text under ``COLUMNS``, the label of the run first, and sentences that belong below."""
+    """Rows of text under heads of two lines, what the run is called first, and sentences that belong below."""
 
+    heads: list[tuple[str, str]]
     rows: list[list[str]]
     notes: list[str]
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
-    """Put the summaries side by side. Raises RunError when one lacks a key.
+def compare(runs: Sequence[Run], names: Sequence[str] = ()) -> Comparison:
+    """Put the summaries side by side. names: what a user calls the runs. Raises RunError when a summary lacks a key.
 
-    Unknown numbers (nothing completed) are a dash. Invalid runs have a star, and a note with the reasons;
-    a run which lost invocations has a note too, for its latencies are those of the others alone, and so have runs of
-    different scenarios.
+    Settings in which the runs differ are columns; what else differs is in the first. Unknown numbers (nothing
+    completed) are a dash. Invalid runs have a star, and a note with the reasons; a run which lost invocations has a
+    note too, for its latencies are those of the others alone, and so has one with warnings.
     """
+    settings = differing_settings(runs)
+    policies = [run.label for run in runs]
+    called = named(labels(runs, policies), names)
     rows, notes = [], []
-    for run, label in zip(runs, labels(runs), strict=True):
-        reasons = fault(run)
-        rows.append([f"{label} *" if reasons else label, *(_cell(run, column) for column in COLUMNS)])
+    for run, first, label in zip(runs, named(labels(runs, policies, without=settings), names), called, strict=True):
+        reasons, own = fault(run), identity(run)
+        shown = ["-" if own[name] is None else str(own[name]) for name in settings]
+        rows.append([f"{first} *" if reasons else first, *shown, *(_cell(run, column) for column in COLUMNS)])
         if reasons:
             notes.append(f"* {label}: INVALID: {reasons}")
         lost = [f"{_of(run, s):,} {s}" for s in ("rejected", "failed", "unfinished") if _of(run, s)]
         if lost:
             notes.append(f"{label}: of {_of(run, 'invocations') or 0:,} invocations, {', '.join(lost)}")
-    if differ := _differences(runs):
-        notes.append(f"These runs are not of one scenario; they differ in {', '.join(differ)}")
-    return Comparison(rows, notes)
-
-
-def _differences(runs: Sequence[Run]) -> list[str]:
-    """Keys of the scenario, besides the policies, in which runs differ."""
-    scenarios = [_flat({**(run.manifest.get("scenario") or {}), "policies": None}) for run in runs]
-    keys = dict.fromkeys(key for scenario in scenarios for key in scenario)
-    return [key for key in keys if any(s.get(key) != scenarios[0].get(key) for s in scenarios)]
+        notes += [f"{label}: warning: {warning}" for warning in warnings(run)]
+    if hidden := hidden_differences(runs):
+        notes.append(f"These runs differ in {', '.join(hidden)} too")
+    heads = [("policy", ""), *((name, "") for name in settings), *((c.upper, c.lower) for c in COLUMNS)]
+    return Comparison(heads, rows, notes)
 
 
 def as_text(comparison: Comparison) -> str:
     """Aligned columns for a terminal; a long label takes several lines."""
-    table = [["policy", *(c.upper for c in COLUMNS)], ["", *(c.lower for c in COLUMNS)]]
+    table = [list(line) for line in zip(*comparison.heads, strict=True)]
     for label, *cells in comparison.rows:
         first, *rest = wrap_label(label, _LABEL_CHARACTERS)
         table.append([first, *cells])
@@ -113,18 +115,20 @@ def as_text(comparison: Comparison) -> str:
 def as_markdown(comparison: Comparison) -> str:
     """A table of GitHub-flavoured Markdown; notes as paragraphs."""
     escape = str.maketrans({"|": r"\|", "*": r"\*"})
-    rule = ["---", *("---:" for _ in COLUMNS)]
-    cells = [_one_line_head(), rule, *([cell.translate(escape) for cell in row] for row in comparison.rows)]
+    heads = _one_line(comparison.heads)
+    rule = ["---", *("---:" for _ in heads[1:])]
+    cells = [heads, rule, *([cell.translate(escape) for cell in row] for row in comparison.rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join([*lines, *(f"\n{note.translate(escape)}" for note in comparison.notes)])
 
 
 def as_latex(comparison: Comparison) -> str:
     """A tabular with the rules of the booktabs package; notes as lines of their own below it."""
-    lines = [" & ".join(map(_latex, row)) + r" \\" for row in [_one_line_head(), *comparison.rows]]
+    heads = _one_line(comparison.heads)
+    lines = [" & ".join(map(_latex, row)) + r" \\" for row in [heads, *comparison.rows]]
     return "\n".join(
         [
-            r"\begin{tabular}{l" + "r" * len(COLUMNS) + "}",
+            r"\begin{tabular}{l" + "r" * len(heads[1:]) + "}",
             r"\toprule",
             lines[0],
             r"\midrule",
@@ -136,20 +140,27 @@ def as_latex(comparison: Comparison) -> str:
     )
 
 
-def as_csv(runs: Sequence[Run]) -> str:
-    """Every number of the summaries as it is, one row a run; nested keys joined by a dot, unknown numbers empty."""
-    records = [_flat({"run": str(run.path), **run.summary}) for run in runs]
-    names = list(dict.fromkeys(name for record in records for name in record))
+def records(runs: Sequence[Run], names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The summaries, each after what its run is called, its path and the settings that tell runs apart."""
+    called = named(labels(runs, [run.label for run in runs]), names)
+    return [{"label": label, **identity(run), **run.summary} for label, run in zip(called, runs, strict=True)]
+
+
+def as_csv(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
+    """``records`` with every number as it is, one row a run; nested keys joined by a dot, unknown numbers empty."""
+    flat = [flatten(record) for record in records(runs, names)]
+    rows = [{k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in flat]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(rows)
     return out.getvalue().rstrip("\n")
 
 
-def as_json(runs: Sequence[Run]) -> str:
-    """The summaries, each with the path of its run, as an array of objects."""
-    return json.dumps([{"run": str(run.path), **run.summary} for run in runs], indent=2)
+def as_json(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
+    """``records`` as an array of objects."""
+    return json.dumps(records(runs, names), indent=1)
 
 
 def _of(run: Run, *keys: str) -> float | None:
@@ -161,18 +172,8 @@ def _cell(run: Run, column: Column) -> str:
     return "-" if value is None else column.write(value)
 
 
-def _one_line_head() -> list[str]:
-    return ["policy", *(f"{c.upper} {c.lower}".rstrip() for c in COLUMNS)]
-
-
-def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in record.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = "; ".join(map(str, value)) if isinstance(value, list) else value
-    return flat
+def _one_line(heads: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{upper} {lower}".rstrip() for upper, lower in heads]
 
 
 def _latex(text: str) -> str:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import metrics
+from analysis.labels import brief_policies, labels, named
 from analysis.metrics import Floats
-from analysis.runs import fault, labels, positive
+from analysis.runs import fault, positive, warnings
 from sim.errors import RunError
 from sim.results import Run
+from sim.tables import GPU_PARTS
 
-_INVOCATIONS = ("function", "status", "arrival_at_s", "queued_at_s", "started_at_s", "completed_at_s")
-_DEVICES = ("start_at_s", "busy_s", "n_cold", "n_evicted")
+_INVOCATIONS = ("function", "status", "arrival_at_s", "started_at_s", "completed_at_s")
+_DEVICES = ("start_at_s", *GPU_PARTS.values(), "n_cold", "n_evicted")
 
 SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -28,13 +30,14 @@ class Curves:
     """
 
     label: str
+    warnings: list[str]  # each as short as it may be: what comes before its colon
     latency_s: tuple[Floats, Floats]
     edges_s: Floats
     latency_p50_s: Floats  # by interval of arrival; NaN where nothing that arrived completed
     latency_p99_s: Floats
     queue_length: Floats
-    busy_edges_s: Floats  # no finer than the devices table
-    busy_frac: Floats
+    gpu_edges_s: Floats  # no finer than the devices table
+    gpu_frac: Floats  # by part of GPU time (``sim.tables.GPU_PARTS``) and interval; the rest is idle
     n_cold: int
     n_evicted: int
     slowdown: tuple[Floats, Floats]
@@ -50,9 +53,10 @@ def horizon_s(runs: Sequence[Run]) -> float:
     return min(positive(run, "simulated_s") for run in valid or runs)
 
 
-def plot_labels(runs: Sequence[Run]) -> list[str]:
-    """Labels that don't hide an invalid run."""
-    return [f"{label} (INVALID)" if fault(run) else label for run, label in zip(runs, labels(runs), strict=True)]
+def plot_labels(runs: Sequence[Run], names: Sequence[str] = ()) -> list[str]:
+    """Short labels, or a user's names for the runs, that don't hide an invalid run."""
+    called = named(labels(runs, brief_policies(runs)), names)
+    return [f"{label} (INVALID)" if fault(run) else label for run, label in zip(runs, called, strict=True)]
 
 
 def measure(run: Run, label: str, horizon_s: float) -> Curves:
@@ -65,7 +69,7 @@ def measure(run: Run, label: str, horizon_s: float) -> Curves:
     n_gpus = positive(run, "scenario", "fleet", "gpus")
     width_s = metrics.interval_width_s(horizon_s)
     edges = metrics.interval_edges(duration_s, width_s)
-    busy_edges = metrics.interval_edges(duration_s, max(width_s, interval_s))
+    gpu_edges = metrics.interval_edges(duration_s, max(width_s, interval_s))
     devices = run.table("devices", _DEVICES)
     functions = run.table("functions", ("isolated_s",))
     invocations = run.table("invocations", _INVOCATIONS)
@@ -78,16 +82,17 @@ def measure(run: Run, label: str, horizon_s: float) -> Curves:
     arrival = metrics.of_completed(invocations, "arrival_at_s")
     p50, p99 = metrics.quantiles_by_interval(arrival, latency, edges, (0.5, 0.99))
     slowdown = metrics.slowdown(invocations, functions)
-    n, n_busy = (int(np.searchsorted(e[:-1], horizon_s)) for e in (edges, busy_edges))
+    n, n_gpu = (int(np.searchsorted(e[:-1], horizon_s)) for e in (edges, gpu_edges))
     return Curves(
         label=label if len(latency) else f"{label} (none completed)",
+        warnings=list(dict.fromkeys(warning.partition(":")[0] for warning in warnings(run))),
         latency_s=metrics.cdf(latency),
         edges_s=edges[: n + 1],
         latency_p50_s=p50[:n],
         latency_p99_s=p99[:n],
         queue_length=metrics.queue_length(invocations, edges)[:n],
-        busy_edges_s=busy_edges[: n_busy + 1],
-        busy_frac=metrics.utilisation(devices, interval_s=interval_s, n_gpus=n_gpus, edges=busy_edges)[:n_busy],
+        gpu_edges_s=gpu_edges[: n_gpu + 1],
+        gpu_frac=metrics.gpu_shares(devices, interval_s=interval_s, n_gpus=n_gpus, edges=gpu_edges)[:, :n_gpu],
         n_cold=int(devices["n_cold"].sum()),
         n_evicted=int(devices["n_evicted"].sum()),
         slowdown=metrics.cdf(slowdown),

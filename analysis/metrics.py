@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sim.tables import GPU_PARTS
+
 Floats = npt.NDArray[np.float64]
 
 # Interval widths that a reader can name: up to a day; longer ones are whole days.
@@ -70,6 +72,12 @@ def cdf(values: Floats, n_points: int = 1000) -> tuple[Floats, Floats]:
     return np.append(ordered[0], ordered[ranks]), np.append(0.0, (ranks + 1) / n)
 
 
+def at_least(points: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """The complementary distribution of what ``cdf`` gives: points (x, share of values >= x), down to the greatest."""
+    x, share = points
+    return x[1:], 1 - share[:-1]
+
+
 def quantiles_by_interval(at_s: Floats, values: Floats, edges: Floats, shares: Sequence[float]) -> Floats:
     """Quantiles of the ``values`` that stand at ``at_s``, interval by interval: (len(shares), intervals).
 
@@ -94,18 +102,17 @@ def quantiles_by_interval(at_s: Floats, values: Floats, edges: Floats, shares: S
 
 
 def queue_length(invocations: pd.DataFrame, edges: Floats) -> Floats:
-    """Mean number of invocations that wait in the pool, by interval.
+    """Mean number of invocations that have arrived and not started on a device, by interval.
 
-    An invocation waits from queued_at_s until it starts, or ends without a start; to the last edge if it does
-    neither. One that never entered the pool (queued_at_s is NaN) does not wait.
+    One that never starts waits until it ends (rejected, say), and to the last edge if it doesn't even end.
     """
-    queued = invocations["queued_at_s"].to_numpy(np.float64)
+    arrived = invocations["arrival_at_s"].to_numpy(np.float64)
     started = invocations["started_at_s"].to_numpy(np.float64)
     ended = invocations["completed_at_s"].to_numpy(np.float64)
     left = np.where(np.isnan(started), ended, started)
     left[np.isnan(left)] = np.inf
-    waited = left > queued
-    at_s = np.concatenate([queued[waited], left[waited]])
+    waited = left > arrived
+    at_s = np.concatenate([arrived[waited], left[waited]])
     return _mean_of_steps(at_s, np.repeat([1.0, -1.0], len(at_s) // 2), edges)
 
 
@@ -121,19 +128,21 @@ def _mean_of_steps(at_s: Floats, step: Floats, edges: Floats) -> Floats:
     return np.maximum(level + area / np.diff(edges), 0.0)  # the sums round, below 0 too
 
 
-def utilisation(devices: pd.DataFrame, *, interval_s: float, n_gpus: float, edges: Floats) -> Floats:
-    """Share of the time of all GPUs in kernels, by interval of ``edges``, which end with the run.
+def gpu_shares(devices: pd.DataFrame, *, interval_s: float, n_gpus: float, edges: Floats) -> Floats:
+    """Shares of the time of all GPUs, by interval of ``edges``, which end with the run: (GPU_PARTS, intervals).
 
-    ``interval_s`` is that of the devices table. What a row books is spread evenly over its interval, or the
-    part of it before the end of the run. Rows that the table leaves out are idle.
+    The rest of 1 is idle. ``interval_s`` is that of the devices table. What a row books is spread evenly over its
+    interval, or the part of it before the end of the run. Rows that the table leaves out are idle.
     """
     number = np.rint(devices["start_at_s"].to_numpy(np.float64) / interval_s).astype(np.int64)
     n = math.ceil(edges[-1] / interval_s)
-    busy_s = np.bincount(number, devices["busy_s"].to_numpy(np.float64), minlength=n)
-    until = np.minimum(np.arange(len(busy_s) + 1) * interval_s, edges[-1])
-    total_s = np.interp(edges, until, np.append(0.0, np.cumsum(busy_s)))
-    share: Floats = np.diff(total_s) / (n_gpus * np.diff(edges))
-    return share
+    shares = np.empty((len(GPU_PARTS), len(edges) - 1))
+    for share, column in zip(shares, GPU_PARTS.values(), strict=True):
+        spent_s = np.bincount(number, devices[column].to_numpy(np.float64), minlength=n)
+        until = np.minimum(np.arange(len(spent_s) + 1) * interval_s, edges[-1])
+        total_s = np.interp(edges, until, np.append(0.0, np.cumsum(spent_s)))
+        share[:] = np.diff(total_s) / (n_gpus * np.diff(edges))
+    return shares
 
 
 def slowdown(invocations: pd.DataFrame, functions: pd.DataFrame) -> Floats:

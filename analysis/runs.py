@@ -1,10 +1,9 @@
-"""Which runs a command is about: from paths to open runs with distinct labels."""
+"""Which runs a command is about: from paths to open runs, and what their JSON files say."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,13 @@ from sim.results import Run, open_run
 
 
 def open_runs(paths: Iterable[Path], *, verify: bool = True) -> list[Run]:
-    """Open the runs at ``paths`` in this order; a folder of runs stands for the runs in it, sorted by name.
+    """Open the runs at ``paths`` in this order; a folder stands for all runs in and below it, sorted by path.
 
     A run that is reached twice is opened once. verify: see ``sim.results.open_run``. Raises RunError for a path that
     is neither, or a bad run.
     """
     found = {run.resolve(): run for path in paths for run in _expand(path)}
     return [_open(path, verify) for path in found.values()]
-
-
-def labels(runs: Sequence[Run]) -> list[str]:
-    """What to call each run: its policy, with the run's folder added where runs share a policy.
-
-    Distinct: runs that share policy and folder name get their whole path.
-    """
-    names = [run.label for run in runs]
-    for part in (lambda run: run.path.resolve().name, lambda run: str(run.path)):
-        seen = Counter(names)
-        names = [
-            f"{run.label} ({part(run)})" if seen[name] > 1 else name for run, name in zip(runs, names, strict=True)
-        ]
-    return names
 
 
 def fault(run: Run) -> str:
@@ -45,14 +30,17 @@ def fault(run: Run) -> str:
     return "; ".join(str(reason) for reason in reasons if reason) or "no reason given"
 
 
-def wrap_label(label: str, most: int) -> list[str]:
-    """A label in lines of at most ``most`` characters, broken after a comma, bracket or space where there is one."""
-    lines = [""]
-    for piece in re.findall(rf".{{0,{most - 1}}}?[,\[ ]|.{{1,{most}}}", label):
-        if len(lines[-1]) + len(piece.rstrip()) > most:
-            lines.append("")
-        lines[-1] += piece
-    return [line.rstrip() for line in lines]
+def warnings(run: Run) -> list[str]:
+    """What a reader must know of a valid run: something that is not a policy limited it, say. Often nothing."""
+    return [str(warning) for warning in run.summary.get("warnings", [])]
+
+
+def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A JSON object without nested ones; their keys are joined by a dot."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
 
 
 def lookup(file: Path, value: Mapping[str, Any], *keys: str) -> Any:
@@ -85,12 +73,37 @@ def positive(run: Run, *keys: str) -> float:
 def _expand(path: Path) -> list[Path]:
     if not path.is_dir():
         raise RunError(f"{path}: {'is a file, not a' if path.exists() else 'there is no such'} run directory")
-    if (path / "manifest.json").exists():
-        return [path]
-    inside = sorted(manifest.parent for manifest in path.glob("*/manifest.json"))
+    inside = list(_find(path, set()))
     if not inside:
-        raise RunError(f"{path}: neither a run directory nor a folder of runs; no manifest.json in it or one below")
+        raise RunError(f"{path}: neither a run directory nor a folder of runs; no manifest.json in it or below")
     return inside
+
+
+def _find(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Run directories in and below a folder, sorted by path; links may lead round in circles."""
+    if folder.resolve() in seen:
+        return
+    seen.add(folder.resolve())
+    if _is_of_a_run(folder / "manifest.json"):
+        yield folder
+        return
+    try:
+        children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    except OSError as error:
+        raise RunError(f"{folder}: can't be read ({error.strerror})") from None
+    for child in children:
+        yield from _find(child, seen)
+
+
+def _is_of_a_run(manifest: Path) -> bool:
+    """Whether a file is there and the manifest of a run, as far as one can tell: studies have others."""
+    try:
+        value = json.loads(manifest.read_text("utf-8"))
+    except ValueError:
+        return True  # damaged; to open it tells how
+    except OSError:
+        return manifest.exists()
+    return not isinstance(value, dict) or "study" not in value
 
 
 def _open(path: Path, verify: bool) -> Run:

@@ -90,13 +90,15 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     click.echo(announcement, err=True)
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
-    if as_json:
-        click.echo(json.dumps(summary, indent=1))
-    else:
-        from analysis.compare import as_text, compare
-        from sim.results import open_run
+    from analysis.compare import as_text, compare
+    from analysis.labels import identity
+    from sim.results import open_run
 
-        click.echo(f"{as_text(compare([open_run(directory)]))}\n\n{directory}/")
+    done = open_run(directory)
+    if as_json:
+        click.echo(json.dumps({**identity(done), **summary}, indent=1))
+    else:
+        click.echo(f"{as_text(compare([done]))}\n\n{directory}/")
     if not summary["valid"]:
         sys.exit(INVALID)
 

@@ -156,13 +156,16 @@ main.add_command(reproduce)
 
 def show(summaries: dict[Path, dict[str, Any]], *, as_json: bool) -> None:
     """Print what came out of runs, by directory: a table, or the summaries as JSON."""
-    if as_json:
-        click.echo(json.dumps(list(summaries.values()), indent=1))
-        return
     from analysis.compare import as_text, compare
+    from analysis.labels import identity
     from sim.results import open_run
 
-    click.echo(as_text(compare([open_run(path) for path in summaries])))
+    runs = [open_run(path) for path in summaries]
+    if as_json:
+        whole = [{**identity(run), **summary} for run, summary in zip(runs, summaries.values(), strict=True)]
+        click.echo(json.dumps(whole, indent=1))
+        return
+    click.echo(as_text(compare(runs)))
     click.echo("\n" + "\n".join(f"{path}/" for path in summaries))
 
 

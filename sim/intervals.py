@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.tables import DEVICES
+from sim.tables import DEVICES, GPU_PARTS
 
 Floats = npt.NDArray[np.float64]
 _Spans = tuple[npt.NDArray[np.int32], Floats, Floats]  # device, from, to
@@ -16,9 +16,7 @@ _Spans = tuple[npt.NDArray[np.int32], Floats, Floats]  # device, from, to
 N_INTERVALS = 2_000  # at most; a run that lasts longer gets longer intervals
 _ROUND_S = (0.01, 0.1, 1.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)  # lengths that a reader can name
 _SUMS = tuple(c.name for c in DEVICES.columns[3:])
-# What a device is at, booked when it passes -> its name as a part of GPU time. Of what overlaps the first counts.
-PARTS = {"busy_s": "kernels", "load_s": "loads", "dispatch_s": "dispatch", "startup_s": "startup"}
-_COUNTS = _SUMS[len(PARTS) :]  # booked when an invocation starts
+_COUNTS = _SUMS[len(GPU_PARTS) :]  # booked when an invocation starts; the others are times, booked when they pass
 
 
 class DeviceSums:
@@ -31,7 +29,7 @@ class DeviceSums:
     def __init__(self, n_devices: int, interval_s: float) -> None:
         self.interval_s = interval_s
         self.shared = False
-        self._spans: dict[str, list[_Spans]] = {name: [] for name in PARTS}
+        self._spans: dict[str, list[_Spans]] = {name: [] for name in GPU_PARTS.values()}
         self._sums = np.zeros((len(_SUMS), n_devices, 0))
 
     def add(self, device: npt.NDArray[np.int32], row: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -55,10 +53,10 @@ class DeviceSums:
         self._add_spans("startup_s", device, from_s, to_s)
 
     def close(self) -> dict[str, float]:
-        """Complete the sums; returns those of PARTS over all devices and intervals."""
+        """Complete the sums; returns those of GPU_PARTS over all devices and intervals."""
         covered: list[_Spans] = []
         before = np.zeros(self._sums.shape[1:])
-        for name, sums in zip(PARTS, self._sums, strict=False):
+        for name, sums in zip(GPU_PARTS.values(), self._sums, strict=False):
             covered += self._spans[name]
             if self.shared and covered:
                 device, from_s, to_s = (np.concatenate(column) for column in zip(*covered, strict=True))
@@ -66,7 +64,7 @@ class DeviceSums:
                 spread_over(total, device, without_overlap(device, from_s, to_s), to_s, self.interval_s)
                 sums += np.maximum(total - before, 0.0)
                 before = total
-        return {name: float(sums.sum()) for name, sums in zip(PARTS, self._sums, strict=False)}
+        return {part: float(sums.sum()) for part, sums in zip(GPU_PARTS, self._sums, strict=False)}
 
     def columns(self, gpus_per_node: int) -> dict[str, Any]:
         """The devices table, without rows in which nothing happened."""

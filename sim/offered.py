@@ -86,7 +86,7 @@ def offered_load(workload: Workload, costs: CostModel, fleet: FleetSpec) -> Offe
     n = int(n_invocations.sum())
     if not n or not duration_s:
         return None
-    copies_s = np.array(costs.input_s) + np.array(costs.store_s) + costs.dispatch_s
+    copies_s = np.array(costs.input_s) + np.array(costs.store_s) + np.array(costs.dispatch_s)
     gpu_s = n_invocations * copies_s + size * np.array(costs.run_s)
     frontend = costs.frontend
     name = np.array([f.graph.name for f in workload.functions])

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from sim.backlog import Backlog
 from sim.domain import FleetSpec, WorkerKind
-from sim.intervals import PARTS, DeviceSums, Floats
+from sim.intervals import DeviceSums, Floats
 from sim.models.costs import CostModel
 from sim.models.startup import Ladder
-from sim.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
+from sim.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
 from sim.workload import Workload
 
 # What the event loop appends for a completed invocation, in this order.
@@ -210,8 +210,8 @@ class Recorder:
     def _gpu_frac(self, gpu_time_s: float) -> dict[str, float | None]:
         """Parts of the time of all GPUs."""
         if not gpu_time_s:
-            return dict.fromkeys((*PARTS.values(), "idle"))
-        parts = {part: self._device_s[name] / gpu_time_s for name, part in PARTS.items()}
+            return dict.fromkeys((*GPU_PARTS, "idle"))
+        parts = {part: part_s / gpu_time_s for part, part_s in self._device_s.items()}
         return {**parts, "idle": max(0.0, 1 - sum(parts.values()))}
 
     # Groups of rows

@@ -120,6 +120,9 @@ DEVICES = Table(
     ),
 )
 
+# What a GPU does when it is not idle -> the column that books it. Of what overlaps the first counts.
+GPU_PARTS = {"kernels": "busy_s", "loads": "load_s", "dispatch": "dispatch_s", "startup": "startup_s"}
+
 STAGES = ("kill_release", "process", "runtime", "context", "modules", "constants", "first_run")
 
 WORKERS = Table(

@@ -21,14 +21,14 @@ from sim.domain import (
     TraceSource,
 )
 from sim.engine import Simulation
-from sim.intervals import PARTS, choose_interval_s
-from sim.models.calibration import Calibration, load_calibration
+from sim.intervals import choose_interval_s
+from sim.models.calibration import Calibration, Copies, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import known
 from sim.protocol import Policy, share_devices
 from sim.recorder import Recorder
 from sim.results import Run
-from sim.tables import TABLES
+from sim.tables import GPU_PARTS, TABLES
 from sim.workload import Workload, bind
 
 V100 = load_calibration("v100-kaas")
@@ -88,8 +88,9 @@ def ideal(**changes: object) -> Calibration:
         name="ideal",
         device=replace(V100.device, memory_bytes=16_000_000_000),
         executor=replace(V100.executor, margin_bytes=0, context_bytes=0, keeps_headroom=False),
-        copies=replace(V100.copies, h2d_bytes_per_s=1e30, h2d_first_bytes_per_s=1e30, d2h_bytes_per_s=1e30),
+        copies=Copies(h2d_bytes_per_s=1e30, h2d_first_bytes_per_s=1e30, d2h_bytes_per_s=1e30),
         executor_first_use_s=0.0,
+        executor_alloc_s=0.0,
         dispatch_s=zero,
         launch_s=zero,
         buffer_s=zero,
@@ -163,7 +164,7 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     devices = run.table("devices")
     kernels = zip(done.device, done.started_at_s + done.load_s, done_at_s, strict=True)
     np.testing.assert_allclose(devices.busy_s.sum(), busy_s(kernels), rtol=1e-9)
-    parts_s = devices[list(PARTS)].sum(axis=1)
+    parts_s = devices[list(GPU_PARTS.values())].sum(axis=1)
     assert (parts_s <= recorder.interval_s + 1e-9).all(), "a device was at something for longer than there is time"
     if simulation.now_s:
         assert sum(run.summary["gpu_frac"].values()) == pytest.approx(1.0)

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.style import COLOURS, add_legend, line_of, log_axis, new_figure
+from analysis.figures.axes import log_axis
+from analysis.figures.style import COLOURS, add_legend, add_small_print, line_of, new_figure
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, int]  # workload, mode, clients
@@ -26,12 +27,23 @@ _PARTS = ("kernel", "init", "copy", "rest")
 
 def throughput(rows: Sequence[Row]) -> Figure:
     """Completed requests a second over the number of clients: a panel a workload, a line a mode."""
-    return _by_clients(rows, "throughput_qps", "Throughput (requests/s)", shade=None)
+    rows = [row for row in rows if not row.get("offered_per_s")]  # of a latency
+    figure = _by_clients(rows, "throughput_qps", "Throughput (requests/s)", shade=None)
+    add_small_print(figure, ["Lines: simulated; circles: measured."])
+    return figure
 
 
 def latency(rows: Sequence[Row]) -> Figure:
-    """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles."""
-    return _by_clients(rows, "p50_s", "Latency (s)", shade="p90_s")
+    """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles.
+
+    Points at a rate of their own are crosses: large the median, small the 90th percentile.
+    """
+    figure = _by_clients(rows, "p50_s", "Latency (s)", shade="p90_s")
+    notes = ["Lines: simulated median, shaded up to the 90th percentile; circles, triangles: the two, as measured."]
+    if any(row.get("offered_per_s") for row in rows):
+        notes.append("Crosses: simulated at a rate of their own; large the median, small the 90th percentile.")
+    add_small_print(figure, notes)
+    return figure
 
 
 def latency_cdf(quantiles: Mapping[Key, Sequence[float]]) -> Figure:
@@ -59,6 +71,7 @@ def latency_cdf(quantiles: Mapping[Key, Sequence[float]]) -> Figure:
         axes.set(ylabel="Share of requests", ylim=(0, 1.02))
     panels[-1].set_xlabel("Latency (s)")
     add_legend(figure, [f"{mode}, {'|'.join(map(str, clients))} clients" for mode, clients in shown.items()])
+    add_small_print(figure, ["The more clients, the thicker the line."])
     return figure
 
 
@@ -83,7 +96,9 @@ def micro(rows: Sequence[Row]) -> Figure:
         axes.set(ylim=(len(shown) - 0.5, -0.5))
         axes.grid(visible=False, axis="y")
     panels[-1].set_xlabel("Time of a call (ms)")
-    _legend_of_parts(figure)
+    keys = [Patch(color=colour) for _, colour in zip(_PARTS, COLOURS, strict=False)]
+    add_legend(figure, ["kernels", "modules", "copies", "other"], keys)
+    add_small_print(figure, ["Pale: measured."])
     return figure
 
 
@@ -115,9 +130,13 @@ def _by_clients(rows: Sequence[Row], name: str, label: str, shade: str | None) -
 
 
 def _mode(axes: Axes, rows: Sequence[Row], place: int, name: str, shade: str | None) -> None:
-    rows = sorted(rows, key=lambda row: row["clients"])
-    clients = [row["clients"] for row in rows]
     colour = line_of(place)["color"]
+    for row in rows:
+        if row.get("offered_per_s"):
+            for quantity, size in ((name, 5.0), (shade, 3.0)):
+                axes.plot(row["clients"], row[f"simulated_{quantity}"], "x", color=colour, markersize=size)
+    rows = sorted((row for row in rows if not row.get("offered_per_s")), key=lambda row: row["clients"])
+    clients = [row["clients"] for row in rows]
     simulated = [row[f"simulated_{name}"] for row in rows]
     axes.plot(clients, simulated, **line_of(place))
     if len(clients) == 1:
@@ -136,18 +155,3 @@ def _spread(clients: Sequence[int]) -> list[int]:
     """The first, the last and what lies in the middle."""
     places = np.linspace(0, len(clients) - 1, min(_IN_A_CDF, len(clients)))
     return [clients[round(place)] for place in places]
-
-
-def _legend_of_parts(figure: Figure) -> None:
-    """Colours of the parts. Not ``add_legend``, whose keys are lines."""
-    figure.legend(
-        [Patch(color=colour) for _, colour in zip(_PARTS, COLOURS, strict=False)],
-        ["kernels", "modules", "copies", "other"],
-        loc="outside upper left",
-        ncols=4,
-        frameon=False,
-        fontsize=6,
-        handlelength=1.0,
-        columnspacing=0.8,
-        borderaxespad=0.1,
-    )

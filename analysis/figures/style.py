@@ -1,4 +1,4 @@
-"""How every figure looks and is saved: size, fonts, the line of each run, readable ticks, the legend above the axes."""
+"""How every figure looks and is saved: size, fonts, the line of each run, the legend above and small print below."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib
 import matplotlib.style
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.patches import Patch
+from matplotlib.text import Text
 
-from analysis.metrics import Floats
-from analysis.runs import wrap_label
+from analysis.labels import wrap_label
 from sim import output
 from sim.errors import OutputError, RunError
 
 WIDTH_IN = 3.3  # one column of the ACM and USENIX templates
+TEXT_WIDTH_IN = 7.0  # both columns
+WIDE_IN = 5.0  # from here on panels stand side by side
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
@@ -68,9 +68,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7", "#56B4E9", "#E
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MAX_RUNS = 2 * len(COLOURS)  # each with a pair of its own; more lines than that can't be told apart
 
-_LABEL_CHARACTERS = 44  # that fit into the width at the size of the legend, even as capitals
-
-_TIME_UNITS = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_CHARACTERS_PER_IN = 13.5  # that fit at the size of the legend, even as capitals
+_SMALL_CHARACTERS_PER_IN = 19.0  # of sentences
+_SMALL_PRINT = {"fontsize": 7, "color": "#444444", "linespacing": 1.15}
 
 
 def line_of(place: int) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def line_of(place: int) -> dict[str, Any]:
     return {"color": COLOURS[colour], "linestyle": _DASHES[(colour + turn) % len(_DASHES)]}
 
 
-def new_figure(height_in: float) -> Figure:
-    """An empty figure of the paper's width that lays itself out."""
-    figure = Figure(figsize=(WIDTH_IN, height_in), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, hspace=0.04))
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """An empty figure that lays itself out; its width is that of the paper's column unless another is asked for."""
+    figure = Figure(figsize=(width_in, height_in), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, hspace=0.04))
     FigureCanvasAgg(figure)
     return figure
 
@@ -129,91 +129,46 @@ def put(make: Callable[[], Figure], *files: Path) -> None:
                 out.write(drawn.getbuffer())
 
 
-def wrap(label: str) -> str:
+def wrap(label: str, width_in: float) -> str:
     """A label in lines that fit into the width."""
-    return "\n".join(wrap_label(label, _LABEL_CHARACTERS))
+    return "\n".join(wrap_label(label, int(_CHARACTERS_PER_IN * width_in)))
 
 
-def add_legend(figure: Figure, labels: Sequence[str]) -> None:
-    """Name the runs above the axes, in as many columns as fit; the figure grows by the legend's height."""
-    handles = [Line2D([], [], **line_of(place)) for place in range(len(labels))]
-    for n_columns in (4, 3, 2, 1):
+def add_legend(figure: Figure, labels: Sequence[str], handles: Sequence[Line2D | Patch] | None = None) -> None:
+    """Name the runs above the axes, in as many columns as fit; the figure grows by the legend's height.
+
+    handles: what stands for the labels, if not the lines of runs.
+    """
+    handles = handles or [Line2D([], [], **line_of(place)) for place in range(len(labels))]
+    width_in = figure.get_figwidth()
+    for n_columns in (6, 5, 4, 3, 2, 1):
         legend = figure.legend(
             handles,
-            [wrap(label) for label in labels],
+            [wrap(label, width_in - 0.1) for label in labels],
             loc="outside upper left",
             ncols=math.ceil(len(labels) / math.ceil(len(labels) / n_columns)),  # no wider than its rows need
             frameon=False,
-            handlelength=2.4,
+            handlelength=2.4 if isinstance(handles[0], Line2D) else 1.0,
             columnspacing=1.2,
             labelspacing=0.3,
             borderpad=0.1,
             borderaxespad=0.1,
         )
-        if n_columns == 1 or _size_in(figure, legend)[0] <= WIDTH_IN:
+        if n_columns == 1 or _size_in(figure, legend)[0] <= width_in:
             break
         legend.remove()
     figure.set_figheight(figure.get_figheight() + _size_in(figure, legend)[1])
 
 
-def time_unit(duration_s: float) -> tuple[float, str]:
-    """Seconds of the unit, and its name, in which an axis of this duration is read most easily."""
-    return next((unit for unit in _TIME_UNITS if duration_s >= 3 * unit[0]), _TIME_UNITS[-1])
+def add_small_print(figure: Figure, sentences: Sequence[str]) -> None:
+    """Say below the axes what a reader must know to read the figure, a paragraph each; the figure grows by them."""
+    if sentences:
+        most = int(_SMALL_CHARACTERS_PER_IN * figure.get_figwidth())
+        lines = [line for sentence in sentences for line in wrap_label(sentence, most)]
+        text = figure.supxlabel("\n".join(lines), x=0.01, ha="left", **_SMALL_PRINT)
+        figure.set_figheight(figure.get_figheight() + _size_in(figure, text)[1])
 
 
-def time_axis(axes: Axes, duration_s: float, width_s: float) -> float:
-    """Make x the time from the start of the run, and return the seconds of its unit."""
-    unit_s, unit = time_unit(duration_s)
-    width_unit_s, width_unit = next((u for u in _TIME_UNITS[1:] if width_s >= u[0]), _TIME_UNITS[-1])
-    axes.set_xlabel(f"Time ({unit}), in intervals of {width_s / width_unit_s:g} {width_unit}")
-    axes.set_xlim(0, duration_s / unit_s)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 3, 6, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(plain))
-    return unit_s
-
-
-def log_axis(axes: Axes, name: Literal["x", "y"], arrays: Sequence[Floats]) -> None:
-    """Make x or y logarithmic over the positive values of ``arrays``, with plain ticks for any span."""
-    values = np.concatenate(arrays)
-    values = values[values > 0]
-    low, high = (values.min(), values.max()) if len(values) else (0.1, 10.0)
-    decades = np.log10(high / low)
-    margin = max(10 ** (0.04 * decades), 1.04)
-    axes.set(**{f"{name}scale": "log", f"{name}lim": (low / margin, high * margin)})
-    axis = axes.xaxis if name == "x" else axes.yaxis
-    if decades > 2.2:
-        axis.set_major_locator(LogLocator(numticks=7))
-    elif decades > 0.7:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    else:
-        axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-    axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=7) if decades > 2.2 else NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(plain))
-
-
-def count_axis(axes: Axes, arrays: Sequence[Floats]) -> None:
-    """Make y a count from 0; above 10 with decades beyond 1, for a backlog would flatten every other line."""
-    high = max(float(array.max()) for array in arrays)
-    if high > 10:
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_yticks([0, *10.0 ** np.arange(np.ceil(np.log10(high)) + 1)])
-        axes.set_ylim(0, 1.3 * high)
-    else:
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-        axes.set_ylim(0, 1.08 * high if high > 0.01 else 1)
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(plain))
-
-
-def plain(value: float, _place: int | None = None) -> str:
-    """A tick as a reader writes it: 0.05, 20, 5k, 3M; never with an offset."""
-    for size, suffix in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.10g}{suffix}"
-    return f"{value:.10g}"
-
-
-def _size_in(figure: Figure, legend: Legend) -> tuple[float, float]:
-    extent = legend.get_window_extent()
+def _size_in(figure: Figure, artist: Legend | Text) -> tuple[float, float]:
+    extent = artist.get_window_extent()
     return extent.width / figure.dpi, extent.height / figure.dpi

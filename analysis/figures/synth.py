@@ -10,7 +10,8 @@ from typing import Protocol
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from analysis.figures.style import add_legend, line_of, log_axis, new_figure, save
+from analysis.figures.axes import log_axis
+from analysis.figures.style import add_legend, add_small_print, line_of, new_figure, save
 from analysis.metrics import Floats
 
 _NAMES = ("published", "synthetic")
@@ -60,6 +61,7 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
     for axes in panels[len(curves) :]:
         axes.remove()
     add_legend(figure, _NAMES)
+    add_small_print(figure, ["Dots: few points are published, and between them nothing is known."])
     return figure
 
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import blended_transform_factory
 
-from analysis.figures.style import COLOURS, line_of, log_axis, new_figure, save, time_axis
+from analysis.figures.axes import log_axis, time_axis
+from analysis.figures.style import COLOURS, add_small_print, line_of, new_figure, save
 from analysis.metrics import Floats
 
 _MIB = 2**20
@@ -33,6 +34,7 @@ def trace_figure(figures: Mapping[str, Any]) -> Figure:
     if memory:
         _distributions(panels["memory"], [np.array(memory) / _MIB])
         panels["memory"].set(xlabel="Memory (MiB)", ylabel="Share of functions")
+    add_small_print(figure, ["Upright line: CV 1, that of a Poisson process."])
     return figure
 
 

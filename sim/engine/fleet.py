@@ -15,7 +15,7 @@ from sim.engine.clock import Clock, Signal
 from sim.engine.hardware import Compute, Device, Worker, make_devices
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
-from sim.models.startup import Ladder
+from sim.models.startup import Ladder, elapsed_s
 from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing, Start, share_devices
 from sim.recorder import Recorder
 
@@ -70,6 +70,8 @@ class Fleet:
         """A worker that is idle, or in line for a device, will be gone at this instant."""
         if worker.line is not None:
             worker.line.remove(worker)
+        else:
+            worker.device.elapsed_s = elapsed_s(self._costs.notice_period_s, now_s - worker.idle_at_s)
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
     def record(self, worker: Worker) -> None:
@@ -109,7 +111,6 @@ class Fleet:
         worker.line = None
         worker.device = device
         device.n_workers += 1
-        device.fresh = False
         self._recorder.worker_device[worker.number] = device.number
         worker.signal = Signal(self._clock)
         worker.on_finish = [partial(self._on_finish, worker)]
@@ -123,7 +124,7 @@ class Fleet:
             heappush(self._free, device.number)
             return
         worker = line.popleft()
-        worker.ladder = ladder = self._costs.ladders[worker.function].on(device.fresh)
+        worker.ladder = ladder = self._costs.ladders[worker.function].after(device.elapsed_s)
         self._put(worker, device)
         context_at_s = now_s + ladder.before_constants_s
         if self.lumped:
@@ -140,7 +141,7 @@ class Fleet:
 
     def _get_ready(self, worker: Worker, _: simpy.Event) -> None:
         worker.ready = True
-        worker.ready_at_s = self._clock._now
+        worker.ready_at_s = worker.idle_at_s = self._clock._now
         self._on_ready(self._clock._now, worker)
 
     def _leave(self, worker: Worker, _: simpy.Event) -> None:

@@ -79,18 +79,20 @@ class Compute:
 
 
 class Device:
-    """One GPU. n_workers: that are on it. line: of those that are to be started on it, once nobody has it.
+    """One GPU. elapsed_s: of the notice period of who had it last (``sim.models.startup``); None where nobody had it.
+
+    n_workers: that are on it. line: of those that are to be started on it, once nobody has it.
 
     compute: what standing workers share; None where a worker has the device for itself.
     """
 
-    __slots__ = ("compute", "d2h", "fresh", "h2d", "line", "n_workers", "number")
+    __slots__ = ("compute", "d2h", "elapsed_s", "h2d", "line", "n_workers", "number")
 
     def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
         self.number = number
         self.h2d = h2d
         self.d2h = d2h
-        self.fresh = True
+        self.elapsed_s: float | None = None
         self.n_workers = 0
         self.line: deque[Worker] = deque()
         self.compute: Compute | None = None
@@ -104,8 +106,9 @@ class Worker:
     """
 
     __slots__ = (
-        "cache", "device", "function", "job", "ladder", "line", "modules", "number", "on_finish", "placement",
-        "queue", "ready", "ready_at_s", "requested_at_s", "shared", "signal", "stopped_at_s", "stopping", "was_cold",
+        "cache", "device", "function", "idle_at_s", "job", "ladder", "line", "modules", "number", "on_finish",
+        "placement", "queue", "ready", "ready_at_s", "requested_at_s", "shared", "signal", "stopped_at_s", "stopping",
+        "was_cold",
     )  # fmt: skip
 
     def __init__(self, number: int, function: int, requested_at_s: float) -> None:
@@ -115,6 +118,7 @@ class Worker:
         self.function = function
         self.requested_at_s = requested_at_s
         self.ready_at_s = self.stopped_at_s = NAN
+        self.idle_at_s = requested_at_s  # when it last got idle
         self.cache: BufferCache | None = None  # of a KaaS executor
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
         self.shared: Shared | None = None  # how it runs beside others on its device; None where there are none

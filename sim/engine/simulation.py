@@ -185,7 +185,7 @@ class Simulation:
         for action in actions:
             if isinstance(action, Run):
                 worker = self._workers[action.worker]
-                begin_at_s = now_s + self._dispatch_s
+                begin_at_s = now_s + self._dispatch_s[self._waiting[action.invocation][0]]
                 if worker.ready and worker.job is None:
                     self._begin(worker, action.invocation, begin_at_s, now_s, False)
                 else:
@@ -241,6 +241,7 @@ class Simulation:
         if len(rows) >= self._recorder.limit:
             self._recorder.flush()
         worker.job = None
+        worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
             self._go_on(now_s, worker)
         actions = self._report(now_s, Finished(job[0], worker.number))

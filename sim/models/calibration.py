@@ -20,8 +20,9 @@ SCHEMA_VERSION = 1
 def _require_positive(numbers: Copies | Roofline) -> None:
     """Rates and fractions are divided by."""
     for field_ in fields(numbers):
-        if not getattr(numbers, field_.name) > 0:
-            raise ScenarioError(f"{field_.name} is {getattr(numbers, field_.name)}, must be above 0")
+        value = getattr(numbers, field_.name)
+        if value is not None and not value > 0:
+            raise ScenarioError(f"{field_.name} is {value}, must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,24 @@ class Executor:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Bandwidths of the host link; ``first`` where the host touches the bytes for the first time."""
+    """Bandwidths of the host link.
+
+    h2d: of constants and cached inputs; first: where the host touches them for the first time. h2d_input: of inputs
+    that every invocation brings, which lie in the host's caches; None: as h2d.
+    """
 
     h2d_bytes_per_s: float
     h2d_first_bytes_per_s: float
     d2h_bytes_per_s: float
+    h2d_input_bytes_per_s: float | None = None
 
     def __post_init__(self) -> None:
         _require_positive(self)
+
+    @property
+    def input_bytes_per_s(self) -> float:
+        """The rate of inputs."""
+        return self.h2d_input_bytes_per_s or self.h2d_bytes_per_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +104,17 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """Stages of an exclusive worker's cold start that do not depend on the function."""
+    """Stages of an exclusive worker's cold start that do not depend on the function.
+
+    notice_period: adds to kill_release, see ``sim.models.startup.elapsed_s``.
+    """
 
     kill_release: float
     process: float
     runtime: float
     context: float
     first_run: float
+    notice_period: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +122,14 @@ class GraphCosts:
     """Measured costs of a graph for one kind of worker.
 
     run_s: a warm request on its worker, copies included. pre_s, post_s: host stages, on a core of the frontend.
-    runtime_s: adds to the stage of that name. memory_bytes: of a worker of one client; 0 where it wasn't measured.
+    dispatch_s: of this graph, None where that of the kind holds. runtime_s: adds to the stage of that name.
+    memory_bytes: of a worker of one client; 0 where it wasn't measured.
     """
 
     run_s: float
     pre_s: float = 0.0
     post_s: float = 0.0
+    dispatch_s: float | None = None
     runtime_s: float = 0.0
     memory_bytes: int = 0
 
@@ -159,6 +176,7 @@ class Calibration:
     graphs: dict[str, dict[str, GraphCosts]] = field(default_factory=dict)
     frontend: Frontend | None = None
     n_multiprocessors: int | None = None
+    executor_alloc_s: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:

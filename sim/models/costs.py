@@ -29,6 +29,7 @@ class _GraphFacts:
     run_s: float
     pre_s: float
     post_s: float
+    dispatch_s: float
     memory_bytes: int
     offsets_s: tuple[float, ...]
     ladder: Ladder
@@ -41,17 +42,18 @@ class CostModel:
     begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
     sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels.
     scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
-    copied each time. ladders: cold starts.
+    copied each time. ladders: cold starts. notice_period_s: see ``sim.models.startup.elapsed_s``.
     Raises ScenarioError when a function can't fit on the device.
     """
 
     def __init__(self, calibration: Calibration, functions: Sequence[Function], kind: WorkerKind) -> None:
         self.kind = kind
-        self.dispatch_s = calibration.dispatch_s.of(kind)
         self.frontend = calibration.frontend
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
         self._h2d, self._h2d_first = copies.h2d_bytes_per_s, copies.h2d_first_bytes_per_s
+        self._alloc_s = calibration.executor_alloc_s
+        self.notice_period_s = calibration.startup_s.notice_period
         self._first_use_s = calibration.executor_first_use_s
         self._module_s = calibration.module_s.of(kind)
         self.keeps_headroom = executor.keeps_headroom
@@ -68,10 +70,11 @@ class CostModel:
         self.scratch_bytes = [g.scratch_bytes for g in each]
         self.input_bytes = [g.input_bytes for g in each]
         self.output_bytes = [g.output_bytes for g in each]
-        self.input_s = [g.input_bytes / self._h2d for g in each]
+        self.input_s = [g.input_bytes / copies.input_bytes_per_s for g in each]
         self.store_s = [g.output_bytes / copies.d2h_bytes_per_s for g in each]
         self.pre_s = [g.pre_s for g in each]
         self.post_s = [g.post_s for g in each]
+        self.dispatch_s = [g.dispatch_s for g in each]
         self._memory_bytes = [g.memory_bytes for g in each]
         self.run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
         self.ladders = [g.ladder for g in each]
@@ -90,7 +93,8 @@ class CostModel:
         """Expected latency of a warm invocation without any queue, in seconds."""
         frontend = self._calibration.frontend
         path_s = 2 * frontend.transport_s if frontend else 0.0
-        return path_s + self.pre_s[function] + self.dispatch_s + self.expected_s(function) + self.post_s[function]
+        host_s = self.pre_s[function] + self.dispatch_s[function] + self.post_s[function]
+        return path_s + host_s + self.expected_s(function)
 
     def memory_bytes(self, function: int) -> int:
         """Device memory of a worker that serves this function alone: as measured, or buffers and a context."""
@@ -125,10 +129,11 @@ class CostModel:
 
     def load_s(self, function: int, placement: Placement, new_modules: bool) -> float:
         """Time of a KaaS executor to bring in missing buffers, besides fresh input."""
+        alloc_s = placement.n_loaded * self._alloc_s
         if not placement.first_use:
-            return placement.load_bytes / self._h2d
+            return alloc_s + placement.load_bytes / self._h2d
         modules_s = self.n_modules[function] * self._module_s if new_modules else 0.0
-        return self._first_use_s + modules_s + placement.load_bytes / self._h2d_first
+        return self._first_use_s + modules_s + alloc_s + placement.load_bytes / self._h2d_first
 
     def _facts(self, graph: KernelGraph, fresh_inputs: bool) -> _GraphFacts:
         executor = self._calibration.executor
@@ -147,7 +152,7 @@ class CostModel:
         if measured is None:
             run_s = len(graph.buffers) * self._calibration.buffer_s.of(self.kind) + sum(kernels_s)
         else:  # the measured time of a warm request includes its copies
-            io_s = input_bytes / copies.h2d_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
+            io_s = input_bytes / copies.input_bytes_per_s + output_bytes / copies.d2h_bytes_per_s
             run_s = max(measured.run_s - io_s, 0.0)
         measured_bytes = measured.memory_bytes if measured else 0
         return _GraphFacts(
@@ -158,6 +163,7 @@ class CostModel:
             run_s=run_s,
             pre_s=measured.pre_s if measured else 0.0,
             post_s=measured.post_s if measured else 0.0,
+            dispatch_s=self._dispatch_s(measured),
             memory_bytes=measured_bytes or graph_bytes + executor.context_bytes,
             offsets_s=tuple(accumulate(kernels_s)),
             ladder=self._ladder(graph, measured),
@@ -167,10 +173,15 @@ class CostModel:
         """Launch-bound or roofline-bound time of a kernel."""
         return max(self._calibration.launch_s.of(self.kind), self._calibration.roofline.busy_s(kernel))
 
+    def _dispatch_s(self, measured: GraphCosts | None) -> float:
+        if measured is None or measured.dispatch_s is None:
+            return self._calibration.dispatch_s.of(self.kind)
+        return measured.dispatch_s
+
     def _ladder(self, graph: KernelGraph, measured: GraphCosts | None) -> Ladder:
         start = self._calibration.startup_s
         return Ladder(
-            kill_release=start.kill_release,
+            kill_release=start.kill_release + start.notice_period,
             process=start.process,
             runtime=start.runtime + (measured.runtime_s if measured else 0.0),
             context=start.context,

@@ -8,10 +8,10 @@ from typing import NamedTuple
 class Ladder(NamedTuple):
     """Seconds of each stage, in the order in which they happen.
 
-    kill_release: until the process that had the device before is dead and its memory free; skipped on a device
-    that nobody had before. process: a process exists. runtime: interpreter, libraries and model files.
-    context: the CUDA context. modules: kernels are loaded. constants: copied to the device over the host link.
-    first_run: what the first invocation takes longer than a warm one.
+    kill_release: until the process that had the device before has noticed that it is to go, is dead and its memory
+    free; as of one that was busy, see ``after``. process: a process exists. runtime: interpreter, libraries and
+    model files. context: the CUDA context. modules: kernels are loaded. constants: copied to the device over the host
+    link. first_run: what the first invocation takes longer than a warm one.
     """
 
     kill_release: float
@@ -22,11 +22,20 @@ class Ladder(NamedTuple):
     constants: float
     first_run: float
 
-    def on(self, fresh_device: bool) -> Ladder:
-        """The stages that apply: a fresh device has no victim to wait for."""
-        return self._replace(kill_release=0.0) if fresh_device else self
+    def after(self, elapsed_s: float | None) -> Ladder:
+        """The stages on a device whose last process had so much of its notice period behind it; None: it had none."""
+        return self._replace(kill_release=0.0 if elapsed_s is None else self.kill_release - elapsed_s)
 
     @property
     def before_constants_s(self) -> float:
         """From the order to the first byte of constants."""
         return self.kill_release + self.process + self.runtime + self.context + self.modules
+
+
+def elapsed_s(period_s: float, idle_s: float) -> float:
+    """How much of its notice period is behind a process that has been idle for ``idle_s`` and is told to go.
+
+    It looks once a period, of which the first begins when it gets idle. So one that was told while it was busy takes a
+    whole period to notice, and an idle one any part of it.
+    """
+    return idle_s % period_s if period_s else 0.0

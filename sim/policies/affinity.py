@@ -17,6 +17,7 @@ from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, View
 from sim.settings import require
 
 _Heap = list[tuple[float, int, int]]  # key, order, function
+_STEPS_PER_MS = 2**16
 
 
 @dataclass
@@ -25,8 +26,11 @@ class Affinity(BasePolicy):
 
     Each free executor, longest free first, takes the queued function with the least effective virtual time: vtime
     on an affine device, vtime + penalty * weight elsewhere; ties go to the function that was chosen longest ago.
-    Its vtime then grows by its weight, the expected run time. A function that gets queued again starts at the
+    Its vtime then grows by its weight, the expected run time in ms. A function that gets queued again starts at the
     least vtime of the queued ones. Work-conserving: the penalty only ranks.
+
+    Weights are multiples of 2**-16 ms, so that their sums are exact, and a lag of exactly ``penalty`` weights is a tie:
+    the weights of the KaaS benchmarks are mean run times in ms, taken in single precision, whose sums are exact too.
 
     Three lazy heaps replace the search: per group of devices the affine functions by vtime, and over all functions
     by vtime + penalty * weight and by vtime. An affine function lies in the second too, but is beaten there by its
@@ -44,7 +48,7 @@ class Affinity(BasePolicy):
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
         """All executors are free, device 0 longest; functions are ordered by number."""
         n = len(functions)
-        self._weight = [max(costs.expected_s(f), 1e-9) for f in range(n)]
+        self._weight = [max(round(costs.expected_s(f) * 1e3 * _STEPS_PER_MS), 1) / _STEPS_PER_MS for f in range(n)]
         self._vtime = [0.0] * n
         self._order = list(range(n))
         self._next_order = n

@@ -22,9 +22,9 @@ class Exclusive(BasePolicy):
     Waiting invocations are scanned in order of arrival at every event. For each: run on an idle worker of its
     function, the most recently freed; else, while a GPU has no worker, start one; else, if its function has no
     worker or more than one fewer than the largest function (ties: the one robbed longest ago), stop one of the
-    largest's workers (the longest idle, else the longest busy, which first finishes) and start one of its own; else
-    wait. A started worker takes the first GPU that is free, as Ray has it, not that of its victim. More functions than
-    GPUs make nearly every invocation a cold start.
+    largest's workers (the last that got idle, else the last that got work, which it first finishes) and start one of
+    its own; else wait. A started worker takes the first GPU that is free, as Ray has it, not that of its victim. More
+    functions than GPUs make nearly every invocation a cold start.
 
     The scan is not literal: an invocation can only move when its function has an idle worker or may rob, and
     that depends on the function's number of workers alone, so waiting functions are kept in heaps by that number.
@@ -127,7 +127,7 @@ class Exclusive(BasePolicy):
         while not (self._size[heap[0][1]] == self._largest and self._order[heap[0][1]] == heap[0][0]):
             heappop(heap)
         victim = heap[0][1]
-        worker = (self._idle[victim] or self._busy[victim]).popitem(last=False)[0]
+        worker = (self._idle[victim] or self._busy[victim]).popitem()[0]
         del self._owner[worker]
         self._order[victim] = self._next_order
         self._next_order += 1

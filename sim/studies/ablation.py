@@ -36,6 +36,7 @@ SERVER = (*_points("resnet50", "kaas", 1, 4, 32), *_points("resnet50", "exclusiv
 CLIFF = (*_points("cGEMM", "exclusive", 4, 5, 8), *_points("resnet50", "exclusive", 5))
 SAWTOOTH = _points("cGEMM", "fractional", 8, 12, 16)
 TAIL = _points("cGEMM", "kaas", 8, 16, 28)
+STARTS = (*_points("cGEMM", "exclusive", 8, 12), *_points("resnet50", "exclusive", 8))
 
 ABLATIONS = (
     Ablation(
@@ -45,7 +46,8 @@ ABLATIONS = (
     ),
     Ablation("affinity: a penalty of 0", under(Affinity(0.0)), TAIL),
     Ablation("fairness and affinity: first come, first served (balance)", under(Balance()), TAIL),
-    Ablation("waiting for the victim's process (kill_release)", variations.instant_release, CLIFF),
+    Ablation("waiting for the victim's process (notice_period)", variations.instant_release, CLIFF),
+    Ablation("idle victims: each takes a whole notice period", variations.late_notice, STARTS, "p50_s"),
     Ablation("eighths: shares of 1/n of the multiprocessors", under(EvenShares()), SAWTOOTH),
     Ablation(f"waves: {FINER} times as many blocks, of as much less work", variations.finer_blocks, SAWTOOTH),
     Ablation("the serial stage of the server", variations.instant_server, SERVER),
@@ -85,8 +87,8 @@ def _measure(task: tuple[int, Point, int]) -> dict[str, float | None]:
     system = SETUPS["arxiv"].system(point)
     if number >= 0:
         system = ABLATIONS[number].change(system)
-    result = measure(system, point, seed, wants_latency=point in TAIL)
-    return {"throughput_qps": result.throughput_qps, "p90_s": result.latency(0.9)}
+    result = measure(system, point, seed, wants_latency=point in (*TAIL, *STARTS))
+    return {"throughput_qps": result.throughput_qps, "p50_s": result.latency(0.5), "p90_s": result.latency(0.9)}
 
 
 def _cost(task: tuple[int, Point, int]) -> float:

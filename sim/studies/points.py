@@ -13,10 +13,11 @@ from typing import Any
 
 from sim.errors import ScenarioError
 from sim.output import write_text
-from sim.studies.kaas import Point, Setup
+from sim.studies.kaas import LOAD_FRAC, Point, Setup
 from sim.studies.run import Result
 
 KEYS = ("workload", "mode", "clients")
+OFFERED = "offered_per_s"
 THROUGHPUT, P50, P90 = "throughput_qps", "p50_s", "p90_s"
 MEASURED = (THROUGHPUT, P50, P90)
 ADDED = (
@@ -26,6 +27,14 @@ ADDED = (
 # Values in the authors' file that they didn't measure.
 HAND_SET: Mapping[tuple[Point, float], str] = {
     (Point("cGEMM", "kaas", 29), 45.9): "45.9 was set by hand; the authors' own test gave 34.1; not in the errors"
+}
+
+# Latencies that the authors may have measured at another rate, which is simulated as well.
+AGAIN: Mapping[Point, tuple[float, str]] = {
+    Point("cGEMM", "kaas", 28): (
+        LOAD_FRAC * 45.9,
+        "again at 70 % of 45.9, which belongs to 28 clients rather than to 29",
+    )
 }
 
 
@@ -51,10 +60,11 @@ def built_in(setup: Setup) -> list[Row]:
 
 
 def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]:
-    """Rows of a CSV file with the columns of KEYS, any of MEASURED, and others.
+    """Rows of a CSV file with the columns of KEYS, any of OFFERED and MEASURED, and others.
 
-    What the file has columns for is wanted; all of it if there are none. An empty cell wasn't measured. Of the same
-    point twice the second is a duplicate. Raises ScenarioError with file, row (the header is row 1), column and value.
+    What the file has columns for is wanted; all of it if there are none. An empty cell wasn't measured, or is the usual
+    rate. Of the same point twice the second is a duplicate. Points of AGAIN whose latency was measured come twice.
+    Raises ScenarioError with file, row (the header is row 1), column and value.
     """
     columns, lines = _lines(file)
     wants = frozenset(name for name in MEASURED if name in columns) or frozenset(MEASURED)
@@ -68,13 +78,24 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]
         for key, values in known.items():
             if line[key] not in values:
                 raise ScenarioError(f"{where}: {key}: is {line[key]!r}, must be one of {', '.join(values)}")
-        point = Point(line["workload"], line["mode"], _clients(line["clients"], where))
+        offered_per_s = _number(line[OFFERED], f"{where}: {OFFERED}") if line.get(OFFERED) else None
+        point = Point(line["workload"], line["mode"], _clients(line["clients"], where), offered_per_s)
         measured = {name: _number(line[name], f"{where}: {name}") for name in MEASURED if line.get(name)}
-        others = {name: line[name] for name in columns if name not in (*KEYS, *MEASURED, "note")}
+        others = {name: line[name] for name in columns if name not in (*KEYS, OFFERED, *MEASURED, "note")}
         first = seen.setdefault(point, number)
         note = f"the same point as row {first}" if first != number else _note(point, measured)
         rows.append(Row(point, wants, measured, others, note, duplicate=first != number))
+        rows += _again(rows[-1])
     return rows
+
+
+def _again(row: Row) -> list[Row]:
+    """The row at the other rate that its latencies may be of."""
+    latencies = {name: row.measured[name] for name in (P50, P90) if name in row.measured}
+    if row.duplicate or not latencies or row.point not in AGAIN:
+        return []
+    offered_per_s, note = AGAIN[row.point]
+    return [Row(row.point._replace(offered_per_s=offered_per_s), row.wants, latencies, row.others, note)]
 
 
 def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -20,6 +20,8 @@ def is_fitted(point: Point) -> bool:
     """Whether the throughput of a point is one that numbers of ``v100-kaas`` were derived from; see the calibration."""
     if point.mode == "exclusive" and point.clients == N_GPUS + 1:
         return True  # the stages of cold starts
+    if point[:3] == ("cGEMM", "kaas", 32):
+        return True  # the rate of reloads
     return point.workload == "resnet50" and point.mode in ("kaas", "exclusive") and 2 <= point.clients <= 4
 
 
@@ -87,7 +89,7 @@ def as_text(rows: Rows) -> str:
 
 def point_of(row: Mapping[str, Any]) -> Point:
     """The point of a row."""
-    return Point(row["workload"], row["mode"], row["clients"])
+    return Point(row["workload"], row["mode"], row["clients"], row.get("offered_per_s"))
 
 
 def _cell(name: str, value: Any) -> str:

@@ -76,8 +76,8 @@ def _cost(task: tuple[str, Point, bool, int]) -> float:
 def measure(system: System, point: Point, seed: int, *, wants_latency: bool) -> Result:
     """Throughput of a point, and the latency at 70 % of it. Raises ScenarioError for what the policy refuses.
 
-    Throughput counts replies for ``duration_s`` after the fleet is warm. Latency runs from the scheduled arrival of
-    a request until its reply.
+    Throughput counts replies for ``duration_s`` after the fleet is warm. Latency is of requests that are offered for
+    as long, and runs from the scheduled arrival until the reply.
     """
     lasts_s = duration_s(point)
     serve_load = partial(serve, system, point, seed)
@@ -85,7 +85,8 @@ def measure(system: System, point: Point, seed: int, *, wants_latency: bool) -> 
     throughput_qps = float(np.sum(replied_at_s <= lasts_s)) / lasts_s
     if not wants_latency:
         return Result(throughput_qps)
-    arrival_at_s, replied_at_s = serve_load(f"poisson[rate={LOAD_FRAC * throughput_qps!r},duration={lasts_s!r}]")
+    offered_per_s = point.offered_per_s or LOAD_FRAC * throughput_qps
+    arrival_at_s, replied_at_s = serve_load(f"poisson[rate={offered_per_s!r},duration={lasts_s!r}]")
     quantiles_s = np.quantile(replied_at_s - arrival_at_s, SHARES)
     return Result(throughput_qps, tuple(quantiles_s.tolist()))
 

@@ -55,12 +55,24 @@ def free_copies(system: System) -> System:
 
 def instant_release(system: System) -> System:
     """The GPU of a victim is free at once."""
-    return _with(system, startup_s=replace(system.calibration.startup_s, kill_release=0.0))
+    return _with(system, startup_s=replace(system.calibration.startup_s, kill_release=0.0, notice_period=0.0))
+
+
+def late_notice(system: System) -> System:
+    """An idle victim takes as long to notice as a busy one, a whole period."""
+    start = system.calibration.startup_s
+    whole_s = start.kill_release + start.notice_period
+    return _with(system, startup_s=replace(start, kill_release=whole_s, notice_period=0.0))
 
 
 def instant_dispatch(system: System) -> System:
     """A GPU turns to its next request at once."""
-    return _with(system, dispatch_s=replace(system.calibration.dispatch_s, kaas=0.0, exclusive=0.0))
+    calibration = system.calibration
+    graphs = {
+        name: {kind: replace(costs, dispatch_s=0.0) for kind, costs in kinds.items()}
+        for name, kinds in calibration.graphs.items()
+    }
+    return _with(system, dispatch_s=replace(calibration.dispatch_s, kaas=0.0, exclusive=0.0), graphs=graphs)
 
 
 def instant_server(system: System) -> System:

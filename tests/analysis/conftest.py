@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ def make_run(tmp_path: Path) -> MakeRun:
         tables: Mapping[str, pd.DataFrame] | None = None,
         simulated_s: float = 600.0,
         manifest: Mapping[str, Any] | None = None,
+        warnings: Sequence[str] | None = None,
         **options: Any,
     ) -> Path:
         tables = tables or make_tables(policy, duration_s=simulated_s, **options)
         path = tmp_path / "runs" / (name or policy)
-        return write_run(path, policy, tables, simulated_s=simulated_s, manifest=manifest)
+        return write_run(path, policy, tables, simulated_s=simulated_s, manifest=manifest, warnings=warnings)
 
     return make

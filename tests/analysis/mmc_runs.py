@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.results import SCHEMA_VERSION
-from sim.tables import DEVICES, FUNCTIONS, INVOCATIONS, Table
+from sim.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, Table
 
 N_GPUS, INTERVAL_S = 4, 10.0
+DISPATCH_S = 0.005  # before an invocation starts; its GPU is not free then
 
 # Service time factor, chance of a cold start, chance of a cache hit, buffers evicted a miss.
 POLICIES: dict[str, tuple[float, float, float, int]] = {
@@ -54,7 +55,7 @@ def make_tables(
     started, device = np.empty(n), np.empty(n, int)
     for i in range(n):
         free_at, gpu = heapq.heappop(free)
-        started[i], device[i] = max(arrival[i], free_at), gpu
+        started[i], device[i] = max(arrival[i], free_at) + DISPATCH_S, gpu
         heapq.heappush(free, (started[i] + load_s[i] + run_s[i], gpu))
     end = started + load_s + run_s
     done = end <= duration_s
@@ -65,7 +66,9 @@ def make_tables(
             "function": function,
             "status": np.where(done, "completed", "unfinished"),
             "arrival_at_s": arrival,
+            "admitted_at_s": arrival,
             "queued_at_s": arrival,
+            "dispatch_s": DISPATCH_S,
             "started_at_s": np.where(begun, started, np.nan),
             "completed_at_s": np.where(done, end, np.nan),
             "device": np.where(begun, device, -1),
@@ -95,25 +98,22 @@ def make_tables(
 
 
 def devices_of(invocations: pd.DataFrame, duration_s: float) -> pd.DataFrame:
-    """The devices table: kernels spread over the intervals they run in, the rest booked at the start."""
+    """The devices table: times spread over the intervals they lie in, the rest booked at the start."""
     ran = invocations[invocations["started_at_s"].notna()]
-    from_s = (ran["started_at_s"] + ran["load_s"]).clip(upper=duration_s).to_numpy()
-    to_s = (from_s + ran["run_s"].to_numpy()).clip(max=duration_s)
-    n = (to_s // INTERVAL_S - from_s // INTERVAL_S).astype(int) + 1
-    job = np.repeat(np.arange(len(ran)), n)
-    start_s = (from_s[job] // INTERVAL_S + np.arange(len(job)) - np.repeat(np.cumsum(n) - n, n)) * INTERVAL_S
-    kernels = pd.DataFrame(
-        {
-            "device": ran["device"].to_numpy()[job],
-            "start_at_s": start_s,
-            "busy_s": np.minimum(to_s[job], start_s + INTERVAL_S) - np.maximum(from_s[job], start_s),
-        }
-    )
+    start_s, load_s, run_s = (ran[column].to_numpy() for column in ("started_at_s", "load_s", "run_s"))
+    spans = {
+        "dispatch_s": (start_s - DISPATCH_S, start_s),
+        "load_s": (start_s, start_s + load_s),
+        "busy_s": (start_s + load_s, start_s + load_s + run_s),
+    }
+    times = [
+        by_interval(ran["device"].to_numpy(), column, from_s.clip(max=duration_s), to_s.clip(max=duration_s))
+        for column, (from_s, to_s) in spans.items()
+    ]
     starts = pd.DataFrame(
         {
             "device": ran["device"],
             "start_at_s": ran["started_at_s"] // INTERVAL_S * INTERVAL_S,
-            "load_s": ran["load_s"],
             "n_started": 1,
             "n_cold": ran["cold"],
             "n_missed": ran["constant_bytes"] > 0,
@@ -122,8 +122,17 @@ def devices_of(invocations: pd.DataFrame, duration_s: float) -> pd.DataFrame:
             "d2h_bytes": ran["d2h_bytes"],
         }
     )
-    table = pd.concat([kernels, starts.astype({"n_cold": int, "n_missed": int})]).assign(node=0)
-    return table.groupby(["device", "node", "start_at_s"], as_index=False).sum()
+    table = pd.concat([*times, starts.astype({"n_cold": int, "n_missed": int})]).assign(node=0)
+    return table.groupby(["device", "node", "start_at_s"], as_index=False).sum().assign(startup_s=0.0)
+
+
+def by_interval(device: np.ndarray, column: str, from_s: np.ndarray, to_s: np.ndarray) -> pd.DataFrame:
+    """Rows of the devices table with the parts of spans that lie in each interval."""
+    n = (to_s // INTERVAL_S - from_s // INTERVAL_S).astype(int) + 1
+    job = np.repeat(np.arange(len(n)), n)
+    start_s = (from_s[job] // INTERVAL_S + np.arange(len(job)) - np.repeat(np.cumsum(n) - n, n)) * INTERVAL_S
+    part_s = np.minimum(to_s[job], start_s + INTERVAL_S) - np.maximum(from_s[job], start_s)
+    return pd.DataFrame({"device": device[job], "start_at_s": start_s, column: part_s})
 
 
 def spread(values: np.ndarray) -> dict[str, float | None]:
@@ -146,6 +155,7 @@ def summarise(policy: str, tables: Mapping[str, pd.DataFrame], simulated_s: floa
     invocations, devices = tables["invocations"], tables["devices"]
     done = invocations[invocations["status"] == "completed"]
     ran = invocations[invocations["started_at_s"].notna()]
+    shares = {part: float(devices[column].sum()) / (N_GPUS * simulated_s) for part, column in GPU_PARTS.items()}
     return {
         "policy": policy,
         "invocations": len(invocations),
@@ -154,8 +164,9 @@ def summarise(policy: str, tables: Mapping[str, pd.DataFrame], simulated_s: floa
         "cache_hit_frac": float((ran["constant_bytes"] == 0).mean()) if len(ran) else None,
         "throughput_per_s": len(done) / simulated_s,
         "latency_s": spread((done["completed_at_s"] - done["arrival_at_s"]).to_numpy(float)),
-        "queue_s": spread((ran["started_at_s"] - ran["queued_at_s"]).to_numpy(float)),
-        "gpu_busy_frac": float(devices["busy_s"].sum()) / (N_GPUS * simulated_s),
+        "queue_s": spread((ran["started_at_s"] - ran["arrival_at_s"]).to_numpy(float)),
+        "gpu_busy_frac": shares["kernels"],
+        "gpu_frac": {**shares, "idle": 1 - sum(shares.values())},
         "h2d_bytes": int(devices["h2d_bytes"].sum()),
         "evictions": int(devices["n_evicted"].sum()),
         "jain_fairness": 0.9 if len(done) else None,
@@ -175,19 +186,25 @@ def write_run(
     *,
     simulated_s: float,
     manifest: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] | None = None,
 ) -> Path:
     """Write a run directory; ``manifest`` overrides entries, valid and reasons those of the summary too."""
     path.mkdir(parents=True)
     for table in (INVOCATIONS, DEVICES, FUNCTIONS):
-        columns = tables[table.name].reindex(columns=list(table.names), fill_value=0)
-        frame = pa.Table.from_pandas(columns, schema=table.schema, preserve_index=False)
+        frame = pa.Table.from_pandas(tables[table.name], schema=table.schema, preserve_index=False)
         pq.write_table(frame, path / f"{table.name}.parquet")
     summary = summarise(policy, tables, simulated_s)
     full = {
         "schema_version": SCHEMA_VERSION,
         "world": "sim",
         "policy": policy,
-        "scenario": {"fleet": {"gpus": N_GPUS}},
+        "scenario": {
+            "seed": 0,
+            "window": None,
+            "policies": [policy],
+            "fleet": {"gpus": N_GPUS, "calibration": "v100-kaas"},
+        },
+        "calibration": {"name": "v100-kaas", "sha256": "0"},
         "interval_s": INTERVAL_S,
         "simulated_s": simulated_s,
         "valid": True,
@@ -196,6 +213,7 @@ def write_run(
         **(manifest or {}),
     }
     summary.update({key: full[key] for key in ("valid", "reasons")})
+    summary |= {} if warnings is None else {"warnings": list(warnings)}
     (path / "manifest.json").write_text(json.dumps(full), encoding="utf-8")
     (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return path

@@ -68,7 +68,12 @@ def test_a_table_needs_the_summaries_alone(make_run):
 
 @pytest.mark.parametrize(
     ("form", "start"),
-    [("text", "policy  "), ("csv", "run,policy,"), ("markdown", "| policy |"), ("latex", "\\begin{tabular}")],
+    [
+        ("text", "policy  "),
+        ("csv", "label,path,gpus,seed,window,device,policy,"),
+        ("markdown", "| policy |"),
+        ("latex", "\\begin{tabular}"),
+    ],
 )
 def test_each_format(make_run, form, start):
     result = analyze("table", make_run(n=50), "--format", form)
@@ -97,6 +102,38 @@ def test_plot_draws_every_figure_twice_and_prints_the_paths(make_run, tmp_path):
     assert (out / "latency_cdf.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("width", "inches"), [("column", 3.3), ("text", 7.0), ("4.5", 4.5)])
+def test_figures_are_as_wide_as_asked_for(make_run, tmp_path, width, inches):
+    result = analyze("plot", make_run(n=20), "--width", width, "--out", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    header = (tmp_path / "latency_cdf.png").read_bytes()[16:20]
+    assert int.from_bytes(header, "big") == pytest.approx(300 * inches, abs=1)
+
+
+@pytest.mark.parametrize("width", ["page", "0", "-3", "nan", "inf", "2"])
+def test_a_width_that_cant_be_is_told(make_run, tmp_path, width):
+    result = analyze("plot", make_run(n=5), "--width", width, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert f"'{width}' must be column, text or a number of inches from 3 to 30" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_are_called_what_a_user_calls_them(make_run, tmp_path):
+    folder = make_run("sjf", n=20).parent
+    make_run("fifo", n=20)
+    names = ("--label", "one", "--label", "the other")
+    table = analyze("table", folder, *names).stdout.splitlines()
+    assert [line.split("  ")[0] for line in table[2:4]] == ["one", "the other"]
+    assert [run["label"] for run in json.loads(analyze("table", folder, *names, "--json").stdout)] == [
+        "one",
+        "the other",
+    ]
+    assert analyze("table", folder, *names, "--format", "csv").stdout.splitlines()[2].startswith("the other,")
+    assert analyze("plot", folder, *names, "-o", tmp_path).exit_code == 0
+    for command in (("table",), ("plot", "-o", tmp_path)):
+        check_mistake(analyze(*command, folder, "--label", "one"), "--label is given 1 times, but there are 2 runs")
+
+
 @pytest.mark.parametrize("command", [("table",), ("plot", "-o", "unused")])
 def test_what_is_no_run_is_told(tmp_path, command):
     check_mistake(analyze(*command, tmp_path / "none"), str(tmp_path / "none"), "no such run directory")
@@ -108,11 +145,11 @@ def test_what_is_no_run_is_told(tmp_path, command):
 def test_a_missing_column_is_told(make_run, tmp_path):
     path = make_run(n=20)
     table = pq.read_table(path / "invocations.parquet")
-    pq.write_table(table.drop_columns(["queued_at_s"]), path / "invocations.parquet")
+    pq.write_table(table.drop_columns(["arrival_at_s"]), path / "invocations.parquet")
     result = analyze("plot", path, "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert result.stderr.startswith(f"Error: {path / 'invocations.parquet'}: ")
-    assert "queued_at_s" in result.stderr
+    assert "arrival_at_s" in result.stderr
 
 
 def test_a_missing_table_is_told(make_run, tmp_path):

@@ -49,6 +49,10 @@ def test_numbers_in_the_table_are_those_of_the_summary(runs):
     row = compare.compare(runs).rows[2]
     summary = runs[2].summary
     by_column = dict(zip((c.keys for c in compare.COLUMNS), row[1:], strict=True))
+    shares = summary["gpu_frac"]
+    assert by_column[("gpu_frac", "kernels")] == f"{100 * shares['kernels']:.1f}"
+    occupied = shares["kernels"] + shares["loads"] + shares["dispatch"]
+    assert float(by_column[("gpu_frac", "idle")]) == pytest.approx(100 * occupied, abs=0.05001)
     assert by_column[("completed",)] == f"{summary['completed']:,}"
     assert float(by_column[("latency_s", "p99")]) == pytest.approx(summary["latency_s"]["p99"], rel=0.005)
     assert by_column[("cache_hit_frac",)] == f"{100 * summary['cache_hit_frac']:.1f}"
@@ -74,7 +78,7 @@ def test_markdown_has_a_cell_for_each_column(runs):
 def test_latex_is_a_tabular_with_its_signs_escaped(runs):
     text = compare.as_latex(compare.compare(runs))
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert text.startswith(r"\begin{tabular}{lrrrrrrrrrrrr}")
+    assert text.startswith(r"\begin{tabular}{lrrrrrrrrrrrrr}")
     assert [row.count(" & ") for row in rows] == [len(compare.COLUMNS)] * 4
     assert r"cache hits \%" in rows[0]
     assert r"INVALID: 7\% of the arrivals were late" in text
@@ -90,8 +94,18 @@ def test_csv_and_json_have_every_number_unrounded(runs):
     records = list(csv.DictReader(io.StringIO(compare.as_csv(runs))))
     objects = json.loads(compare.as_json(runs))
     for run, record, value in zip(runs, records, objects, strict=True):
-        assert value == {"run": str(run.path), **run.summary}
-        assert record["run"] == str(run.path)
+        settings = {
+            "label": run.label,
+            "path": str(run.path),
+            "gpus": 4,
+            "seed": 0,
+            "window": None,
+            "device": "v100-kaas",
+        }
+        assert value == {**settings, **run.summary}
+        assert {name: record[name] for name in settings} == {
+            k: "" if v is None else str(v) for k, v in settings.items()
+        }
         assert record["latency_s.p99"] == str(run.summary["latency_s"]["p99"] or "")
         assert record["reasons"] == "; ".join(run.summary["reasons"])
 
@@ -129,11 +143,60 @@ def test_three_digits_are_enough_for_half_a_percent(value):
     assert float(compare.digits(value).replace(",", "")) == pytest.approx(value, rel=0.005001)
 
 
-def test_runs_of_different_scenarios_are_told(make_run):
-    one, other = make_run("fifo"), make_run("sjf")
-    assert not any("scenario" in note for note in compare.compare(open_runs([one, other])).notes)
-    manifest = json.loads((other / "manifest.json").read_text())
-    manifest["scenario"]["window"] = "08:00-09:00"
-    (other / "manifest.json").write_text(json.dumps(manifest))
-    notes = compare.compare(open_runs([one, other])).notes
-    assert notes[-1] == "These runs are not of one scenario; they differ in window"
+def scenario(policy="fifo", gpus=4, seed=0, window=None, calibration="v100-kaas", sha256="0", **others):
+    """Entries of the manifest of a run that was made so."""
+    fleet = {"gpus": gpus, "calibration": calibration}
+    return {
+        "policy": policy,
+        "scenario": {"seed": seed, "window": window, "policies": [policy], "fleet": fleet, **others},
+        "calibration": {"name": calibration.removesuffix(".json"), "sha256": sha256},
+    }
+
+
+def test_settings_in_which_runs_differ_are_columns(make_run):
+    for n in (4, 8):
+        folder = make_run(name=f"{n}", n=5, manifest=scenario(gpus=n, seed=n, window="08:00-09:00")).parent
+    table = compare.compare(open_runs([folder]))
+    assert [head for head, _ in table.heads[:4]] == ["policy", "gpus", "seed", "completed"]
+    assert [row[:3] for row in table.rows] == [["fifo", "4", "4"], ["fifo", "8", "8"]]
+    assert not [note for note in table.notes if "differ" in note]
+    for line in compare.as_markdown(table).splitlines()[:4]:
+        assert line.count("|") == len(compare.COLUMNS) + 4
+    assert compare.as_latex(table).startswith(r"\begin{tabular}{lrrrr")
+
+
+def test_what_has_no_column_is_in_the_first_one(make_run):
+    for name, scale in (("a", 1.0), ("b", 2.0)):
+        make_run(name=name, n=5, manifest=scenario(window=name, rate_scale=scale))
+    folder = make_run("sjf", name="c", n=5, manifest=scenario("sjf", rate_scale=1.0)).parent
+    rows = compare.compare(open_runs([folder])).rows
+    assert [row[:2] for row in rows] == [["fifo, rate_scale 1", "a"], ["fifo, rate_scale 2", "b"],
+                                         ["sjf, rate_scale 1", "-"]]  # fmt: skip
+
+
+def test_differences_that_no_label_shows_are_told(make_run):
+    make_run(name="a", n=5, manifest=scenario(traces=["/days/1/morning.csv"]))
+    folder = make_run(name="b", n=5, manifest=scenario(traces=["/days/2/morning.csv"], sha256="1")).parent
+    notes = compare.compare(open_runs([folder])).notes
+    assert notes[-1] == "These runs differ in traces, calibration too"
+
+
+def test_warnings_stand_below_in_all_forms_for_people_and_in_the_others(make_run):
+    warned = make_run(n=5, warnings=["not steady: 7 more wait at the end"])
+    runs = open_runs([warned, make_run("sjf", n=5)])
+    table = compare.compare(runs)
+    for text in (compare.as_text(table), compare.as_markdown(table), compare.as_latex(table)):
+        assert "fifo: warning: not steady: 7 more wait at the end" in text.splitlines()
+        assert "sjf: warning" not in text
+    assert [run.get("warnings") for run in json.loads(compare.as_json(runs))] == [runs[0].summary["warnings"], None]
+    records = list(csv.DictReader(io.StringIO(compare.as_csv(runs))))
+    assert [record["warnings"] for record in records] == ["not steady: 7 more wait at the end", ""]
+
+
+def test_a_users_names_stand_in_place_of_labels(make_run):
+    runs = open_runs([make_run(n=5, warnings=["w"]), make_run("sjf", n=5)])
+    table = compare.compare(runs, ["first", "second"])
+    assert [row[0] for row in table.rows] == ["first", "second"]
+    assert "first: warning: w" in table.notes
+    with pytest.raises(RunError, match="--label is given 1 times, but there are 2 runs"):
+        compare.compare(runs, ["first"])

@@ -13,25 +13,25 @@ from hypothesis.extra import numpy as hnp
 from mmc_runs import empty, make_tables
 
 from analysis import metrics
-from sim.tables import DEVICES
+from sim.tables import DEVICES, GPU_PARTS
 
 TIMES = st.floats(0, 100)
 NAN = float("nan")
 
 
 def frame(rows: list[tuple[float, float, float]]) -> pd.DataFrame:
-    """Invocations of (queued, started, completed)."""
-    return pd.DataFrame(rows, columns=["queued_at_s", "started_at_s", "completed_at_s"], dtype=float)
+    """Invocations of (arrival, started, completed)."""
+    return pd.DataFrame(rows, columns=["arrival_at_s", "started_at_s", "completed_at_s"], dtype=float)
 
 
 @st.composite
 def lives(draw: st.DrawFn) -> pd.DataFrame:
-    """Invocations that wait, start, end without a start, never end, or never enter the pool."""
+    """Invocations that wait, start, end without a start, or never end."""
     rows = []
-    for queued, waited, ran in draw(st.lists(st.tuples(TIMES, TIMES, TIMES), max_size=20)):
-        started, ended = queued + waited, queued + waited + ran
-        kinds = [(queued, started, ended), (queued, NAN, started), (queued, NAN, NAN), (queued, started, NAN)]
-        rows.append(draw(st.sampled_from([*kinds, (NAN, NAN, queued)])))
+    for arrived, waited, ran in draw(st.lists(st.tuples(TIMES, TIMES, TIMES), max_size=20)):
+        started, ended = arrived + waited, arrived + waited + ran
+        kinds = [(arrived, started, ended), (arrived, NAN, started), (arrived, NAN, NAN), (arrived, started, NAN)]
+        rows.append(draw(st.sampled_from(kinds)))
     return frame(rows)
 
 
@@ -41,16 +41,15 @@ EDGES = st.lists(TIMES, min_size=2, max_size=8, unique=True).map(sorted).map(np.
 @given(lives(), EDGES)
 def test_queue_length_is_the_overlap_of_waits_and_intervals(invocations, edges):
     expected = np.zeros(len(edges) - 1)
-    for queued, started, ended in invocations.itertuples(index=False):
+    for arrived, started, ended in invocations.itertuples(index=False):
         left = next((t for t in (started, ended) if not np.isnan(t)), np.inf)
-        if not np.isnan(queued):
-            expected += np.maximum(np.minimum(left, edges[1:]) - np.maximum(queued, edges[:-1]), 0)
+        expected += np.maximum(np.minimum(left, edges[1:]) - np.maximum(arrived, edges[:-1]), 0)
     area = metrics.queue_length(invocations, edges) * np.diff(edges)
     np.testing.assert_allclose(area, expected, atol=1e-9)
 
 
 def test_queue_length_by_hand():
-    invocations = frame([(1, 3, 9), (2, 2, 9), (8, NAN, 9), (6, NAN, NAN), (NAN, NAN, 4)])
+    invocations = frame([(1, 3, 9), (2, 2, 9), (8, NAN, 9), (6, NAN, NAN)])
     np.testing.assert_allclose(metrics.queue_length(invocations, np.array([0.0, 4, 8, 10])), [0.5, 0.5, 1.5])
 
 
@@ -89,6 +88,15 @@ def test_every_point_of_a_cdf_is_true(values, n_points):
         assert np.mean(values < at) < part <= np.mean(values <= at) + 1e-12
 
 
+@given(hnp.arrays(float, st.integers(0, 60), elements=st.floats(0.001, 1000)))
+def test_the_complement_of_a_cdf_is_true_of_every_value(values):
+    x, share = metrics.at_least(metrics.cdf(values))
+    assert len(x) == len(values)
+    for at, part in zip(x, share, strict=True):
+        assert np.mean(values > at) - 1e-12 <= part <= np.mean(values >= at) + 1e-12
+    assert not len(x) or share[-1] == pytest.approx(1 / len(values))
+
+
 def test_a_thinned_cdf_keeps_the_tail_and_the_body():
     values = np.random.default_rng(3).pareto(1.2, 200_000)
     x, share = metrics.cdf(values)
@@ -125,16 +133,24 @@ def test_a_sliver_at_the_end_joins_the_interval_before():
     assert metrics.interval_edges(1, 5).tolist() == [0, 1]
 
 
-def devices(*rows: tuple[float, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["start_at_s", "busy_s"], dtype=float)
+def test_those_who_never_reach_the_pool_wait_too():
+    """Whoever waits at the door, at a gate or for a core of the host has arrived and not started."""
+    invocations = frame([(0, 8, 9), (0, 4, 5)]).assign(queued_at_s=[NAN, 4.0])
+    assert metrics.queue_length(invocations, np.array([0.0, 4, 8])).tolist() == [2, 1]
 
 
-def test_utilisation_by_hand():
-    table = devices((0, 10), (0, 10), (10, 5), (20, 4))  # the run ends at 24
-    share = metrics.utilisation(table, interval_s=10, n_gpus=2, edges=np.array([0.0, 10, 20, 24]))
-    np.testing.assert_allclose(share, [1, 0.25, 0.5])
-    coarse = metrics.utilisation(table, interval_s=10, n_gpus=2, edges=np.array([0.0, 15, 24]))
-    np.testing.assert_allclose(coarse, [22.5 / 30, 6.5 / 18])
+def devices(*rows: tuple[float, ...]) -> pd.DataFrame:
+    """Rows of (start, kernels, loads, dispatch, startup)."""
+    full = [(*row, *[0.0] * (5 - len(row))) for row in rows]
+    return pd.DataFrame(full, columns=["start_at_s", *GPU_PARTS.values()], dtype=float)
+
+
+def test_gpu_shares_by_hand():
+    table = devices((0, 10), (0, 6, 3, 1), (10, 5, 1), (20, 4, 0, 2, 1))  # the run ends at 24
+    shares = metrics.gpu_shares(table, interval_s=10, n_gpus=2, edges=np.array([0.0, 10, 20, 24]))
+    np.testing.assert_allclose(shares, [[0.8, 0.25, 0.5], [0.15, 0.05, 0], [0.05, 0, 0.25], [0, 0, 0.125]])
+    coarse = metrics.gpu_shares(table, interval_s=10, n_gpus=2, edges=np.array([0.0, 15, 24]))
+    np.testing.assert_allclose(coarse[0], [18.5 / 30, 6.5 / 18])
 
 
 @given(
@@ -142,17 +158,18 @@ def test_utilisation_by_hand():
     st.floats(0.1, 60),
     st.floats(45.1, 50),
 )
-def test_utilisation_keeps_all_busy_time(busy, width_s, end_s):
-    table = devices(*((5 * number, busy_s) for number, busy_s in busy.items()))
+def test_gpu_shares_keep_all_time(busy, width_s, end_s):
+    table = devices(*((5 * number, busy_s, busy_s / 2, busy_s / 4, busy_s / 8) for number, busy_s in busy.items()))
     edges = metrics.interval_edges(end_s, width_s)
-    share = metrics.utilisation(table, interval_s=5, n_gpus=3, edges=edges)
-    assert (share * np.diff(edges)).sum() * 3 == pytest.approx(sum(busy.values()))
-    assert (share >= 0).all()
+    shares = metrics.gpu_shares(table, interval_s=5, n_gpus=3, edges=edges)
+    whole_s = sum(busy.values())
+    assert (shares * np.diff(edges)).sum(axis=1) * 3 == pytest.approx([whole_s, whole_s / 2, whole_s / 4, whole_s / 8])
+    assert (shares >= 0).all()
 
 
 def test_an_empty_devices_table_is_idle():
-    share = metrics.utilisation(empty(DEVICES), interval_s=10, n_gpus=1, edges=np.array([0.0, 15, 24]))
-    assert share.tolist() == [0, 0]
+    shares = metrics.gpu_shares(empty(DEVICES), interval_s=10, n_gpus=1, edges=np.array([0.0, 15, 24]))
+    assert shares.tolist() == [[0, 0]] * len(GPU_PARTS)
 
 
 def test_latency_is_of_completed_invocations_from_their_arrival():

@@ -5,11 +5,28 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from analysis.runs import fault, labels, open_runs, wrap_label
+from analysis.runs import fault, open_runs
 from sim.errors import RunError
+
+
+def test_a_folder_stands_for_the_runs_in_and_below_it_sorted_by_path(make_run, tmp_path):
+    for name in ("b/2", "b/10", "c/deep/er", "a", ".hidden"):
+        make_run(name=name, n=5)
+    folder = tmp_path / "runs"
+    make_run(name="a/inside", n=5)  # of a run no folder is looked into
+    (folder / "study").mkdir()
+    (folder / "study" / "manifest.json").write_text('{"study": "kaas", "files": []}')
+    (folder / "c" / "round").symlink_to(folder)
+    found = [str(run.path.relative_to(folder)) for run in open_runs([folder])]
+    assert found == ["a", "b/10", "b/2", "c/deep/er"]
+
+
+def test_a_folder_of_links_stands_for_runs_too(make_run, tmp_path):
+    target = make_run(n=5)
+    (tmp_path / "chosen").mkdir()
+    (tmp_path / "chosen" / "one").symlink_to(target)
+    assert [run.label for run in open_runs([tmp_path / "chosen"])] == ["fifo"]
 
 
 def test_a_folder_stands_for_its_runs_sorted_by_name(make_run):
@@ -25,17 +42,6 @@ def test_runs_keep_the_order_given_and_come_once(make_run):
     assert [run.path.name for run in open_runs([second, first.parent, second])] == ["b", "a"]
 
 
-def test_labels_are_policies_with_the_folder_where_they_are_shared(make_run, tmp_path):
-    make_run("fifo", name="x", n=5)
-    make_run("fifo", name="y", n=5)
-    make_run("sjf", n=5)
-    runs = open_runs([tmp_path / "runs"])
-    assert labels(runs) == ["sjf", "fifo (x)", "fifo (y)"]
-    make_run("fifo", name="deep/x", n=5)
-    runs = open_runs([tmp_path / "runs" / "x", tmp_path / "runs" / "deep" / "x"])
-    assert labels(runs) == [f"fifo ({run.path})" for run in runs]
-
-
 def test_a_fault_names_reasons_and_error(make_run):
     def of(**manifest):
         return fault(open_runs([make_run(name=str(manifest), n=5, manifest=manifest)])[0])
@@ -44,17 +50,6 @@ def test_a_fault_names_reasons_and_error(make_run):
     assert of(valid=False, reasons=["a", "b"]) == "a; b"
     assert of(valid=False, error="PolicyError: no") == "PolicyError: no"
     assert of(valid=False) == "no reason given"
-
-
-@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200), st.integers(5, 60))
-def test_wrapping_loses_nothing_but_spaces_and_fits(label, most):
-    lines = wrap_label(label, most)
-    assert "".join(lines).replace(" ", "") == label.replace(" ", "")
-    assert all(len(line) <= most for line in lines)
-
-
-def test_wrapping_breaks_after_commas():
-    assert wrap_label("mqfq[T=10,alpha=2,beta=3]", 18) == ["mqfq[T=10,alpha=2,", "beta=3]"]
 
 
 def test_what_is_no_run_is_told(tmp_path, make_run):

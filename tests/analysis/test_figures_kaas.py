@@ -99,6 +99,18 @@ def test_bars_of_the_micro_benchmark_add_up():
     assert max(bar.get_x() + bar.get_width() for bar in others.patches) == pytest.approx(10)
 
 
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (partial(throughput, ROWS), "Lines: simulated; circles: measured."),
+        (partial(latency, ROWS), "shaded up to the 90th percentile"),
+        (partial(latency_cdf, QUANTILES), "The more clients, the thicker the line."),
+    ],
+)
+def test_what_lines_shades_and_marks_mean_is_written_below(figure, words):
+    assert words in " ".join(figure().get_supxlabel().split())
+
+
 @pytest.mark.parametrize("n_workloads", [1, 2, 3, 4])
 def test_figures_are_readable(n_workloads):
     rows = [r | {"workload": f"workload {i}"} for i in range(n_workloads) for r in ROWS]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
+import numpy as np
+
 from sim.domain import WorkerKind
 from sim.policies.placement import assign_devices, buckets, memory_shares
 from sim.protocol import ANY_DEVICE, Arrival, Finished, Run, Standing, Start, Stop
@@ -13,6 +15,28 @@ def affinity_buckets(fleet, functions, costs):
     """The affinity assignment: (bucket of each function, bucket of each device)."""
     turns = assign_devices(fleet.n_gpus, memory_shares(fleet, functions, costs))
     return buckets(fleet.n_gpus, len(functions), turns)
+
+
+def literal_assignment(n_gpus, shares):
+    """The benchmark server's affinity assignment: the GPU of each worker, by a scan with a running pick."""
+    n_workers, utilisation = [0] * n_gpus, [0.0] * n_gpus
+    assigned = []
+    while len(assigned) < n_gpus:  # further passes until workers >= GPUs
+        for share in shares:
+            if assigned and len(assigned) >= max(n_gpus, len(shares)):
+                break
+            pick, feasible = 0, False
+            for gpu in range(n_gpus):
+                if utilisation[gpu] + share <= 1:
+                    feasible = True
+                    if n_workers[gpu] < n_workers[pick] or utilisation[gpu] < utilisation[pick]:
+                        pick = gpu
+            if not feasible:  # oversubscribe
+                pick = min(range(n_gpus), key=lambda gpu: utilisation[gpu])
+            assigned.append(pick)
+            n_workers[pick] += 1
+            utilisation[pick] += share
+    return assigned
 
 
 class LiteralAffinity:
@@ -33,7 +57,7 @@ class LiteralAffinity:
         in_bucket, of_device = affinity_buckets(fleet, functions, costs)
         self.groups = OrderedDict((f, deque()) for f in range(len(functions)))
         self.vtime = dict.fromkeys(self.groups, 0.0)
-        self.weight = {f: costs.expected_s(f) for f in self.groups}
+        self.weight = {f: float(np.float32(1e3 * costs.expected_s(f))) for f in self.groups}
         self.affine = {f: {d for d in range(fleet.n_gpus) if of_device[d] == in_bucket[f]} for f in self.groups}
         self.base = 0.0
         self.free = list(range(fleet.n_gpus))
@@ -113,7 +137,7 @@ class LiteralExclusive:
         own = len(self.groups[group])
         if own == 0 or own + 1 < len(self.groups[victim]):
             idle = self.free[victim]
-            worker = idle.pop(0) if idle else self.oldest_given(victim)
+            worker = idle.pop() if idle else self.last_given(victim)
             self.groups[victim].remove(worker)
             self.groups.move_to_end(victim)
             del self.owner[worker]
@@ -121,9 +145,9 @@ class LiteralExclusive:
             return self.create(group, actions)
         return None
 
-    def oldest_given(self, victim):
-        """The busy worker that was given its work first."""
-        return min((w for w in self.groups[victim] if w not in self.free[victim]), key=lambda w: self.given[w])
+    def last_given(self, victim):
+        """The busy worker that was given its work last."""
+        return max((w for w in self.groups[victim] if w not in self.free[victim]), key=lambda w: self.given[w])
 
     def create(self, group, actions):
         worker = self.created

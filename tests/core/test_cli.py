@@ -49,6 +49,8 @@ def test_every_policy_sees_the_same_arrivals(trace, tmp_path):
     done = simulate("run", trace, *flags, "--window", "00:00-00:02", "--out", tmp_path, "--json")
     assert done.exit_code == 0, done.output
     summaries = json.loads(done.stdout)
+    assert [s["path"] for s in summaries] == [str(tmp_path / n) for n in (*policies[:4], "affinity-penalty=2")]
+    assert {(s["gpus"], s["seed"], s["window"], s["device"]) for s in summaries} == {(4, 0, "00:00-00:02", "v100-kaas")}
     assert [s["policy"] for s in summaries] == [*policies[:3], "affinity[penalty=10]", "affinity[penalty=2]"]
     for summary in summaries:
         assert summary.keys() >= KEYS

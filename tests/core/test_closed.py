@@ -11,7 +11,7 @@ from sim.domain import Buffer, KernelGraph, Role
 from sim.engine import arrivals
 from sim.errors import PolicyError, ScenarioError
 from sim.loads import Clients, make_load
-from sim.models.calibration import ByKind
+from sim.models.calibration import ByKind, GraphCosts
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import make_policy
 from sim.policies.balance import Balance
@@ -24,7 +24,7 @@ CATALOGUE = {"jacobi": CatalogueEntry(GRAPH, False)}
 
 
 def closed(directory, load, n_clients, *, gpus=1, policy="balance", run_s=1.0, **calibration):
-    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=run_s, pre_s=0.0, post_s=0.0)
+    costs = GraphCosts(run_s)
     trace = make_load(load).trace(Clients(n_clients, "jacobi", seed=1))
     workload = bind(trace, catalogue=CATALOGUE)
     gpu = ideal(graphs={"jacobi": {"kaas": costs, "exclusive": costs}}, **calibration)
@@ -88,7 +88,7 @@ class Picky(Balance):
 def refused(directory, load, one_in, **calibration):
     """A client of a policy that rejects."""
     workload = bind(make_load(load).trace(Clients(1, "jacobi")), catalogue=CATALOGUE)
-    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=1.0, pre_s=0.0, post_s=0.0)
+    costs = GraphCosts(1.0)
     gpu = ideal(graphs={"jacobi": {"kaas": costs}}, **calibration)
     return simulate(workload, Picky(one_in), directory, calibration=gpu).summary
 

@@ -17,7 +17,7 @@ from sim.engine import clock as clock_module
 from sim.engine.clock import Clock
 from sim.engine.hardware import make_devices
 from sim.loads import Clients, make_load
-from sim.models.calibration import ByKind, load_calibration
+from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop, WorkerReady
@@ -114,7 +114,7 @@ def test_who_has_nothing_to_copy_does_not_wait_for_the_link(tmp_path):
 
 
 def test_outputs_over_a_shared_link_queue(tmp_path):
-    slow = ideal(copies=replace(V100.copies, h2d_first_bytes_per_s=1e30, h2d_bytes_per_s=1e30, d2h_bytes_per_s=1000.0))
+    slow = ideal(copies=Copies(h2d_first_bytes_per_s=1e30, h2d_bytes_per_s=1e30, d2h_bytes_per_s=1000.0))
     workload = catalogued(ListTrace([0.0, 0.0], [0, 1], [1.0, 1.0]), graph("a", flops=0))
     ends_s = [list(table.completed_at_s) for table in over_links(tmp_path, workload, slow)]
     np.testing.assert_allclose(ends_s, [[7.0, 7.0], [7.0, 14.0]], rtol=1e-9)
@@ -196,7 +196,7 @@ class Anywhere(known()["exclusive"]):
 def test_a_start_on_any_device_takes_the_first_that_is_free(tmp_path, first_s, devices, starts_s):
     """Device 0 goes first to the worker that wants no other, though one for any is in line before it."""
     trace = ListTrace([0.0] * 5, [0, 1, 2, 3, 4], [first_s, 1.0, 1.0, 1.0, 5.0])
-    zero = replace(V100.startup_s, kill_release=0, process=0, runtime=0, context=0, first_run=0)
+    zero = Startup(kill_release=0, process=0, runtime=0, context=0, first_run=0)
     run = simulate(own(trace), Anywhere(), tmp_path, gpus=2, calibration=ideal(startup_s=zero))
     assert list(rows(run).device) == list(run.table("workers").device) == devices
     np.testing.assert_allclose(rows(run).started_at_s, starts_s, atol=1e-9)
@@ -231,7 +231,7 @@ def test_a_policy_is_told_which_device_a_worker_got(tmp_path):
 def test_the_cold_start_ladder_of_an_exclusive_worker(tmp_path):
     # One GPU, two functions: the second start has a victim, the third invocation finds its worker warm.
     workload = catalogued(ListTrace([0.0, 100.0, 200.0], [0, 1, 1], [1.0] * 3), graph("a"))
-    start = replace(V100.startup_s, first_run=0.25)
+    start = replace(V100.startup_s, kill_release=1.5, first_run=0.25, notice_period=0.0)
     run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=replace(POOL, startup_s=start))
     workers, table = run.table("workers"), rows(run)
     assert list(table.cold) == [True, True, False]
@@ -249,10 +249,21 @@ def test_the_cold_start_ladder_of_an_exclusive_worker(tmp_path):
 
 def test_a_robbed_busy_worker_finishes_before_the_thief_starts(tmp_path):
     workload = own(ListTrace([0.0, 0.5], [0, 1], [10.0, 1.0], 2))
-    run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=POOL)
+    start = replace(V100.startup_s, kill_release=1.5)
+    run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=replace(POOL, startup_s=start))
     table, workers = rows(run), run.table("workers")
     assert workers.stopped_at_s[0] == table.completed_at_s[0]
-    assert table.started_at_s[1] >= table.completed_at_s[0] + V100.startup_s.kill_release
+    assert workers.kill_release_s[1] == 1.5 + start.notice_period
+    assert table.started_at_s[1] >= table.completed_at_s[0] + workers.kill_release_s[1]
+
+
+@pytest.mark.parametrize(("idle_s", "notices_s"), [(0.0, 4.0), (1.0, 3.0), (4.0, 4.0), (11.0, 1.0)])
+def test_an_idle_victim_notices_in_what_is_left_of_its_period(tmp_path, idle_s, notices_s):
+    zero = Startup(kill_release=0.5, process=0, runtime=0, context=0, first_run=0, notice_period=4.0)
+    workload = own(ListTrace([0.0, 2.0 + idle_s], [0, 1], [2.0, 1.0], 2))
+    run = simulate(workload, make_policy("exclusive"), tmp_path, calibration=ideal(startup_s=zero))
+    assert list(run.table("workers").kill_release_s) == [0.0, notices_s + 0.5]
+    assert rows(run).started_at_s[1] == 2.0 + idle_s + notices_s + 0.5
 
 
 def test_of_equal_times_the_completion_goes_before_the_arrival(tmp_path):
@@ -278,7 +289,7 @@ def test_the_scripted_and_the_simulated_world_agree(tmp_path, name):
     rng = np.random.default_rng(5)
     at_s = np.sort(rng.integers(0, 200, 150)) / 4
     function, run_s = rng.integers(0, 7, 150), rng.integers(1, 8, 150) / 4
-    zero = replace(V100.startup_s, kill_release=0, process=0.5, runtime=0, context=0, first_run=0)
+    zero = Startup(kill_release=0, process=0.5, runtime=0, context=0, first_run=0)
     log = []
     simulate(
         own(ListTrace(at_s, function, run_s, 7)),
@@ -305,7 +316,7 @@ def test_what_is_in_the_way_to_the_pool_costs_an_event_each(tmp_path, monkeypatc
     """A host stage, and the wait for the server, which all but the first have."""
     pushed = []
     monkeypatch.setattr(clock_module, "heappush", lambda queue, item: (pushed.append(item), heappush(queue, item)))
-    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=0.0, pre_s=pre_s, post_s=0.5)
+    costs = GraphCosts(run_s=0.0, pre_s=pre_s, post_s=0.5)
     frontend = replace(V100.frontend, server_s=ByKind(server_s, server_s))
     calibration = ideal(frontend=frontend, graphs={"opaque": {"kaas": costs}})
     simulate(

@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.loads import Clients, make_load
-from sim.models.calibration import ByKind, Frontend
+from sim.models.calibration import ByKind, Frontend, GraphCosts
 from sim.models.frontend import Cores, Gate, Server
 from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import make_policy
@@ -29,7 +29,7 @@ def rows(run):
 
 def staged(pre_s=0.0, post_s=0.0, **frontend):
     """A GPU on which nothing but host stages, the trace's own durations and this frontend take time."""
-    costs = replace(V100.graphs["jacobi"]["kaas"], run_s=0.0, pre_s=pre_s, post_s=post_s)
+    costs = GraphCosts(run_s=0.0, pre_s=pre_s, post_s=post_s)
     return ideal(frontend=replace(OPEN, **frontend), graphs={"opaque": {"kaas": costs}})
 
 

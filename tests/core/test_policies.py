@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.policies import known, make_policy
+from sim.policies.placement import assign_devices
 from sim.protocol import Run, Start, Stop
 from sim.streams import Stream, generator
-from tests.core.references import LiteralAffinity, LiteralExclusive, affinity_buckets
+from tests.core.references import LiteralAffinity, LiteralExclusive, affinity_buckets, literal_assignment
 from tests.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld, functions
 from tests.support import ELASTIC, scripted_fleet
 
@@ -126,6 +127,23 @@ def test_affinity_assignment_with_few_functions(n_functions, expected):
 def test_affinity_assignment_is_round_robin_with_equal_functions(n_functions, expected):
     of_function, _ = assigned(4, [2 * 10**9] * n_functions)
     assert [of_function.count(d) for d in range(4)] == expected
+
+
+EIGHTHS = st.lists(st.integers(1, 10).map(lambda n: n / 8), min_size=1, max_size=40)
+
+
+@given(st.integers(1, 8), EIGHTHS)
+def test_devices_are_assigned_as_the_literal_scan_has_it(n_gpus, shares):
+    turns = assign_devices(n_gpus, shares)
+    assert [device for device, _ in turns] == literal_assignment(n_gpus, shares)
+    used = [0.0] * n_gpus
+    for turn, (device, before) in enumerate(turns):
+        assert before == used[device]
+        used[device] += shares[turn % len(shares)]
+
+
+def test_a_gpu_with_more_functions_but_more_room_can_win():
+    assert [device for device, _ in assign_devices(2, [0.375, 0.125, 0.125, 0.125])] == [0, 1, 1, 1]
 
 
 def test_affinity_assignment_balances_memory_when_nothing_fits():

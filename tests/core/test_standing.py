@@ -162,7 +162,7 @@ def test_a_started_worker_waits_until_a_standing_one_is_gone_and_its_memory_free
     workload = own(ListTrace([0.0, 2.0], [0, 0], [1.0, 1.0]))
     run = simulate(workload, Replaces(), tmp_path, calibration=POOL)
     workers = run.table("workers")
-    assert list(workers.kill_release_s) == [0.0, V100.startup_s.kill_release]
+    assert list(workers.kill_release_s) == [0.0, V100.startup_s.kill_release + V100.startup_s.notice_period]
     assert list(workers.device) == [0, 0]
     assert list(run.table("invocations").cold) == [False, True]
     assert workers.stopped_at_s[0] == run.table("invocations").completed_at_s[0] == workers.requested_at_s[1]
@@ -190,7 +190,7 @@ def test_a_started_worker_waits_until_all_that_stand_on_its_device_are_gone(tmp_
     assert list(workers.stopped_at_s[:2]) == [1.0, 2.0]
     start = calibration.startup_s
     assert workers.ready_at_s[2] == pytest.approx(
-        2.0 + 4.0 + start.process + start.runtime + start.context + start.first_run
+        2.0 + 4.0 + start.notice_period + start.process + start.runtime + start.context + start.first_run
     )
 
 

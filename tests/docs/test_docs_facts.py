@@ -10,18 +10,21 @@ from typing import get_type_hints
 import pytest
 from click.testing import CliRunner
 
+from analysis.compare import COLUMNS
+from analysis.figures.runs import FIGURES
+from analysis.labels import SETTINGS
 from sim.domain import Role, WorkerKind
 from sim.models.calibration import Calibration, GraphCosts
 from sim.policies import known
 from sim.results import open_run
-from sim.tables import STAGES, STATUSES, TABLES
+from sim.tables import GPU_PARTS, STAGES, STATUSES, TABLES
 from tests.docs.commands import MAIN, options
 from tests.docs.pages import PAGES, README, ROOT, blocks, name, prose
 from tests.support import own, poisson, simulate
 from traces.open import FORMATS
 from traces.options import PLACEMENTS
 
-GLOSSARY, CALIBRATION, RUNS, TRACE, POLICY = (
+GLOSSARY, CALIBRATION, RUNS, TRACE, POLICY, METRICS = (
     ROOT / "docs" / file
     for file in (
         "glossary.md",
@@ -29,6 +32,7 @@ GLOSSARY, CALIBRATION, RUNS, TRACE, POLICY = (
         "run-directory.md",
         "howto/your-own-trace.md",
         "howto/add-a-policy.md",
+        "metrics.md",
     )
 )
 
@@ -67,6 +71,11 @@ def test_options_exist(page):
     named = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", code(page)))
     allowed = {*options(), "--largest", "--help", "--version"}
     assert named <= allowed, sorted(named - allowed)
+
+
+def test_output_has_one_spelling():
+    assert "--out" in options()
+    assert not {"--output", "--output-dir", "--outdir"} & {*options()}
 
 
 def test_the_glossary_has_every_value_of_the_code():
@@ -119,6 +128,13 @@ def test_every_column_is_explained_in_its_words():
 def test_every_key_of_the_summary_is_explained(tmp_path):
     run = simulate(own(poisson(10, 1.0, "constant", seed=0)), known()["balance"](), tmp_path)
     assert run.summary.keys() <= code_words(RUNS)
+    nested = {key for value in run.summary.values() if isinstance(value, dict) for key in value}
+    assert run.summary.keys() | nested <= code_words(METRICS)
+
+
+def test_every_number_of_tables_and_figures_has_its_formula():
+    assert {key for column in COLUMNS for key in column.keys} <= code_words(METRICS)
+    assert {*SETTINGS, *FIGURES, *GPU_PARTS, *GPU_PARTS.values()} <= code_words(METRICS)
 
 
 def test_the_numbers_under_the_figure_are_those_of_the_demo(tmp_path, monkeypatch):

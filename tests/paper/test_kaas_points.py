@@ -25,7 +25,7 @@ def read(tmp_path, text, setup=ARXIV):
 
 def test_measurements_and_other_columns_are_kept(tmp_path):
     (row,) = read(tmp_path, "dataset,workload,mode,clients,p50_s,p90_s\nmine,cGEMM,kaas,8,0.15,\n")
-    assert row.point == ("cGEMM", "kaas", 8)
+    assert row.point == ("cGEMM", "kaas", 8, None)
     cells = complete(row, Result(88.0, (0.1, 0.2, 0.3)))
     assert cells["dataset"] == "mine"
     assert (cells["p50_s"], cells["p90_s"]) == (0.15, None)
@@ -39,6 +39,27 @@ def test_the_same_point_twice_is_noted_and_not_compared(tmp_path):
     assert not first.duplicate
     assert second.duplicate
     assert complete(second, None)["note"] == "the same point as row 2"
+
+
+def test_points_may_have_a_rate_of_their_own(tmp_path):
+    text = "workload,mode,clients,offered_per_s,p50_s\nbert,kaas,8,,0.2\nbert,kaas,8,12.5,0.1\nbert,kaas,8,12.5,0.1\n"
+    usual, own, again = read(tmp_path, text)
+    assert usual.point.offered_per_s is None
+    assert own.point == ("bert", "kaas", 8, 12.5)
+    assert not own.duplicate
+    assert again.duplicate
+    assert complete(own, None)["offered_per_s"] == 12.5
+    with pytest.raises(ScenarioError, match="row 2: offered_per_s: is '0', must be a finite number above 0"):
+        read(tmp_path, "workload,mode,clients,offered_per_s\nbert,kaas,8,0\n")
+
+
+def test_a_latency_whose_rate_is_in_doubt_comes_at_both(tmp_path):
+    usual, other = read(tmp_path, "workload,mode,clients,throughput_qps,p50_s\ncGEMM,kaas,28,87.6,0.547\n")
+    assert usual.measured == {"throughput_qps": 87.6, "p50_s": 0.547}
+    assert other.measured == {"p50_s": 0.547}
+    assert other.point.offered_per_s == pytest.approx(32.13)
+    assert "belongs to 28 clients" in complete(other, None)["note"]
+    assert len(read(tmp_path, "workload,mode,clients,throughput_qps\ncGEMM,kaas,28,87.6\n")) == 1
 
 
 def test_what_the_authors_set_by_hand_does_not_count(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from sim.studies.kaas import SETUPS, Point
 from sim.studies.micro import micro
 from sim.studies.processes import in_processes
 from sim.studies.run import measure, simulate_points
-from sim.studies.variations import no_headroom
+from sim.studies.variations import instant_dispatch, no_headroom
 from sim.studies.warm import Warmed
 from tests.support import opaque_functions
 
@@ -105,11 +106,19 @@ def test_without_headroom_the_knee_is_gone():
     assert measure(no_headroom(ARXIV.system(point)), point, 0, wants_latency=False).throughput_qps > 80
 
 
+def test_without_dispatch_no_graph_has_one_of_its_own():
+    calibration = instant_dispatch(ARXIV.system(Point("jacobi", "kaas", 4))).calibration
+    own = [costs.dispatch_s for kinds in calibration.graphs.values() for costs in kinds.values()]
+    assert {calibration.dispatch_s.kaas, calibration.dispatch_s.exclusive, *own} == {0.0}
+
+
 def test_the_micro_benchmark_costs_what_was_measured():
     rows = {(row["mode"], row["temperature"]): row for row in micro(0)}
     assert list(rows) == [("kaas", "warm"), ("kaas", "cold"), ("exclusive", "warm"), ("exclusive", "cold")]
-    for row in rows.values():
-        assert abs(row["error_frac"]) < 0.25
+    for call, row in rows.items():
+        assert abs(row["again_error_frac"]) < 0.20
+        if call != ("exclusive", "cold"):  # whose start took 0.4 s in the first run and 1.5 s in the later
+            assert abs(row["error_frac"]) < 0.15
         parts_s = [row[f"simulated_{part}_s"] for part in ("kernel", "init", "copy", "rest")]
         assert sum(parts_s) == pytest.approx(row["simulated_total_s"])
         assert min(parts_s) >= 0
@@ -124,6 +133,18 @@ def test_in_the_dissertation_cgemm_collapses_when_a_gpu_cannot_hold_every_client
         for p in (Point("cGEMM", "kaas_balance", n) for n in (7, 9))
     )
     assert nine < 0.5 * seven
+
+
+def test_in_the_dissertation_bert_collapses_earlier_since_its_results_have_buffers_of_their_own():
+    """1.8 GB of them leave room for the constants of 11 clients on a GPU, where 38 MB leave room for 12."""
+    dissertation, arxiv = SETUPS["dissertation"], ARXIV.entries()
+    ten, thirteen = (
+        measure(dissertation.system(p), p, 0, wants_latency=False).throughput_qps
+        for p in (Point("bert", "kaas_balance", n) for n in (10, 13))
+    )
+    assert thirteen < 0.7 * ten
+    shared = replace(dissertation.system(Point("bert", "kaas_balance", 13)), entry=arxiv["bert"])
+    assert measure(shared, Point("bert", "kaas_balance", 13), 0, wants_latency=False).throughput_qps > 1.2 * thirteen
 
 
 def begin(policy, n_functions, seed):

@@ -22,8 +22,8 @@ THROUGHPUT, LATENCY = REFERENCE / "kaas_throughput.csv", REFERENCE / "kaas_laten
 
 
 @cache
-def simulated(workload, mode, clients, wants_latency=False):
-    point = Point(workload, mode, clients)
+def simulated(workload, mode, clients, wants_latency=False, offered_per_s=None):
+    point = Point(workload, mode, clients, offered_per_s)
     return measure(SETUPS["arxiv"].system(point), point, 0, wants_latency=wants_latency)
 
 
@@ -49,16 +49,16 @@ def published():
         ("resnet50", 1, 0.06),
         ("resnet50", 4, 0.02),
         ("resnet50", 32, 0.05),
-        ("bert", 4, 0.03),
-        ("jacobi", 4, 0.04),
+        ("bert", 4, 0.02),
+        ("jacobi", 4, 0.02),
         ("cGEMM", 4, 0.03),
         ("cGEMM", 16, 0.03),
         ("cGEMM", 26, 0.05),
         ("cGEMM", 27, 0.03),
         ("cGEMM", 28, 0.03),
-        ("cGEMM", 30, 0.17),
-        ("cGEMM", 31, 0.15),
-        ("cGEMM", 32, 0.11),
+        ("cGEMM", 30, 0.12),
+        ("cGEMM", 31, 0.05),
+        ("cGEMM", 32, 0.02),
     ],
 )
 def test_kaas_with_affinity(published, workload, clients, tolerance):
@@ -67,7 +67,7 @@ def test_kaas_with_affinity(published, workload, clients, tolerance):
 
 def test_the_29th_client_of_cgemm_collapses_the_fleet():
     """The authors' own test gave 34.1 there; their file has 45.9, set by hand (docs/kaas-study.md)."""
-    assert throughput("cGEMM", "kaas", 29) == pytest.approx(34.1, rel=0.15)
+    assert throughput("cGEMM", "kaas", 29) == pytest.approx(34.1, rel=0.08)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_exclusive_falls_off_the_cliff(published, workload, clients, tolerance):
     [
         ("resnet50", 8, 0.03),
         ("resnet50", 28, 0.20),
-        ("bert", 4, 0.03),
-        ("jacobi", 4, 0.05),
+        ("bert", 4, 0.01),
+        ("jacobi", 4, 0.01),
         ("cGEMM", 5, 0.04),
         ("cGEMM", 8, 0.04),
         ("cGEMM", 12, 0.17),
@@ -131,27 +131,26 @@ def test_the_gain_is_what_the_paper_claims():
     assert exclusive.latency(0.5) / kaas.latency(0.5) > 12
 
 
-@pytest.mark.parametrize(
-    ("workload", "mode", "clients"),
-    [("cGEMM", "kaas", 8), ("cGEMM", "kaas", 12), ("cGEMM", "kaas", 32), ("cGEMM", "exclusive", 12)],
-)
-def test_latency_at_70_percent_of_the_peak(workload, mode, clients):
-    p50_s, p90_s = map(float, read(LATENCY, ["p50_s", "p90_s"])[workload, mode, clients])
-    result = simulated(workload, mode, clients, wants_latency=True)
+@pytest.mark.parametrize(("clients", "offered_per_s"), [(8, None), (28, 0.7 * 45.9), (30, None), (32, None)])
+def test_latency_of_cgemm_in_mode_kaas(clients, offered_per_s):
+    p50_s, p90_s = map(float, read(LATENCY, ["p50_s", "p90_s"])["cGEMM", "kaas", clients])
+    result = simulated("cGEMM", "kaas", clients, wants_latency=True, offered_per_s=offered_per_s)
     assert result.latency(0.5) == pytest.approx(p50_s, rel=0.25)
     assert result.latency(0.9) == pytest.approx(p90_s, rel=0.35)
 
 
 def test_latency_of_contended_exclusive_is_near_what_was_read_off_the_plot():
+    """No latency was used to set a number: starts are of the micro-benchmark and of throughput with 5 clients."""
     if not LATENCY.is_file():
         pytest.skip("the published measurements (shared/reference) are not here")
     rows = [row for row in read_points(LATENCY, SETUPS["arxiv"], WORKLOADS) if row.point.mode == "exclusive"]
     rows = [row for row in rows if row.point.clients > N_GPUS]
-    table = errors([complete(row, simulated(*row.point, wants_latency=True)) for row in rows])
+    table = errors([complete(row, simulated(*row.point[:3], wants_latency=True)) for row in rows])
     p50, p90 = (next(e for e in table if e["quantity"] == f"{q} latency") for q in ("p50", "p90"))
     assert p50["n"] == p90["n"] == 12
-    assert p50["median_frac"] < 0.25
-    assert p90["median_frac"] < 0.20
+    assert p50["median_frac"] < 0.12
+    assert p90["median_frac"] < 0.10
+    assert p90["p90_frac"] < 0.20
 
 
 def test_predictions_are_off_by_at_most_3_percent_at_the_median_and_20_at_worst():
@@ -159,7 +158,7 @@ def test_predictions_are_off_by_at_most_3_percent_at_the_median_and_20_at_worst(
     if not THROUGHPUT.is_file():
         pytest.skip("the published measurements (shared/reference) are not here")
     rows = [row for row in read_points(THROUGHPUT, SETUPS["arxiv"], WORKLOADS) if not is_fitted(row.point)][::4]
-    (total, *_) = errors([complete(row, simulated(*row.point)) for row in rows])
+    (total, *_) = errors([complete(row, simulated(*row.point[:3])) for row in rows])
     assert total["points"] == "all"
     assert total["n"] > 25
     assert total["median_frac"] <= 0.03

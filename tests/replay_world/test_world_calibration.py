@@ -14,7 +14,7 @@ from replay.run import adapt
 from replay.samples import read_samples
 from replay.validate import ToldPolicy, as_text, check_pair, compare
 from sim.domain import DeviceSpec, FleetSpec, Function, WorkerKind
-from sim.models.calibration import ByKind, GraphCosts, load_calibration
+from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_calibration
 from sim.models.costs import CostModel
 from sim.models.layout import layout
 from sim.models.workloads.catalogue import load_catalogue
@@ -50,8 +50,9 @@ def truth():
         dispatch_s=ByKind(kaas=0.0003, exclusive=0.0002),
         module_s=ByKind(kaas=0.0007, exclusive=0.0007),
         executor_first_use_s=0.002,
-        copies=replace(base.copies, h2d_bytes_per_s=4e9, h2d_first_bytes_per_s=2e9, d2h_bytes_per_s=1e10),
-        startup_s=replace(base.startup_s, kill_release=0.11, process=0.03, runtime=0.12, context=0.25),
+        executor_alloc_s=0.0,
+        copies=Copies(h2d_bytes_per_s=4e9, h2d_first_bytes_per_s=2e9, d2h_bytes_per_s=1e10),
+        startup_s=Startup(kill_release=0.11, process=0.03, runtime=0.12, context=0.25, first_run=0.0),
     )
 
 

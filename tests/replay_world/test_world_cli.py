@@ -48,6 +48,7 @@ def test_calibrate_and_validate_a_short_run(small, tmp_path):
     words = ("--catalogue", catalogue, "--duration", 3, "--memory-limit", 1 << 20, "--policy", "affinity")
     printed = run("run", trace, *words, "--window", "00:00-00:01", "--out", tmp_path / "run", "--json")
     summary = json.loads(printed)
+    assert (summary["path"], summary["gpus"], summary["window"]) == (str(tmp_path / "run"), 1, "00:00-00:01")
     assert summary["completed"] > 15
     assert 0 <= summary["lateness_s"]["late_frac"] <= 1
     table = run("probe", "-o", tmp_path / "probe.json")

@@ -15,7 +15,7 @@ from replay.cli import main as replay
 from replay.errors import KernelError
 from sim.domain import Direction, KernelGraph, Role, WorkerKind
 from sim.models.calibration import load_calibration
-from sim.models.workloads.authors import bert, cutlass, operators, plain, resnet50, superres
+from sim.models.workloads.authors import bert, cutlass, operators, plain, resnet50, schedules, superres
 from sim.models.workloads.authors.operators import Operators
 from sim.models.workloads.catalogue import CatalogueEntry, load_catalogue, save_catalogue
 from traces.cli import main as traces
@@ -122,6 +122,30 @@ def test_names_and_inputs_are_those_of_the_calibration_and_of_the_own_kernels() 
     assert all(WorkerKind.KAAS.value in kinds for kinds in load_calibration("v100-kaas").graphs.values())
 
 
+@pytest.mark.parametrize(
+    ("kernel", "grid", "block"),
+    [
+        ("dense_1024_1024", (16, 6, 1), (16, 16, 1)),
+        ("dense_1024_4096", (64, 6, 1), (16, 16, 1)),
+        ("query_key", (6, 6, 16), (8, 8, 1)),
+        ("weights_value", (1, 6, 16), (8, 8, 1)),
+        ("mean_sum", (12, 1, 1), (32, 32, 1)),  # 384 rows
+        ("softmax_max", (6, 1, 1), (1024, 1, 1)),  # 16 x 384 rows, a thread each
+        ("softmax_exp", (256, 1, 1), (1024, 1, 1)),  # 2,359,296 values, 9 a thread
+        ("mean_divide", (1, 1, 1), (1024, 1, 1)),
+    ],
+)
+def test_grids_of_bert_are_those_of_tvms_schedules(kernel: str, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
+    assert {(k.grid, k.block) for k in GRAPHS["bert"].kernels if k.name == kernel} == {(grid, block)}
+
+
+@pytest.mark.parametrize(("rows", "columns", "tile"), [(384, 64, (64, 64)), (96, 100, (32, 4)), (7, 5, (1, 1))])
+def test_tiles_of_a_batch_divide_its_shape(rows: int, columns: int, tile: tuple[int, int]) -> None:
+    grid, block = schedules.product(rows, columns, batch=2)
+    assert grid == (columns // tile[1], rows // tile[0], 2)
+    assert all(threads <= size for threads, size in zip(block, reversed(tile), strict=False))
+
+
 def test_launches_of_hand_written_kernels_are_the_authors() -> None:
     (grid, block, shared_bytes) = {(k.grid, k.block, k.shared_bytes) for k in plain.solver().kernels}.pop()
     assert (grid, block, shared_bytes) == ((256, 1, 1), (66, 1, 1), 4096)
@@ -160,9 +184,8 @@ def test_executed_work_is_that_of_the_networks() -> None:
     assert 0.5 * spatial < saved < 0.75 * spatial
 
 
-def test_bert_without_sharing_takes_what_it_took_before_july_2022(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operators, "share", lambda *_: {})
-    graph = bert.build()
+def test_bert_without_sharing_takes_what_it_took_before_july_2022() -> None:
+    graph = bert.build(shares=False)
     assert count(graph, Role.TEMPORARY) == 779
     assert round(graph.bytes_of(Role.TEMPORARY) / MB) == 1818
 

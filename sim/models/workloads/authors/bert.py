@@ -13,7 +13,7 @@ SHARED_BYTES = [4 * n for n in (*[TOKENS] * 4, *[SEQUENCE * WIDE] * 2, *[ATTENTI
 SUM_VALUES = 1024  # of a work buffer of a mean
 
 
-def build(name: str = "bert") -> KernelGraph:
+def build(name: str = "bert", *, shares: bool = True) -> KernelGraph:
     """32 kernels a layer (6 of them for each of two norms, 4 for a softmax) and 13 more.
 
     Launches and constants (391, 1,335,853,064 B: of the 512 positions, 384 are kept) follow from this. So do the
@@ -23,8 +23,9 @@ def build(name: str = "bert") -> KernelGraph:
 
     The authors' 108 temporaries and outputs have 38.2 MB: eight buffers that results share have 37.7 MB, and the
     98 sums of the norms' means are each their own. These would need 1,536 B; 4,096 B is what makes the total.
+    Before July 2022 results had a buffer each (``shares`` False).
     """
-    g = Operators(name, "bert-tvm", SHARED_BYTES)
+    g = Operators(name, "bert-tvm", SHARED_BYTES if shares else None)
     ids, segments, mask = (g.input(n, SEQUENCE, dtype="int64") for n in ("ids", "segments", "mask"))
     x = _embed(g, ids, segments)
     flags = g.elementwise("mask_cast", SEQUENCE, (mask,), g.temporary("mask.flags", SEQUENCE), n_read=2 * SEQUENCE)
@@ -75,11 +76,11 @@ def _heads(g: Operators, x: str, part: str, name: str) -> str:
 
 
 def _softmax(g: Operators, x: str, name: str) -> str:
-    """Of each row of each head, in 4 kernels."""
-    largest = g.reduction("softmax_max", ROWS, SEQUENCE, (x,), g.temporary(f"{name}.max", ROWS))
+    """Of each row of each head, in 4 kernels; by TVM's schedule a single thread reduces a row (softmax.py)."""
+    largest = g.elementwise("softmax_max", ROWS, (x,), g.temporary(f"{name}.max", ROWS), n_read=ATTENTION)
     powers = g.temporary(f"{name}.powers", ATTENTION)
     g.elementwise("softmax_exp", ATTENTION, (x, largest), powers, n_read=ATTENTION + ROWS)
-    total = g.reduction("softmax_sum", ROWS, SEQUENCE, (powers,), g.temporary(f"{name}.sum", ROWS))
+    total = g.elementwise("softmax_sum", ROWS, (powers,), g.temporary(f"{name}.sum", ROWS), n_read=ATTENTION)
     y = g.temporary(f"{name}.weights", ATTENTION)
     return g.elementwise("softmax_divide", ATTENTION, (powers, total), y, n_read=ATTENTION + ROWS)
 

@@ -37,7 +37,7 @@ def direct(
     kernel = f"conv{size}_{x.channels}_{x.height}_{channels}_{height}" + "_add" * bool(residual) + "_relu" * relu
     reads = (x.buffer, weight, bias, *([residual.buffer] if residual else []))
     n_values = x.size + channels * (fan_in + 1) + y.size * (2 if residual else 1)
-    g.product(kernel, (channels, pixels, fan_in), reads, y.buffer, n_values=n_values)
+    g.convolution(kernel, (channels, pixels, fan_in), reads, y.buffer, n_values)
     return y
 
 
@@ -57,7 +57,9 @@ def winograd(g: Operators, x: Map, channels: int, name: str) -> Map:
     tiles = g.work(f"{name}.tiles", n_in)
     g.elementwise(f"{kernel}_in", n_in, (x.buffer,), tiles, n_read=x.size)
     products = g.work(f"{name}.products", n_out)
-    g.product(f"{kernel}_product", (channels, n_tiles, x.channels), (weight, tiles), products, batch=points)
+    shape = (channels, n_tiles, x.channels)
+    n_values = points * (channels * x.channels + x.channels * n_tiles + channels * n_tiles)
+    g.convolution(f"{kernel}_product", shape, (weight, tiles), products, n_values, batch=points)
     y = Map(g.temporary(name, channels * x.pixels), channels, x.height, x.width)
     g.elementwise(f"{kernel}_out", y.size, (products, bias), y.buffer, n_read=n_out + channels)
     return y

@@ -3,7 +3,8 @@
 An operator's result goes to one of a few buffers that all results share. What passes between the kernels of one
 operator goes to a work buffer, which may be its own: TVM shares results only.
 
-The grids that TVM chose aren't known. They are those of the project's own kernels for the same shapes.
+Grids are those of TVM's schedules; convolutions have those of the project's own kernels, since their tiles are tuned
+and what the authors got isn't known.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sim.domain import Buffer, BufferArg, Kernel, KernelGraph, Role
+from sim.models.workloads.authors import schedules
 from sim.models.workloads.build import FLOAT_BYTES, GraphBuilder
-from sim.models.workloads.geometry import MATMUL_BLOCK, lanes_per, thread_per, tiles
+from sim.models.workloads.geometry import MATMUL_BLOCK, tiles
 
 
 class Operators(GraphBuilder):
     """Collects launches like ``GraphBuilder``; ``shared_bytes`` are the sizes of the buffers that results share.
 
+    None: each result has a buffer of its own, as in the authors' graphs before July 2022.
+
     All kernels are of one source, as TVM compiles a network to one module. Traffic is counted in values that a
     kernel reads and writes, not in sizes of buffers, since a shared buffer may be larger than what it holds.
     """
 
-    def __init__(self, name: str, source: str, shared_bytes: Sequence[int]) -> None:
+    def __init__(self, name: str, source: str, shared_bytes: Sequence[int] | None) -> None:
         super().__init__(name)
         self._source = source
         self._shared_bytes = shared_bytes
@@ -34,35 +38,33 @@ class Operators(GraphBuilder):
         self._work.add(name)
         return self.temporary(name, n)
 
-    def product(
-        self,
-        kernel: str,
-        shape: tuple[int, int, int],
-        reads: Sequence[str],
-        y: str,
-        *,
-        batch: int = 1,
-        n_values: int | None = None,
-    ) -> str:
-        """A (batched) product or a convolution as one, for ``shape`` (m, n, k); returns ``y``.
+    def product(self, kernel: str, shape: tuple[int, int, int], reads: Sequence[str], y: str, *, batch: int = 1) -> str:
+        """A (batched) product for ``shape`` (m, n, k); returns ``y``."""
+        m, n, k = shape
+        n_values = batch * (m * k + k * n + m * n)
+        self._launch(kernel, *schedules.product(m, n, batch), reads, y, n_values, flops=2 * batch * m * n * k)
+        return y
 
-        ``n_values`` read and written, where they aren't those of the factors and the product.
+    def convolution(
+        self, kernel: str, shape: tuple[int, int, int], reads: Sequence[str], y: str, n_values: int, *, batch: int = 1
+    ) -> str:
+        """A convolution as a (batched) product for ``shape`` (m, n, k); returns ``y``.
+
+        ``n_values`` read and written are fewer than those of the factors and the product.
         """
         m, n, k = shape
         _, grid = tiles(m, n, batch)
-        if n_values is None:
-            n_values = batch * (m * k + k * n + m * n)
         self._launch(kernel, grid, MATMUL_BLOCK, reads, y, n_values, flops=2 * batch * m * n * k)
         return y
 
     def elementwise(self, kernel: str, n: int, reads: Sequence[str], y: str, *, n_read: int | None = None) -> str:
         """A kernel that makes ``n`` values, of as many each of ``reads`` or of ``n_read`` in all; returns ``y``."""
-        self._launch(kernel, *thread_per(n), reads, y, n + (n * len(reads) if n_read is None else n_read))
+        self._launch(kernel, *schedules.elementwise(n), reads, y, n + (n * len(reads) if n_read is None else n_read))
         return y
 
     def reduction(self, kernel: str, rows: int, columns: int, reads: Sequence[str], y: str) -> str:
         """A kernel that makes a value of each row; returns ``y``."""
-        self._launch(kernel, *lanes_per(rows), reads, y, rows * (columns + 1))
+        self._launch(kernel, *schedules.reduction(rows), reads, y, rows * (columns + 1))
         return y
 
     def _launch(
@@ -81,8 +83,10 @@ class Operators(GraphBuilder):
 
     def finish(self) -> KernelGraph:
         """The graph, with its results in the shared buffers and its buffers in order of first use."""
-        results = {n: b for n, b in self._buffers.items() if b.role is Role.TEMPORARY and n not in self._work}
-        placed = self._buffers | share(self._kernels, results, self._shared_bytes)
+        placed = dict(self._buffers)
+        if self._shared_bytes is not None:
+            results = {n: b for n, b in placed.items() if b.role is Role.TEMPORARY and n not in self._work}
+            placed |= share(self._kernels, results, self._shared_bytes)
         kernels = tuple(
             replace(k, args=tuple(BufferArg(placed[a.buffer].name, a.direction) for a in k.args)) for k in self._kernels
         )

@@ -12,7 +12,7 @@ BLOCKS = (3, 4, 6, 3)
 SHARED_BYTES = [3_502_000] * 8
 
 
-def build(name: str = "resnet50") -> KernelGraph:
+def build(name: str = "resnet50", *, shares: bool = True) -> KernelGraph:
     """53 convolutions (13 of them by winograd, in 3 kernels each), 4 paddings, pooling and 6 kernels of the tail.
 
     The strides are in the 3 x 3 convolutions; these and the first one come with a padding of their own, which the
@@ -21,9 +21,10 @@ def build(name: str = "resnet50") -> KernelGraph:
 
     The authors' 36 temporaries and outputs have 58.6 MB. The 26 work buffers of winograd have 30.6 MB. What is left
     makes 3.50 MB for each of the eight buffers that results share; the largest result has 3.21 MB. Why there are
-    eight, and why they are larger, isn't known: three of 3.21 MB would do.
+    eight, and why they are larger, isn't known: three of 3.21 MB would do. Before July 2022 results had a buffer each
+    (``shares`` False).
     """
-    g = Operators(name, "resnet50-tvm", SHARED_BYTES)
+    g = Operators(name, "resnet50-tvm", SHARED_BYTES if shares else None)
     x = Map(g.input("image", 3 * 224 * 224, dtype="float64"), 3, 224, 224)
     x = direct(g, pad(g, x, 3, "stem.pad"), 64, 7, "stem", stride=2)
     pooled = Map(g.temporary("pool", 64 * 56 * 56), 64, 56, 56)
