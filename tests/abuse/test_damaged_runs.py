@@ -73,7 +73,7 @@ def outcome(path: Path, out: Path, *flags: str) -> tuple[str, str]:
     """What both commands do with a run, all but the drawing: printed, refused or broken; and what they say."""
     said = []
     for words in (["table"], ["table", "--format", "csv"], ["plot", "-o", str(out)]):
-        with patch("analysis.figures.runs.draw", lambda curves, place: [repr(curves)]):
+        with patch("analysis.figures.runs.draw", lambda curves, place, width_in: [repr(curves)]):
             result = CliRunner().invoke(analyze, [*words, *flags, str(path)])
         said.append(result.stdout)
         if result.exit_code == 2 and result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1:
