@@ -25,6 +25,8 @@ def main() -> None:
 
 
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+_VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
+                       help="Read runs even if their files are not those that the run wrote.")  # fmt: skip
 _LABELS = click.option(
     "--label",
     "names",
@@ -61,7 +63,8 @@ def _inches(ctx: click.Context, param: click.Parameter, value: str) -> float:
     help="csv has every number of the summaries, unrounded; the others are for people.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The summaries as JSON, for machines.")
-def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: bool) -> None:
+@_VERIFY
+def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: bool, verify: bool) -> None:
     """Print a table of the runs, one row each.
 
     Latency runs from scheduled arrival to completion, and queue from arrival until a GPU begins, over completed
@@ -78,7 +81,7 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
     from analysis import compare
     from analysis.runs import open_runs
 
-    runs = open_runs(paths)
+    runs = open_runs(paths, verify=verify)
     if as_json:
         click.echo(compare.as_json(runs, names))
     elif form == "csv":
@@ -107,10 +110,11 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
     metavar="DIR",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder for the figures; made if need be. Figures in it are replaced.",
+    help="Folder for the figures; made if need be. Those of an earlier call are replaced, all at once.",
 )
+@_VERIFY
 @quiet_option
-def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folder: Path) -> None:
+def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folder: Path, verify: bool) -> None:
     """Draw figures for a paper, as PDF and PNG.
 
     Their paths are printed: latency_cdf, latency_ccdf, latency_over_time, queue_length, gpu_utilisation,
@@ -127,13 +131,14 @@ def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folde
     from analysis.figures import runs as figures
     from analysis.runs import open_runs
 
-    runs = open_runs(paths)
-    figures.prepare(len(runs), folder)
-    horizon = horizon_s(runs)
-    curves = []
-    for run, label in zip(runs, plot_labels(runs, names), strict=True):
-        if shows_progress():
-            echo(f"Reading {run.path}", err=True)
-        curves.append(measure(run, label, horizon))
-    for path in figures.draw(curves, folder, width_in):
-        echo(path)
+    runs = open_runs(paths, verify=verify)
+    with figures.place(len(runs), folder) as place:
+        horizon = horizon_s(runs)
+        curves = []
+        for run, label in zip(runs, plot_labels(runs, names), strict=True):
+            if shows_progress():
+                echo(f"Reading {run.path}", err=True)
+            curves.append(measure(run, label, horizon))
+        drawn = figures.draw(curves, place, width_in)
+    for name in drawn:
+        echo(folder / name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.labels import differing_settings, hidden_differences, identity, labels, named, wrap_label
-from analysis.runs import fault, flatten, lookup, warnings
+from analysis.runs import fault, flatten, number, warnings
 from sim.results import Run
 
 _LABEL_CHARACTERS = 28  # of a line of a label in a terminal
@@ -92,7 +92,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] = ()) -> Comparison:
             notes.append(f"* {label}: INVALID: {reasons}")
         lost = [f"{_of(run, s):,} {s}" for s in ("rejected", "failed", "unfinished") if _of(run, s)]
         if lost:
-            notes.append(f"{label}: of {_of(run, 'invocations'):,} invocations, {', '.join(lost)}")
+            notes.append(f"{label}: of {_of(run, 'invocations') or 0:,} invocations, {', '.join(lost)}")
         notes += [f"{label}: warning: {warning}" for warning in warnings(run)]
     if hidden := hidden_differences(runs):
         notes.append(f"These runs differ in {', '.join(hidden)} too")
@@ -163,13 +163,13 @@ def as_json(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
     return json.dumps(records(runs, names), indent=1)
 
 
-def _of(run: Run, *keys: str) -> Any:
-    return lookup(run.path / "summary.json", run.summary, *keys)
+def _of(run: Run, *keys: str) -> float | None:
+    return number(run.path / "summary.json", run.summary, *keys)
 
 
 def _cell(run: Run, column: Column) -> str:
     value = _of(run, *column.keys)
-    return "-" if value is None or math.isnan(value) else column.write(value)
+    return "-" if value is None else column.write(value)
 
 
 def _one_line(heads: Sequence[tuple[str, str]]) -> list[str]:

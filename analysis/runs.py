@@ -11,13 +11,14 @@ from sim.errors import RunError
 from sim.results import Run, open_run
 
 
-def open_runs(paths: Iterable[Path]) -> list[Run]:
+def open_runs(paths: Iterable[Path], *, verify: bool = True) -> list[Run]:
     """Open the runs at ``paths`` in this order; a folder stands for all runs in and below it, sorted by path.
 
-    A run that is reached twice is opened once. Raises RunError for a path that is neither, or a bad run.
+    A run that is reached twice is opened once. verify: see ``sim.results.open_run``. Raises RunError for a path that
+    is neither, or a bad run.
     """
     found = {run.resolve(): run for path in paths for run in _expand(path)}
-    return [_open(path) for path in found.values()]
+    return [_open(path, verify) for path in found.values()]
 
 
 def fault(run: Run) -> str:
@@ -50,6 +51,14 @@ def lookup(file: Path, value: Mapping[str, Any], *keys: str) -> Any:
             raise RunError(f"{file}: lacks the key {'.'.join(keys)!r}")
         entry = entry[key]
     return entry
+
+
+def number(file: Path, value: Mapping[str, Any], *keys: str) -> float | None:
+    """A finite number, or None, of a JSON object of ``file``. Raises RunError when there is something else."""
+    found = lookup(file, value, *keys)
+    if found is not None and (isinstance(found, bool) or not isinstance(found, (int, float)) or abs(found) > 1e300):
+        raise RunError(f"{file}: {'.'.join(keys)} is {found!r:.80}; it must be a number")
+    return found
 
 
 def positive(run: Run, *keys: str) -> float:
@@ -97,7 +106,7 @@ def _is_of_a_run(manifest: Path) -> bool:
     return not isinstance(value, dict) or "study" not in value
 
 
-def _open(path: Path) -> Run:
-    run = open_run(path)
+def _open(path: Path, verify: bool) -> Run:
+    run = open_run(path, verify=verify)
     lookup(path / "manifest.json", run.manifest, "policy")
     return run

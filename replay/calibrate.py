@@ -6,7 +6,9 @@ the runs had no use for comes from the probe; one that they needed but don't det
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,10 @@ from sim.domain import KernelGraph
 from sim.models.calibration import SCHEMA_VERSION
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.models.workloads.catalogue import CatalogueEntry
+from sim.output import has_keys
 from sim.results import Run
+
+_BY = "Measured by 'replay calibrate'"
 
 
 def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str, Any]:
@@ -58,6 +63,13 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
         "startup_s": _entries(fits.startup_s),
         "graphs": _graphs(fits),
     } | _multiprocessors(probe["device"]["n_multiprocessors"])
+
+
+def is_fit(file: Path) -> bool:
+    """Whether a file has what ``calibrate`` gave, and may thus be replaced."""
+    if not has_keys(file, "provenance"):
+        return False
+    return str(json.loads(file.read_text("utf-8"))["provenance"]).startswith(_BY)
 
 
 def _multiprocessors(n: int | None) -> dict[str, Any]:
@@ -103,7 +115,7 @@ def _provenance(runs: Sequence[Run], probe: dict[str, Any], samples: Samples) ->
     device, machine = probe["device"], probe["machine"]
     used = "; ".join(f"{run.label}, {run.summary['completed']} invocations, {run.manifest['started']}" for run in runs)
     return (
-        f"Measured by 'replay calibrate' on {samples.device}, {machine['cpus']} cores, {machine['system']}, CUDA "
+        f"{_BY} on {samples.device}, {machine['cpus']} cores, {machine['system']}, CUDA "
         f"driver {device['cuda_driver']}, runtime {device['cuda_runtime']}, from {used}. 'hold-out error' is how far "
         "what the first half of each run says is from what the second half says."
     )

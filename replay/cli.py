@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +75,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     from replay.paced import announce
     from replay.run import RealExperiment, Setup
     from sim.models.calibration import load_calibration
+    from sim.rundir import check_free, new_runs
 
     pace = {name: flags.pop(name) for name in ("time_scale", "duration_s")}
     setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
@@ -84,8 +84,9 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     workload = open_workload(scenario, **pace)
     announcement = announce(workload.trace, pace["duration_s"])
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
-    started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    directory = out or Path("runs") / f"{started}-{experiment.policy.name}"
+    if out is not None:
+        check_free(out, force=force)
+    directory = out or new_runs(f"-{experiment.policy.name}")
     echo(announcement, err=True)
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
@@ -114,13 +115,15 @@ def probe(device: str, out: Path | None, as_json: bool) -> None:
     Example:
       replay probe --device cuda:0 -o probe.json
     """
-    from replay.probe import as_text
+    from replay.probe import as_text, is_probe
     from replay.probe import probe as measure
-    from sim.rundir import write_json
+    from sim.output import check_file, write_json
 
+    if out is not None:
+        check_file(out, is_probe)
     found = measure(device)
     if out is not None:
-        write_json(out, found)
+        write_json(out, found, is_probe)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
@@ -132,7 +135,7 @@ def probe(device: str, out: Path | None, as_json: bool) -> None:
 @click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="What 'replay probe -o' wrote on this machine.")  # fmt: skip
 @click.option("--out", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
-              help="Calibration file; replaced if it is there.")  # fmt: skip
+              help="Calibration file; one of an earlier call is replaced.")  # fmt: skip
 def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
     """Write a calibration file for 'simulate run --calibration' from replays on one device, with one memory limit.
 
@@ -141,11 +144,12 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
       replay calibrate runs/affinity runs/exclusive --probe probe.json -o here.json
     """
     from replay.calibrate import calibrate as fit
+    from replay.calibrate import is_fit
     from replay.probe import read_probe
+    from sim.output import write_json
     from sim.results import open_run
-    from sim.rundir import write_json
 
-    write_json(out, fit([open_run(run) for run in runs], read_probe(probe_file), out.stem))
+    write_json(out, fit([open_run(run) for run in runs], read_probe(probe_file), out.stem), is_fit)
     echo(out)
 
 
@@ -165,20 +169,19 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
     Example:
       replay validate --calibration here.json runs/affinity runs/exclusive --out runs/simulated
     """
-    from tempfile import TemporaryDirectory
-
     from replay.validate import as_text, compare
+    from sim.output import scratch
     from sim.results import open_run
 
     compared = {}
-    with TemporaryDirectory() as scratch:
+    with scratch() as place:
         for number, path in enumerate(runs):
             run = open_run(path)
-            twin = Path(scratch) / str(number) if out is None else out / path.resolve().name
+            twin = place / str(number) if out is None else out / path.resolve().name
             simulated = simulate_twin(run, calibration, twin, force=force)
             compared[path] = compare(run.summary, simulated)
             if out is not None:
-                draw_pair(run.path, twin, twin / "figures")
+                draw_pair(run.path, twin, out / "figures" / twin.name)
             if not as_json:
                 echo(as_text(run.label, compared[path]) + "\n")
     if as_json:
@@ -239,9 +242,9 @@ def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
     from analysis.runs import open_runs
 
     runs = open_runs([measured, simulated])
-    figures.prepare(len(runs), folder)
-    horizon = horizon_s(runs)
-    figures.draw([measure(run, f"{run.label}, {run.manifest['world']}", horizon) for run in runs], folder)
+    with figures.place(len(runs), folder) as place:
+        horizon = horizon_s(runs)
+        figures.draw([measure(run, f"{run.label}, {run.manifest['world']}", horizon) for run in runs], place)
 
 
 def open_workload(scenario: Scenario, time_scale: float, duration_s: float | None) -> Workload:

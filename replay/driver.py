@@ -53,7 +53,8 @@ class Driver:
     ``start_standing()`` comes before ``run()``, which may be interrupted; ``close()`` records what is left then.
     log: see Dispatcher. progress: called with the number of arrivals since its last call.
     late_s: of each arrival, how long after its scheduled instant it was issued. end_s: when the run ended.
-    is_realtime: whether the system gave the driver precedence over its workers, see ``_hurry``.
+    interrupted: whether ``interrupt()`` was called. is_realtime: whether the system gave the driver precedence over its
+    workers, see ``_hurry``.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Driver:
         self.late_s: list[float] = []
         self.end_s = 0.0
         self.is_realtime = False
+        self.interrupted = False
         self._workload = workload
         self._recorder = recorder
         self._costs = costs
@@ -93,18 +95,23 @@ class Driver:
         """Seconds since the start of the run."""
         return self._at_s(time.monotonic_ns())
 
+    def interrupt(self) -> None:
+        """Let ``start_standing`` and ``run`` end before the next event; for a handler of signals."""
+        self.interrupted = True
+        self._fleet.wake()
+
     def start_standing(self) -> None:
         """Start the standing workers, and wait until all are ready."""
         for number, what in enumerate(self.dispatcher.standing):
             self._keep(self._fleet.stand_up(number, what))
-        while any(w.ready_ns is None for w in self._workers):
+        while not self.interrupted and any(w.ready_ns is None for w in self._workers):
             self._fleet.wait(None)
 
     def run(self) -> None:
         """Replay until every invocation has ended and every order is carried out."""
         with _hurry() as self.is_realtime:
             self._start_ns = time.monotonic_ns()
-            while self._next is not None or self._live or self._fleet.unsettled:
+            while not self.interrupted and (self._next is not None or self._live or self._fleet.unsettled):
                 timeout_s = None if self._next is None else max(self._next[0] - self.now_s, 0.0)
                 for change in self._fleet.wait(timeout_s):
                     self._take_in(change)

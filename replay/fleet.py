@@ -3,11 +3,12 @@
 A worker takes jobs first in, first out. Told to stop, it finishes what it was given and is killed then. Standing
 workers have their device from the beginning, several of them side by side; a worker that is started on an occupied
 device waits until those before it are gone. A worker that dies by itself fails the job that it was at, is restarted in
-its place, and goes on with its queue.
+its place, and goes on with its queue; so does one that says nothing for too long.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from collections import deque
@@ -22,6 +23,7 @@ from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing
 
 SENT_AHEAD = 2  # jobs in a pipe: one at work and the next, so that a worker does not wait for the driver
 MAX_STARTS = 3  # of a worker in a row, without getting ready
+PATIENCE_S = 120.0  # with a silent worker: a start takes seconds, a job less, and what is stuck stays so for ever
 
 Assign = Callable[[Standing], bytes]  # what a worker is -> pickled replay.messages.Assignment
 
@@ -61,6 +63,8 @@ class Worker:
         self.accepts = False  # its process is ready for jobs
         self.leaves = False  # its process has told that it ends
         self.n_starts = 0  # since it accepted jobs
+        self.heard_s = 0.0  # when it last said something, was started, or was given work while it had none
+        self.is_hung = False  # it was killed for its silence
 
 
 class Change(NamedTuple):
@@ -74,11 +78,18 @@ class Change(NamedTuple):
 class Fleet:
     """Workers by number, as the dispatcher knows them. Processes write what they have to say to ``log``.
 
-    n_processes: how many there are at most, whose ends then don't wait for each other.
+    n_processes: how many there are at most, whose ends then don't wait for each other. patience_s: a process that has
+    to get ready or has a job, and says nothing for so long, is killed as if it had died.
     """
 
     def __init__(
-        self, releases: Sequence[Release], assign: Assign, data_fd: int, log: IO[bytes], n_processes: int
+        self,
+        releases: Sequence[Release],
+        assign: Assign,
+        data_fd: int,
+        log: IO[bytes],
+        n_processes: int,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.workers: dict[int, Worker] = {}
         self._devices = [Device(number, release) for number, release in enumerate(releases)]
@@ -87,6 +98,8 @@ class Fleet:
         self._data_fd = data_fd
         self._log = log
         self._undertaker = Undertaker(n_processes)
+        self._patience_s = patience_s
+        self._alarm = os.eventfd(0, os.EFD_NONBLOCK)
         self._by_fd: dict[int, Worker] = {}
         self._changes: list[Change] = []
 
@@ -131,20 +144,28 @@ class Fleet:
     # Reports
 
     def wait(self, timeout_s: float | None) -> list[Change]:
-        """Wait for changes, at most so long; those that come together are in the order of ``sim.protocol``.
+        """Wait for changes, at most so long, or until ``wake()``; those that come together are in the order of
+        ``sim.protocol``. There may be none.
 
         Raises ReplayError when a worker can't be started.
         """
-        sources = [self._undertaker.fileno(), *self._by_fd]
-        readable, _, _ = select.select(sources, [], [], 0.0 if self._changes else timeout_s)
+        sources = [self._undertaker.fileno(), self._alarm, *self._by_fd]
+        readable, _, _ = select.select(sources, [], [], 0.0 if self._changes else self._at_most(timeout_s))
         for fd in readable:
             if fd == self._undertaker.fileno():
                 for death in self._undertaker.deaths():
                     self._mourn(death)
+            elif fd == self._alarm:
+                os.eventfd_read(fd)
             else:
                 self._listen(self._by_fd[fd])
+        self._give_up_the_silent()
         changes, self._changes = sorted(self._changes, key=lambda change: change.priority), []
         return changes
+
+    def wake(self) -> None:
+        """Let ``wait()`` return at once."""
+        os.eventfd_write(self._alarm, 1)
 
     def close(self) -> None:
         """Kill every process that is left and wait for its end."""
@@ -153,6 +174,7 @@ class Fleet:
                 worker.process.kill()
         self._by_fd.clear()
         self._undertaker.close()
+        os.close(self._alarm)
 
     # Jobs
 
@@ -161,6 +183,8 @@ class Fleet:
         if worker.process is None or not worker.accepts or worker.leaves:
             return
         while worker.queue and len(worker.sent) < SENT_AHEAD:
+            if not worker.sent:
+                worker.heard_s = time.monotonic()
             worker.sent.append(worker.queue.popleft())
             worker.process.send(worker.sent[-1])
         if worker.stopping and not worker.sent:
@@ -170,6 +194,7 @@ class Fleet:
         """Take in what a process has to say."""
         while worker.process is not None and worker.process.has_message():
             message = worker.process.receive()
+            worker.heard_s = time.monotonic()
             if isinstance(message, Done | Failed):
                 worker.sent.popleft()
                 worker.leaves = isinstance(message, Failed) and message.fatal
@@ -180,6 +205,26 @@ class Fleet:
             elif isinstance(message, Broken):
                 raise ReplayError(f"device {worker.device.number}: {message.message}")
             else:
+                self._bury(worker)
+
+    # Silence
+
+    def _at_most(self, timeout_s: float | None) -> float | None:
+        """How long to wait: no longer than until the next worker has been silent for too long."""
+        silent_s = [worker.heard_s for worker in self._by_fd.values() if worker.sent or not worker.accepts]
+        if not silent_s:
+            return timeout_s
+        left_s = max(min(silent_s) + self._patience_s - time.monotonic(), 0.0)
+        return left_s if timeout_s is None else min(timeout_s, left_s)
+
+    def _give_up_the_silent(self) -> None:
+        """Kill workers that don't answer: hung in a kernel, stopped, or cut off."""
+        if not self._by_fd:
+            return
+        since_s = time.monotonic() - self._patience_s
+        for worker in list(self._by_fd.values()):
+            if (worker.sent or not worker.accepts) and worker.heard_s <= since_s:
+                worker.is_hung = True
                 self._bury(worker)
 
     # Processes
@@ -202,6 +247,8 @@ class Fleet:
             raise ReplayError(f"worker {worker.number} ended {MAX_STARTS} times before it was ready; see workers.log")
         worker.n_starts += 1
         worker.leaves = False
+        worker.is_hung = False
+        worker.heard_s = time.monotonic()
         worker.process = WorkerProcess(self._assign(worker.what), self._data_fd, self._log)
         self._by_fd[worker.process.fileno()] = worker
 
@@ -230,7 +277,8 @@ class Fleet:
         worker.device.freed = death
         if worker.sent and not worker.leaves:
             job = worker.sent.popleft()
-            self._changes.append(Change(FINISHED, worker, Failed(job.invocation, death.cause, fatal=True)))
+            cause = f"its worker was silent for {self._patience_s:g} s" if worker.is_hung else death.cause
+            self._changes.append(Change(FINISHED, worker, Failed(job.invocation, cause, fatal=True)))
         worker.queue.extendleft(reversed(worker.sent))
         worker.sent.clear()
         if worker.stopping and not worker.queue:

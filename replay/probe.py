@@ -25,6 +25,7 @@ from replay.machine import describe, release_of
 from replay.messages import EXECUTOR, Assignment, Ready
 from replay.sources import KERNELS
 from replay.workers import Release, WorkerProcess, answer_of
+from sim.output import has_keys
 
 SCHEMA_VERSION = 2
 COPY_BYTES = 64 << 20
@@ -76,6 +77,11 @@ def probe(device: str, *, repeats: int = 7) -> dict[str, Any]:
         },
         "measurements": {name: asdict(m) for name, m in measured.items()},
     }
+
+
+def is_probe(file: Path) -> bool:
+    """Whether ``replay probe -o`` wrote a file, which may thus be replaced."""
+    return has_keys(file, "schema_version", "device", "machine", "measurements")
 
 
 def read_probe(file: Path) -> dict[str, Any]:

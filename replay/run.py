@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import os
 import pickle
 import shutil
 import tempfile
@@ -21,7 +23,7 @@ from replay.check import check_graph
 from replay.decisions import FILE_NAME, DecisionLog
 from replay.driver import Driver
 from replay.errors import ReplayError
-from replay.fleet import Fleet
+from replay.fleet import PATIENCE_S, Fleet
 from replay.machine import describe, release_of
 from replay.messages import EXECUTOR, Assignment
 from replay.modes import check_mode, check_shares
@@ -30,16 +32,18 @@ from replay.shm import SharedData
 from replay.workers import WorkerProcess, answer_of
 from sim.domain import FleetSpec
 from sim.errors import PolicyError
+from sim.fingerprint import changed
 from sim.intervals import choose_interval_s
 from sim.manifest import conclude
 from sim.manifest import describe as describe_run
 from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
+from sim.output import create
 from sim.policies import make_policy
 from sim.protocol import Standing, share_devices
 from sim.recorder import Recorder
-from sim.rundir import RunDirectory
+from sim.rundir import run_directory
 from sim.scenario import Scenario
 from sim.signals import first_signal_calls
 from sim.streams import Stream, generator
@@ -59,13 +63,15 @@ class Setup:
     device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.modes``, None for the
     policy's own. memory_limit_bytes: of the device memory that the workers of a device take, each at a time or all
     that stand there together; None for 90 % of what is free.
-    executor: import path of the class that runs graphs.
+    executor: import path of the class that runs graphs. patience_s: how long a worker that has to get ready or to do
+    a job may be silent, before it is taken for hung and killed.
     """
 
     device: str = "cpu"
     mode: str | None = None
     memory_limit_bytes: int | None = None
     executor: str = EXECUTOR
+    patience_s: float = PATIENCE_S
 
 
 class RealExperiment:
@@ -98,7 +104,8 @@ class RealExperiment:
         """Replay and write the run directory; returns the summary, as ``sim.experiment.Experiment.run`` does.
 
         An interruption, a policy's mistake, and workers that can't be kept alive end the run: the directory then
-        holds what was completed, is marked invalid, and the summary says why. Raises ReplayError and ScenarioError
+        holds what was completed, is marked invalid, and the summary says why; so it does after a run whose trace is
+        not what it was when it was opened. Raises ReplayError and ScenarioError
         for what shows before the run: a device that can't be opened, functions that don't fit on it, by memory or
         because the policy refuses them. ``progress`` is called with the number of arrivals since its last call.
         """
@@ -118,22 +125,25 @@ class RealExperiment:
             data = SharedData(self._graphs.values(), seed)
             stack.callback(data.close)
             interval_s = choose_interval_s(self._workload.trace.duration_s)
-            out = RunDirectory(directory, self._manifest(interval_s, first, costs, seats), force=force)
+            manifest = self._manifest(interval_s, first, costs, seats)
+            out = stack.enter_context(run_directory(directory, manifest, force=force))
             recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
             if share_devices([worker for worker, _ in seats]):
                 recorder.share_devices()
-            decisions = stack.enter_context((out.path / FILE_NAME).open("w", LOG_BUFFER_BYTES, encoding="utf-8"))
+            decisions = stack.enter_context(io.TextIOWrapper(create(out.path / FILE_NAME, LOG_BUFFER_BYTES), "utf-8"))
             limits_bytes = {worker: seat.limit_bytes for worker, seat in seats}
             assign = Assigner(replace(pattern, places=data.places), functions, limits_bytes)
             n_on = Counter(worker.device for worker, _ in seats)
             releases = [release_of(facts, n_on[number]) for number, facts in enumerate(devices)]
-            fleet = Fleet(releases, assign, data.fd, log, max(len(devices), len(seats)))
+            fleet = Fleet(releases, assign, data.fd, log, max(len(devices), len(seats)), setup.patience_s)
             record = DecisionLog(decisions)
             driver = Driver(self._workload, self.policy, spec, costs, recorder, self._rng(), fleet, record, progress)
             reasons, error = _drive(driver, fleet)
             _keep(log, out.path / WORKER_LOG)
             driver.close()
             recorder.close()
+            decisions.close()
+            reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
             late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
             end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late}
             return conclude(out, recorder, self.policy, end, reasons, error)
@@ -214,11 +224,9 @@ def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
 def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
     """Run to the end, whatever that is; returns reasons against the run, and the error that ended it."""
     try:
-        with first_signal_calls(_interrupt):
+        with first_signal_calls(driver.interrupt):
             driver.start_standing()
             driver.run()
-    except KeyboardInterrupt:
-        return [f"interrupted after {driver.now_s:.6g} s"], None
     except PolicyError as refused:
         return ["the policy ordered something impossible"], str(refused)
     except ReplayError as broken:
@@ -226,6 +234,8 @@ def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
     finally:
         driver.end_s = driver.now_s
         fleet.close()
+    if driver.interrupted:
+        return [f"interrupted after {driver.end_s:.6g} s"], None
     n_late = sum(late_s > LATE_S for late_s in driver.late_s)
     if n_late > LATE_FRAC * len(driver.late_s):
         n = len(driver.late_s)
@@ -252,8 +262,7 @@ def lateness(late_s: list[float]) -> dict[str, float | None]:
 
 def _keep(log: IO[bytes], file: Path) -> None:
     """Keep what workers wrote, if they wrote anything."""
-    log.seek(0)
-    with file.open("wb") as kept:
-        shutil.copyfileobj(log, kept)
-    if not file.stat().st_size:
-        file.unlink()
+    if log.seek(0, os.SEEK_END):
+        log.seek(0)
+        with create(file) as kept:
+            shutil.copyfileobj(log, kept)

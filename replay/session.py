@@ -6,7 +6,6 @@ Steps are processes of their own: one that fails or hangs costs its own result a
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -14,8 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO
 
+from sim.errors import OutputError
+from sim.output import create, has_keys, make_directory, new_file, workshop, write_json
+
+REPORT = "session.json"
 LIMIT_S = 540.0
 GRACE_S = 10.0  # for a step to end in order after its time is over
 
@@ -120,26 +124,44 @@ def _replay(replay: list[str], device: str, load: Load, out: Path, half: str, po
 
 
 def run_session(steps: list[Step], out: Path, tell: Callable[[str], object]) -> list[Outcome]:
-    """Run the steps, at most LIMIT_S in all; writes session.json, and a log of each step into ``logs``."""
-    (out / "logs").mkdir(parents=True, exist_ok=True)
+    """Run the steps, at most LIMIT_S in all; writes session.json, and a log of each step into ``logs``.
+
+    Raises OutputError when another session is at it, or ``out`` holds things but no session.
+    """
     begun_s = time.monotonic()
-    outcomes = []
-    for step in steps:
-        left_s = LIMIT_S - (time.monotonic() - begun_s) - GRACE_S
-        outcome = _run(step, out, min(step.limit_s, left_s)) if left_s > 0 else Outcome(step.name, None, 0.0, "no time")
-        outcomes.append(outcome)
-        verdict = "ok" if outcome.status == 0 else "out of time" if outcome.status is None else f"exit {outcome.status}"
-        tell(f"{outcome.name:24} {outcome.wall_s:6.1f} s  {verdict}  {outcome.says if outcome.status else ''}".rstrip())
-        report: dict[str, Any] = {"steps": [asdict(o) for o in outcomes], "wall_s": time.monotonic() - begun_s}
-        (out / "session.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    outcomes: list[Outcome] = []
+    make_directory(out.parent)
+
+    def report() -> None:
+        found = {"steps": [asdict(outcome) for outcome in outcomes], "wall_s": time.monotonic() - begun_s}
+        write_json(out / REPORT, found, _is_ours)
+
+    with workshop(out):
+        if out.is_dir() and any(out.iterdir()) and not _is_ours(out / REPORT):
+            raise OutputError(f"{out}: has no {REPORT}, so it is no folder of a session; choose another one")
+        make_directory(out / "logs")
+        report()
+        for step in steps:
+            left_s = LIMIT_S - (time.monotonic() - begun_s) - GRACE_S
+            limit_s = min(step.limit_s, left_s)
+            outcomes.append(_run(step, out, limit_s) if left_s > 0 else Outcome(step.name, None, 0.0, "no time"))
+            tell(_verdict(outcomes[-1]))
+            report()
     return outcomes
+
+
+def _is_ours(report: Path) -> bool:
+    return has_keys(report, "steps", "wall_s")
+
+
+def _verdict(outcome: Outcome) -> str:
+    verdict = "ok" if outcome.status == 0 else "out of time" if outcome.status is None else f"exit {outcome.status}"
+    return f"{outcome.name:24} {outcome.wall_s:6.1f} s  {verdict}  {outcome.says if outcome.status else ''}".rstrip()
 
 
 def _run(step: Step, out: Path, limit_s: float) -> Outcome:
     begun_s = time.monotonic()
-    log = out / "logs" / f"{step.name}.txt"
-    target = out / step.output if step.output else log
-    with target.open("wb") as printed, log.open("ab") as said:
+    with TemporaryFile() as printed, TemporaryFile() as said:
         process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=printed, stderr=said)
         try:
             status: int | None = process.wait(limit_s)
@@ -148,8 +170,24 @@ def _run(step: Step, out: Path, limit_s: float) -> Outcome:
             process.send_signal(signal.SIGINT)
         finally:
             _end(process)
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+        result, log = _content(printed), _content(said)
+    if step.output:
+        _replace(out / step.output, result)
+        result = b""
+    _replace(out / "logs" / f"{step.name}.txt", result + log)
+    lines = (result + log).decode("utf-8", errors="replace").strip().splitlines()
     return Outcome(step.name, status, time.monotonic() - begun_s, lines[-1] if lines else "")
+
+
+def _content(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file of the session's folder, whatever was there of an earlier one."""
+    with new_file(file, lambda _: True) as part, create(part) as written:
+        written.write(content)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

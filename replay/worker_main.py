@@ -35,8 +35,9 @@ def main(parent: int, connection_fd: int, data_fd: int | None = None) -> int:
 
 
 def _die_with(parent: int) -> None:
-    """No worker outlives its driver, however that ends; and Ctrl-C is for the driver alone."""
+    """No worker outlives its driver, however that ends; and what ends a run early is for the driver alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the call
         sys.exit(0)

@@ -18,6 +18,8 @@ from typing import IO, Any, NamedTuple
 from replay.errors import ReplayError
 from replay.messages import Broken, Job, Ready
 
+PREPARE_PATIENCE_S = 600.0  # with a process that compiles all kernels
+
 Release = Callable[[], object]  # blocks until the memory of a dead process is free
 
 
@@ -74,9 +76,11 @@ class WorkerProcess:
         with suppress(OSError):
             self._connection.send(job)
 
-    def receive(self) -> Any:
-        """The next message, or None when the process has ended."""
+    def receive(self, patience_s: float | None = None) -> Any:
+        """The next message, or None when the process has ended or says nothing for so long."""
         try:
+            if patience_s is not None and not self._connection.poll(patience_s):
+                return None
             return self._connection.recv()
         except (EOFError, OSError):
             return None
@@ -95,14 +99,17 @@ class WorkerProcess:
 
 def answer_of(process: WorkerProcess, log: IO[bytes]) -> Ready:
     """Wait until a process is ready. Raises ReplayError when it can't get ready, with what it wrote to ``log`` last."""
-    answer = process.receive()
+    answer = process.receive(PREPARE_PATIENCE_S)
     if isinstance(answer, Ready):
         return answer
     if isinstance(answer, Broken):
         raise ReplayError(answer.message)
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    raise ReplayError(f"the first worker ended before it was ready: {lines[-1] if lines else 'it left no message'}")
+    last = lines[-1] if lines else "it left no message"
+    raise ReplayError(
+        f"the first worker ended, or was silent for {PREPARE_PATIENCE_S:g} s, before it was ready: {last}"
+    )
 
 
 class Undertaker:

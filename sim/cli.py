@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,10 +111,9 @@ def run(
     fleet = {k: v for k, v in (("gpus", gpus), ("calibration", calibration)) if v is not None}
     given = {k: v for k, v in flags.items() if v is not None and v != []}
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
-    directory = out or Path("runs") / datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     if scenario is not None:
         tell_changes(scenario)
-    summaries = run_scenario(resolved, directory, force=force)
+    summaries = run_scenario(resolved, out, force=force)
     show(summaries, as_json=as_json)
     if not all(s["valid"] for s in summaries.values()):
         sys.exit(INVALID)
@@ -171,32 +169,36 @@ def show(summaries: dict[Path, dict[str, Any]], *, as_json: bool) -> None:
     echo("\n" + "\n".join(f"{path}/" for path in summaries))
 
 
-def run_scenario(scenario: Scenario, directory: Path, *, force: bool = False) -> dict[Path, dict[str, Any]]:
+def run_scenario(scenario: Scenario, directory: Path | None, *, force: bool = False) -> dict[Path, dict[str, Any]]:
     """Run every policy of a scenario into a directory of its own; all are checked before the first starts.
 
-    Returns the summaries by run directory. The body of ``simulate run``, for use from Python.
+    directory: where those are; None for a new one of ``runs``, named by the time. Returns the summaries by run
+    directory. The body of ``simulate run``, for use from Python.
     """
     from sim.caveats import caveats
     from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
-    from sim.rundir import check_free
+    from sim.rundir import check_free, new_runs
 
     check_packages()
     calibration = load_calibration(scenario.fleet.calibration)
     workload = _open_workload(scenario)
-    experiments: dict[Path, Experiment] = {}
+    experiments: dict[str, Experiment] = {}
     for text in scenario.policies:
         experiment = Experiment(scenario, text, workload, calibration)
-        path = directory / experiment.name
-        if path in experiments:
+        if experiment.name in experiments:
             raise ScenarioError(f"the policy {experiment.policy.describe()} is given twice")
-        check_free(path, force=force)
-        experiments[path] = experiment
+        if directory is not None:
+            check_free(directory / experiment.name, force=force)
+        experiments[experiment.name] = experiment
+    if directory is None:
+        directory = new_runs()
     for caveat in caveats(workload, calibration):
         note(f"Note: {caveat}")
     _tell_offered(experiments.values())
     summaries = {}
-    for path, experiment in experiments.items():
+    for name, experiment in experiments.items():
+        path = directory / name
         with progress(experiment.policy.describe(), workload) as tell:
             summaries[path] = experiment.run(path, force=force, progress=tell)
         if any("interrupted" in reason for reason in summaries[path]["reasons"]):

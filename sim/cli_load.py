@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +71,7 @@ def load(
     fleet = {"gpus": gpus, "calibration": calibration}
     given = {"policies": list(policies), "load": _given(clients_of), "fleet": _given(fleet)}
     scenario = read_scenario(None, given | _given(flags))
-    directory = out or Path("runs") / datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    summaries = run_scenario(scenario, directory, force=force)
+    summaries = run_scenario(scenario, out, force=force)
     results = {path: judge(maker, graph, open_run(path)) for path in summaries} if isinstance(maker, MLPerf) else {}
     for path, result in results.items():
         summaries[path]["mlperf"] = {**asdict(result), "valid": result.valid}

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sim.console import ProjectGroup, echo, quiet_option, shows_progress
-from sim.errors import RunError, ScenarioError
+from sim.errors import ScenarioError
+from sim.output import as_json as json_text
+from sim.output import has_keys, new_directory, write_text
 
 if TYPE_CHECKING:
     from sim.studies.kaas import Point, Setup
     from sim.studies.run import Result
 
 Tables = dict[str, list[dict[str, Any]]]
+_MANIFEST = "manifest.json"
 
 
 @click.group(cls=ProjectGroup)
@@ -69,9 +72,22 @@ def kaas(
         raise ScenarioError(f"--figure {figure} is of the arxiv setup only, not of {setup}")
     if files and figure in ("micro", "ablation"):
         raise ScenarioError(f"--points has no effect with --figure {figure}")
-    if out is not None:
-        _make(out)
-    jobs = jobs or os.cpu_count() or 1
+    with nullcontext() if out is None else new_directory(out, _older) as place:
+        tables, results = _simulate(setup, figure, files, seed, jobs or os.cpu_count() or 1)
+        if place is not None:
+            _write(place, tables, results, figure, _facts(setup, figure, files, seed))
+    if as_json:
+        click.echo(json.dumps(tables.get("points") or next(iter(tables.values())), indent=1))
+    else:
+        _tell(tables, SETUPS[setup])
+        if out is not None:
+            echo(f"\n{out}/")
+
+
+def _simulate(
+    setup: str, figure: str, files: Sequence[Path], seed: int, jobs: int
+) -> tuple[Tables, Mapping[Point, Result]]:
+    """What a figure shows, by name, and the results of its points."""
     tables: Tables = {}
     results: Mapping[Point, Result] = {}
     if figure == "ablation":
@@ -84,14 +100,7 @@ def kaas(
         from sim.studies.micro import micro
 
         tables["micro"] = micro(seed)
-    if out is not None:
-        _write(out, tables, results, figure, _facts(setup, figure, files, seed))
-    if as_json:
-        click.echo(json.dumps(tables.get("points") or next(iter(tables.values())), indent=1))
-    else:
-        _tell(tables, SETUPS[setup])
-        if out is not None:
-            echo(f"\n{out}/")
+    return tables, results
 
 
 def _points(
@@ -124,20 +133,21 @@ def _tell(tables: Tables, setup: Setup) -> None:
     echo("\n\n".join(filter(None, parts)))
 
 
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{out}: can't be a folder for results ({error.strerror})") from None
-    if not os.access(out, os.W_OK):
-        raise RunError(f"{out}: can't be a folder for results (it may not be written to)")
+def _older(out: Path) -> list[str]:
+    """The files of an earlier study in a directory, as its manifest lists them."""
+    manifest = out / _MANIFEST
+    if not has_keys(manifest, "study", "files"):
+        return []
+    listed = json.loads(manifest.read_text("utf-8"))["files"]
+    files = [name for name in listed if name in os.listdir(out)] if isinstance(listed, list) else []
+    return [_MANIFEST, *files]
 
 
-def _write(out: Path, tables: Tables, results: Mapping[Point, Result], figure: str, facts: Mapping[str, Any]) -> None:
-    """Tables and figures, and last the manifest that lists them: what it doesn't list is of an older run."""
+def _write(place: Path, tables: Tables, results: Mapping[Point, Result], figure: str, facts: Mapping[str, Any]) -> None:
+    """Tables and figures, and the manifest that lists them."""
     from analysis.figures import kaas as kaas_figures
-    from analysis.figures.style import save
-    from sim.studies.points import replace_text, write_rows
+    from analysis.figures.style import put
+    from sim.studies.points import write_rows
     from sim.studies.report import errors
 
     rows = tables.get("points", [])
@@ -152,14 +162,12 @@ def _write(out: Path, tables: Tables, results: Mapping[Point, Result], figure: s
         figures["latency_cdf"] = partial(kaas_figures.latency_cdf, quantiles)
     if "micro" in tables:
         figures["micro"] = partial(kaas_figures.micro, tables["micro"])
-    manifest = out / "manifest.json"
-    replace_text(manifest, json.dumps({**facts, "files": []}, indent=1))  # until all are written
-    files = [file for name, table in tables.items() for file in write_rows(table, out / name)]
+    files = [file for name, table in tables.items() for file in write_rows(table, place / name)]
     for name, make in figures.items():
-        drawn = [out / f"{name}.pdf", out / f"{name}.png"]
-        save(make, *drawn)
+        drawn = [place / f"{name}.pdf", place / f"{name}.png"]
+        put(make, *drawn)
         files += drawn
-    replace_text(manifest, json.dumps({**facts, "files": [file.name for file in files]}, indent=1))
+    write_text(place / _MANIFEST, json_text({**facts, "files": [file.name for file in files]}))
 
 
 def _facts(setup: str, figure: str, files: Sequence[Path], seed: int) -> dict[str, Any]:

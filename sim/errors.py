@@ -20,7 +20,11 @@ class ScenarioError(ProjectError):
 
 
 class RunError(ProjectError):
-    """A run directory that can't be written or read."""
+    """A run directory that can't be read, or a run that can't be done."""
+
+
+class OutputError(ProjectError):
+    """A place that can't be written to: taken, not ours to replace, or refused by the disk."""
 
 
 class PolicyError(ProjectError):

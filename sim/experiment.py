@@ -13,7 +13,8 @@ import numpy as np
 from sim.dispatcher import Dispatcher
 from sim.domain import FleetSpec
 from sim.engine import Simulation
-from sim.errors import PolicyError, RunError, ScenarioError
+from sim.errors import PolicyError, ScenarioError
+from sim.fingerprint import changed
 from sim.intervals import choose_interval_s
 from sim.manifest import conclude, describe
 from sim.models.calibration import Calibration
@@ -22,7 +23,7 @@ from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.protocol import share_devices
 from sim.recorder import Recorder
-from sim.rundir import RunDirectory
+from sim.rundir import RunDirectory, run_directory
 from sim.scenario import Scenario
 from sim.settings import exact
 from sim.signals import first_signal_calls
@@ -67,15 +68,24 @@ class Experiment:
     def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Simulate and write the run directory; returns the summary.
 
-        An interruption or a policy's mistake ends the run: the directory then holds what was completed, is marked
-        invalid, and the summary says why. What a policy's code raises is raised again after that. ``progress`` is
-        called with the number of arrivals since its last call.
+        An interruption, a policy's mistake, or a trace that is not what it was when it was opened makes the run
+        invalid: the directory then holds what was completed, and the summary says why. What a policy's code raises is
+        raised again after that. ``progress`` is called with the number of arrivals since its last call.
         """
         interval_s = choose_interval_s(self._workload.trace.duration_s)
         facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
         if (offered := self.offered()) is not None:
             facts["offered"] = offered.as_dict()
-        out = RunDirectory(directory, {"world": "sim", **facts}, force=force)
+        with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
+            summary, crash = self._run(out, interval_s, facts["warnings"], progress)
+        if crash is not None:
+            raise crash
+        return summary
+
+    def _run(
+        self, out: RunDirectory, interval_s: float, warnings: list[str], progress: Callable[[int], None] | None
+    ) -> tuple[dict[str, Any], Exception | None]:
+        """The summary, and what a policy's code raised."""
         recorder = Recorder(out.path, self._workload, self._fleet, self._costs, interval_s)
         simulation = Simulation(
             self._workload,
@@ -98,15 +108,13 @@ class Experiment:
                 reasons = [f"the policy left {left} invocations waiting for ever"]
         except PolicyError as refused:
             reasons, error = ["the policy ordered something impossible"], str(refused)
-        except OSError as failed:
-            raise RunError(f"{directory}: can't be written ({failed.strerror})") from None
+        except OSError:  # nothing can be written, not even what was completed
+            raise
         except Exception as failed:  # of a policy's code: its author gets the traceback, and what was completed
             reasons, error, crash = ["the run crashed"], repr(failed), failed
         simulation.close()
         recorder.close()
         times = {"simulated_s": simulation.now_s, "wall_s": time.perf_counter() - begun_s}
-        warnings = [*facts["warnings"], *simulation.limits()]
-        summary = conclude(out, recorder, self.policy, times, reasons, error, warnings=warnings)
-        if crash is not None:
-            raise crash
-        return summary
+        reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
+        warnings = [*warnings, *simulation.limits()]
+        return conclude(out, recorder, self.policy, times, reasons, error, warnings=warnings), crash

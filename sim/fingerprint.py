@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,19 @@ def changed(before: Mapping[str, Fingerprint]) -> list[str]:
     return [file for file, was in before.items() if _now(Path(file)) != was]
 
 
+@contextmanager
+def unchanged(files: Iterable[str | Path]) -> Iterator[None]:
+    """Raise TraceError at the end of the body when one of the files is another one by then.
+
+    Told by what the system keeps of it, without reading: for whoever reads the files within the body.
+    """
+    before = {file: _stamp(file) for file in map(_on_disk, map(Path, files))}
+    yield
+    for file, was in before.items():
+        if _stamp(file) != was:
+            raise TraceError(f"{file}: changed while it was read")
+
+
 def sha256_of(file: Path) -> str:
     """SHA-256 of the content, hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
@@ -42,6 +56,14 @@ def sha256_of(file: Path) -> str:
         while block := content.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        facts = file.stat()
+    except OSError:
+        return ()
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _now(file: Path) -> Fingerprint | None:

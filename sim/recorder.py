@@ -38,7 +38,7 @@ class Recorder:
     ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation, ``misses`` one
     to which it adds len(MISS) numbers for some; it calls ``flush()`` when ``rows`` has ``limit`` numbers.
     ``worker_device`` lists the device of each worker by number.
-    Files have their names from the start; the manifest says whether the run is whole.
+    The pages of the files have checksums.
     """
 
     def __init__(
@@ -76,7 +76,9 @@ class Recorder:
         self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes"), 0.0)
         self._device_s: dict[str, float] = {}
         text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
-        self._writer = pq.ParquetWriter(directory / "invocations.parquet", INVOCATIONS.schema, use_dictionary=text)
+        self._writer = pq.ParquetWriter(
+            directory / "invocations.parquet", INVOCATIONS.schema, use_dictionary=text, write_page_checksum=True
+        )
 
     @property
     def interval_s(self) -> float:
@@ -312,7 +314,8 @@ class Recorder:
         )
 
     def _write(self, table: Table, columns: Mapping[str, Any]) -> None:
-        pq.write_table(table.arrow(columns), self._directory / f"{table.name}.parquet")
+        file = self._directory / f"{table.name}.parquet"
+        pq.write_table(table.arrow(columns), file, write_page_checksum=True)
 
 
 def _columns(names: tuple[str, ...], flat: list[float]) -> dict[str, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from sim.domain import (
     TraceFunction,
 )
 from sim.errors import ScenarioError
+from sim.fingerprint import Fingerprint, fingerprint
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.settings import require
 
@@ -57,12 +58,14 @@ class Workload:
 
     ``own_durations``: invocations last as long as the trace says, instead of their graph's duration.
     ``limit``: only the first so many arrivals; a closed loop can't have one, as a run decides how many come.
+    ``inputs``: the files of the trace as they were when it was opened; a run by other ones is not valid.
     """
 
     trace: Trace
     functions: tuple[Function, ...]
     own_durations: bool
     limit: int | None = None
+    inputs: Mapping[str, Fingerprint] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.limit is None or self.loop is None, "limit", self.limit, "left out with a closed loop")
@@ -116,7 +119,8 @@ def bind(
 
     With a catalogue, each function gets one of its entries: as a map has it, else so that all entries get about as many
     invocations, see ``sim.binding``. Without one (None), each function runs a single opaque kernel for the trace's
-    durations, with constants of the size of its memory in the trace.
+    durations, with constants of the size of its memory in the trace. Raises TraceError when the files of the trace
+    can't be read any more.
     """
     if catalogue is None:
         functions = tuple(_opaque(i, f) for i, f in enumerate(trace.functions))
@@ -127,7 +131,8 @@ def bind(
             for i, (f, name) in enumerate(zip(trace.functions, graph_of, strict=True))
             for entry in [catalogue[name]]
         )
-    return Workload(trace, functions, own_durations=catalogue is None, limit=limit)
+    inputs = fingerprint(trace.source.files)
+    return Workload(trace, functions, own_durations=catalogue is None, limit=limit, inputs=inputs)
 
 
 def _opaque(number: int, function: TraceFunction) -> Function:

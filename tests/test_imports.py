@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
 BASE = {
     "sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams", "sim.fingerprint", "sim.text", "sim.inputs",
+    "sim.output",
 }  # fmt: skip
 MODELS = BASE | {"sim.models", "sim.schema", "sim.plaindata"}
 BRAIN = MODELS | {"sim.protocol", "sim.tables"}
@@ -21,13 +22,14 @@ SIM = BRAIN | {
     "sim.policies",
     "sim.dispatcher",
     "sim.results",
+    "sim.seal",
     "sim.rundir",
+    "sim.signals",
     "sim.recorder",
     "sim.intervals",
     "sim.backlog",
     "sim.workload",
     "sim.scenario",
-    "sim.signals",
 }
 
 # A module or package may import itself and what stands here; the longest name counts. Commands may import anything.
@@ -40,6 +42,7 @@ ALLOWED = {
     "sim.signals": set(),
     "sim.inputs": {"sim.errors"},
     "sim.plaindata": {"sim.errors", "sim.inputs", "sim.text"},
+    "sim.output": {"sim.errors", "sim.fingerprint"},
     "sim.settings": {"sim.errors", "sim.text"},
     "sim.loads": BASE,
     "sim.schema": {"sim.errors", "sim.text"},
@@ -48,8 +51,9 @@ ALLOWED = {
     "sim.protocol": BASE,
     "sim.policies": BRAIN,
     "sim.dispatcher": BRAIN,
-    "sim.results": BRAIN,
-    "sim.rundir": BRAIN | {"sim.results"},
+    "sim.seal": {"sim.errors", "sim.fingerprint"},
+    "sim.results": BRAIN | {"sim.seal"},
+    "sim.rundir": BRAIN | {"sim.results", "sim.seal"},
     "sim.binding": BASE,
     "sim.workload": BRAIN | {"sim.binding"},
     "sim.intervals": BRAIN,

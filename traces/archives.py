@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tarfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from sim.errors import TraceError
+from sim.output import create, scratch
 from traces.plainbytes import is_compressed, open_bytes
 
 _MAGIC, _MAGIC_AT = b"ustar", 257
-_unpacked: list[TemporaryDirectory[str]] = []  # removed when the process ends: traces are read lazily
+_unpacked = ExitStack()  # removed when the process ends: traces are read lazily
+atexit.register(_unpacked.close)
 
 
 def is_archive(path: Path) -> bool:
@@ -28,32 +31,33 @@ def unpack(path: Path, is_wanted: Callable[[str], bool]) -> Path:
     How much an archive may expand to is limited, see ``open_bytes``. Raises TraceError for a broken archive, and for
     members that no data set has: absolute paths, paths with '..', links, devices, sparse files, and names twice.
     """
-    root = TemporaryDirectory(prefix="gpu-faas-")
-    try:
-        with open_bytes(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
-            for member in archive:
-                _check(path, member)
-                name = PurePosixPath(member.name).name
-                if not member.isfile() or not is_wanted(name):
-                    continue
-                content = archive.extractfile(member)
-                assert content is not None
-                try:
-                    with Path(root.name, name).open("xb") as target:
-                        shutil.copyfileobj(content, target)
-                except FileExistsError:
-                    raise TraceError(f"{path}: has two files {name!r}") from None
-            # Compressed data that are cut are broken; a plain archive may be cut between members.
-            if not is_compressed(path) and path.stat().st_size < archive.offset + tarfile.BLOCKSIZE:
-                raise tarfile.ReadError("it has no end")
-    except tarfile.TarError as error:
-        root.cleanup()
-        raise TraceError(f"{path}: isn't a readable tar archive ({error})") from None
-    except BaseException:
-        root.cleanup()
-        raise
-    _unpacked.append(root)
-    return Path(root.name)
+    with ExitStack() as stack:
+        root = stack.enter_context(scratch())
+        try:
+            _unpack(path, root, is_wanted)
+        except tarfile.TarError as error:
+            raise TraceError(f"{path}: isn't a readable tar archive ({error})") from None
+        _unpacked.push(stack.pop_all())
+    return root
+
+
+def _unpack(path: Path, root: Path, is_wanted: Callable[[str], bool]) -> None:
+    with open_bytes(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+        for member in archive:
+            _check(path, member)
+            name = PurePosixPath(member.name).name
+            if not member.isfile() or not is_wanted(name):
+                continue
+            content = archive.extractfile(member)
+            assert content is not None
+            try:
+                with create(root / name) as target:
+                    shutil.copyfileobj(content, target)
+            except FileExistsError:
+                raise TraceError(f"{path}: has two files {name!r}") from None
+        # Compressed data that are cut are broken; a plain archive may be cut between members.
+        if not is_compressed(path) and path.stat().st_size < archive.offset + tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it has no end")
 
 
 def _check(path: Path, member: tarfile.TarInfo) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sim.errors import TraceError
+from sim.errors import OutputError, TraceError
+from sim.fingerprint import sha256_of
+from sim.output import make_directory, publish, workshop, write_text
 from traces.datasets import DATASETS, Address, Dataset
-from traces.fetch_http import NoAnswerError, Tell, download
+from traces.fetch_http import NoAnswerError, Tell, download, forget
 
 SOURCE = "SOURCE.txt"
-_BLOCK_BYTES = 1 << 20
+_START_BYTES = 256
+_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<error", b"{")  # no data set is HTML, XML or JSON
 
 
 @dataclass(frozen=True)
@@ -35,49 +38,49 @@ def find_dataset(name: str) -> Dataset:
 def fetch(dataset: Dataset, directory: Path, tell: Tell = lambda n_here, n_whole: None) -> Fetched:
     """Download into ``directory``, made if need be; one data set a directory.
 
-    The file appears under its name only when it is whole and checked, after SOURCE.txt. Until then it is
-    ``<name>.part``, from which the next call goes on. The next address is tried when one gives nothing at all.
+    The file appears under its name only when it is whole and checked, together with SOURCE.txt. Until then it lies
+    hidden beside ``directory``, from where the next call goes on. The next address is tried when one gives nothing.
 
-    Raises TraceError when the file or another data set is there already, no address answers, the connection is cut,
-    size or checksum are wrong (nothing is kept of a file with a wrong checksum), or the disk refuses.
+    Raises TraceError when another data set is there already, no address answers, the connection is cut or too slow,
+    size or checksum are wrong or the content is no data (nothing is kept of those), and OutputError when the file is
+    there, another process fetches it, or the disk refuses.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _check_free(dataset, directory)
-        address = _download(dataset, directory, tell)
-        file = directory / address.file_name
-        part = _part(directory, address)
-        sha256 = _sha256(part)
-        if address.sha256 not in (None, sha256):
-            _forget(part)
-            raise TraceError(
-                f"{address.url}: has the SHA-256 {sha256}, not {address.sha256} as known from {address.known_from}; "
-                "nothing was kept"
-            )
-        _write(directory / SOURCE, _source(dataset, address, part.stat().st_size, sha256))
-        os.replace(part, file)
-        for tried in dataset.addresses:
-            _forget(_part(directory, tried))
-    except OSError as error:
-        raise TraceError(f"{error.filename or directory}: can't be written ({error.strerror})") from None
-    return Fetched(file, sha256, address.sha256 is not None)
+    make_directory(directory.parent)
+    with workshop(directory, keeps=True) as hidden:
+        _replaced(dataset, directory)
+        address = _download(dataset, hidden, tell)
+        part = _part(hidden, address)
+        sha256 = sha256_of(part)
+        _check(address, part, sha256)
+        whole = hidden / "whole"
+        if whole.exists():  # of a call that was killed here
+            shutil.rmtree(whole)
+        make_directory(whole)
+        write_text(whole / SOURCE, _source(dataset, address, part.stat().st_size, sha256))
+        os.replace(part, whole / address.file_name)
+        publish(whole, directory, _replaced(dataset, directory), SOURCE.__ne__)
+    return Fetched(directory / address.file_name, sha256, address.sha256 is not None)
 
 
-def _check_free(dataset: Dataset, directory: Path) -> None:
+def _replaced(dataset: Dataset, directory: Path) -> list[str]:
+    """An older SOURCE.txt of the same data. Raises an error when the data, or others, are in the directory."""
     for address in dataset.addresses:
-        if (file := directory / address.file_name).exists():
-            raise TraceError(f"{file}: is there already; remove it to download it again")
+        if os.path.lexists(file := directory / address.file_name):
+            raise OutputError(f"{file}: is there already; remove it to download it again")
     source = directory / SOURCE
-    if source.exists() and not source.read_text("utf-8", "replace").startswith(_first_line(dataset)):
+    if not source.exists():
+        return []
+    if not source.read_text("utf-8", "replace").startswith(_first_line(dataset)):
         raise TraceError(f"{source}: is of other data; give every data set a directory of its own")
+    return [SOURCE]
 
 
-def _download(dataset: Dataset, directory: Path, tell: Tell) -> Address:
+def _download(dataset: Dataset, hidden: Path, tell: Tell) -> Address:
     """Download from the first address that gives something."""
     failures = []
     for address in dataset.addresses:
         try:
-            download(address, _part(directory, address), tell)
+            download(address, _part(hidden, address), tell)
         except NoAnswerError as error:
             failures.append(str(error))
         else:
@@ -85,21 +88,24 @@ def _download(dataset: Dataset, directory: Path, tell: Tell) -> Address:
     raise TraceError("; ".join(failures))
 
 
-def _part(directory: Path, address: Address) -> Path:
-    return directory / f"{address.file_name}.part"
+def _part(hidden: Path, address: Address) -> Path:
+    return hidden / f"{address.file_name}.part"
 
 
-def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    part.with_name(f"{part.name}.tag").unlink(missing_ok=True)
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+def _check(address: Address, part: Path, sha256: str) -> None:
+    """Raise TraceError, and keep nothing, unless the content is what is known of it, or at least may be data."""
+    with part.open("rb") as content:
+        start = content.read(_START_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if address.sha256 not in (None, sha256):
+        wrong = f"has the SHA-256 {sha256}, not {address.sha256} as known from {address.known_from}"
+    elif not start:
+        wrong = "is empty"
+    elif start.startswith(_PAGES):
+        wrong = "is a page for people or an error message, not data"
+    else:
+        return
+    forget(part)
+    raise TraceError(f"{address.url}: {wrong}; nothing was kept")
 
 
 def _first_line(dataset: Dataset) -> str:
@@ -117,9 +123,3 @@ def _source(dataset: Dataset, address: Address, size_bytes: int, sha256: str) ->
         f"licence: {dataset.licence}\n"
         f"cite: {dataset.citation}\n"
     )
-
-
-def _write(file: Path, text: str) -> None:
-    hidden = file.with_name(f".{file.name}")
-    hidden.write_text(text, "utf-8")
-    os.replace(hidden, file)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sim.domain import Trace
 from sim.errors import TraceError
+from sim.fingerprint import unchanged
 from traces.csvfile import CsvFile
 from traces.directory import open_path
 from traces.files import TraceFile, found
@@ -68,8 +69,8 @@ def open_trace(
     rate_scale: factor on the rate of every function; below 1 invocations are dropped at random.
     seed: of all that is drawn: the same arguments give the same arrivals, and any window those of the whole trace.
 
-    Raises TraceError for files that can't be read as the format or are named twice, unknown formats, bad options and
-    empty windows.
+    Raises TraceError for files that can't be read as the format, change meanwhile or are named twice, unknown formats,
+    bad options and empty windows.
     """
     options = read_options(placement, window, rate_scale, seed)
     named = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
@@ -79,9 +80,10 @@ def open_trace(
         raise TraceError(f"format {format!r}: must be one of {', '.join(FORMATS)}")
     opened = [open_path(Path(path)) for path in named]
     chosen = FORMATS[format] if format else _detect(opened)
-    recognised = [_recognised(path, chosen) for path in opened]
-    _check_once(recognised)
-    return chosen.read(recognised, options)
+    with unchanged(file.path for path in opened for file in path.files):
+        recognised = [_recognised(path, chosen) for path in opened]
+        _check_once(recognised)
+        return chosen.read(recognised, options)
 
 
 def _detect(paths: Sequence[TracePath]) -> Format:

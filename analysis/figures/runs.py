@@ -6,7 +6,8 @@ all of them, by its place in the list. Only modules of figures import matplotlib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +20,20 @@ from analysis.curves import Curves
 from analysis.figures.axes import count_axis, duration_axis, log_axis, plain, time_axis
 from analysis.figures.gpu import gpu_utilisation
 from analysis.figures.notes import finish, marked, say_empty
-from analysis.figures.style import MAX_RUNS, WIDE_IN, WIDTH_IN, add_small_print, line_of, new_figure, save, wrap
+from analysis.figures.style import (
+    MAX_RUNS,
+    WIDE_IN,
+    WIDTH_IN,
+    add_small_print,
+    line_of,
+    new_figure,
+    old_figures,
+    put,
+    wrap,
+)
 from analysis.metrics import Floats, at_least
 from sim.errors import RunError
+from sim.output import new_directory
 
 _LINE_IN = 0.125  # height of a line of text at the legend's size
 
@@ -153,26 +165,27 @@ FIGURES: Mapping[str, Callable[[Sequence[Curves], float], Figure]] = {
 }
 
 
-def prepare(n_runs: int, folder: Path) -> None:
-    """Make the folder, before the work of reading: RunError when that or so many runs in a figure can't be."""
+FILES: Mapping[str, tuple[str, str]] = {name: (f"{name}.pdf", f"{name}.png") for name in FIGURES}
+
+
+@contextmanager
+def place(n_runs: int, folder: Path) -> Iterator[Path]:
+    """A hidden place for all figures, which come to ``folder`` together when the body ends; those there go.
+
+    Raises RunError for more runs than a figure can have, and OutputError when the folder can't be written to.
+    """
     if n_runs > MAX_RUNS:
         raise RunError(f"{n_runs} runs are too many for a figure; lines of at most {MAX_RUNS} can be told apart")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: can't be a folder for figures ({error.strerror})") from None
+    names = [name for files in FILES.values() for name in files]
+    with new_directory(folder, partial(old_figures, names=names)) as hidden:
+        yield hidden
 
 
-def draw(curves: Sequence[Curves], folder: Path, width_in: float = WIDTH_IN) -> list[Path]:
-    """Draw every figure as PDF and PNG into ``folder`` and return the paths. A user's matplotlibrc has no say.
-
-    Raises RunError when a file can't be written.
-    """
-    paths = []
+def draw(curves: Sequence[Curves], place: Path, width_in: float = WIDTH_IN) -> list[str]:
+    """Draw every figure as PDF and PNG into a ``place`` and return their names. A user's matplotlibrc has no say."""
     for name, figure_of in FIGURES.items():
-        paths += [folder / f"{name}.{suffix}" for suffix in ("pdf", "png")]
-        save(partial(figure_of, curves, width_in), *paths[-2:])
-    return paths
+        put(partial(figure_of, curves, width_in), *(place / file for file in FILES[name]))
+    return [name for files in FILES.values() for name in files]
 
 
 def _risen(lines: Sequence[tuple[Floats, Floats]]) -> list[Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,8 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from analysis.labels import wrap_label
-from sim.errors import RunError
+from sim import output
+from sim.errors import OutputError, RunError
 
 WIDTH_IN = 3.3  # one column of the ACM and USENIX templates
 TEXT_WIDTH_IN = 7.0  # both columns
@@ -53,11 +55,12 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "gpu-faas",  # ids that don't differ from time to time
 }
 
-# Without dates and versions: the same figure has the same bytes.
+# Without dates and versions: the same figure has the same bytes. The mark tells that a figure is ours to replace.
+_MARK = "drawn by gpu-faas"
 _METADATA: Mapping[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None},
-    ".svg": {"Date": None},
+    ".png": {"Software": _MARK},
+    ".pdf": {"Creator": _MARK, "CreationDate": None},
+    ".svg": {"Creator": _MARK, "Date": None},
 }
 
 # Okabe and Ito, "Color Universal Design" (2008); a grey in place of the yellow, too pale for lines.
@@ -84,29 +87,46 @@ def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
 
 
 def check_file(file: Path) -> None:
-    """Raise RunError, before the work for a figure, when it can't be written to a file of this name."""
+    """Raise an error, before the work for a figure, when it can't be written to a file of this name."""
     if file.suffix.lower() not in _METADATA:
         raise RunError(f"{file}: the name of a figure must end in {', '.join(_METADATA)}")
     if not file.parent.is_dir():
-        raise RunError(f"{file}: there is no directory {file.parent}")
+        raise OutputError(f"{file}: there is no directory {file.parent}")
+    output.check_file(file, is_figure)
 
 
-def save(make: Callable[[], Figure], *files: Path) -> None:
-    """Make a figure, whatever a user's matplotlibrc says, and write it to each file; older ones are replaced.
+def is_figure(file: Path) -> bool:
+    """Whether a file is a figure of ours."""
+    return _MARK.encode() in file.read_bytes()
 
-    The suffix is the format, see ``check_file``. Raises RunError when a file can't be written.
+
+def old_figures(folder: Path, names: Sequence[str]) -> list[str]:
+    """Those of the names that are in a folder, to be replaced. Raises OutputError when one is no figure of ours."""
+    there = [name for name in names if os.path.lexists(folder / name)]
+    for name in there:
+        output.check_file(folder / name, is_figure)
+    return there
+
+
+def save(make: Callable[[], Figure], file: Path) -> None:
+    """Make a figure and write it to a file; an older figure of ours is replaced.
+
+    The suffix is the format, see ``check_file``. Raises OutputError when it can't be written.
     """
+    with output.new_file(file, is_figure) as part:
+        put(make, part)
+
+
+def put(make: Callable[[], Figure], *files: Path) -> None:
+    """Make a figure, whatever a user's matplotlibrc says, and write it to each file, in places of ``sim.output``."""
     with matplotlib.style.context(["default", STYLE]):
         figure = make()
         for file in files:
             suffix = file.suffix.lower()
-            part = file.with_name(f".{file.stem}.part{suffix}")
-            try:
-                figure.savefig(part, metadata=_METADATA[suffix])
-                os.replace(part, file)
-            except OSError as error:
-                part.unlink(missing_ok=True)
-                raise RunError(f"{file}: can't be written ({error.strerror})") from None
+            drawn = io.BytesIO()  # what a disk refuses would break the drawing in odd ways
+            figure.savefig(drawn, format=suffix[1:], metadata=_METADATA[suffix])
+            with output.create(file) as out:
+                out.write(drawn.getbuffer())
 
 
 def wrap(label: str, width_in: float) -> str:

@@ -6,14 +6,14 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.errors import RunError, ScenarioError
+from sim.errors import ScenarioError
 from sim.inputs import read_text
+from sim.output import write_text
 from sim.studies.kaas import LOAD_FRAC, Point, Setup
 from sim.studies.run import Result
 from sim.text import shown
@@ -137,26 +137,16 @@ def complete(row: Row, result: Result | None) -> dict[str, Any]:
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
-    """Write rows as stem.csv and stem.json; returns the two. See ``replace_text``."""
+    """Write rows as stem.csv and stem.json, new files in a place of ``sim.output``; returns the two."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     files = [stem.with_suffix(".csv"), stem.with_suffix(".json")]
-    replace_text(files[0], table.getvalue())
-    replace_text(files[1], json.dumps(rows, indent=1) + "\n")
+    write_text(files[0], table.getvalue())
+    write_text(files[1], json.dumps(rows, indent=1) + "\n")
     return files
-
-
-def replace_text(file: Path, text: str) -> None:
-    """Write a file, which replaces an older one at once. Raises RunError when it can't be written."""
-    part = file.with_name(f".{file.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, file)
-    except OSError as error:
-        raise RunError(f"{file}: can't be written ({error.strerror})") from None
 
 
 def _note(point: Point, measured: Mapping[str, float]) -> str:

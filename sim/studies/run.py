@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +16,7 @@ from sim.errors import ScenarioError
 from sim.intervals import choose_interval_s
 from sim.loads import Clients, make_load
 from sim.models.costs import CostModel
+from sim.output import scratch
 from sim.recorder import Recorder
 from sim.results import Run
 from sim.studies.kaas import LOAD_FRAC, N_GPUS, OUTSTANDING, SETUPS, Point, System, duration_s
@@ -106,11 +105,11 @@ def simulate(system: System, workload: str, trace: Trace, seed: int, *, n_gpus: 
     bound = bind(trace, catalogue={workload: system.entry})
     fleet = FleetSpec(system.calibration.spec, n_gpus)
     costs = CostModel(system.calibration, bound.functions, system.policy.kind)
-    with TemporaryDirectory(prefix="kaas-") as name:
-        recorder = Recorder(Path(name), bound, fleet, costs, choose_interval_s(trace.duration_s))
+    with scratch() as place:
+        recorder = Recorder(place, bound, fleet, costs, choose_interval_s(trace.duration_s))
         simulation = Simulation(bound, system.policy, fleet, costs, recorder, seed)
         simulation.run()
         simulation.close()
         recorder.close()
-        run = Run(Path(name), {}, {})
+        run = Run(place, {}, {})
         return {table: run.table(table) for table in ("invocations", "workers")}

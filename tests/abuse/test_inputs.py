@@ -141,7 +141,6 @@ def test_names_that_no_file_has_are_named(name, trace, tmp_path):
     (tmp_path / "s.yaml").write_text(SCENARIO.replace("native.csv", "n" * 300))
     for words in (
         ["traces", "inspect", name],
-        ["traces", "convert", trace, "-o", f"{name}.parquet"],
         ["simulate", "run", trace, *POLICY, "--calibration", name],
         ["simulate", "run", trace, *POLICY, "--catalogue", name],
         ["simulate", "run", trace, *POLICY, "-o", tmp_path / name],
@@ -150,6 +149,17 @@ def test_names_that_no_file_has_are_named(name, trace, tmp_path):
         ["analyze", "table", name],
     ):
         refused(*words)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3_000])
+def test_an_output_has_a_name_that_a_file_can_have(name, trace, tmp_path):
+    refused("traces", "convert", trace, "-o", tmp_path / f"{name}.parquet")
+    assert os.listdir(tmp_path) == ["t.csv"]
+
+
+def test_an_output_of_one_file_may_be_called_anything(trace, tmp_path):
+    assert run(["traces", "convert", trace, "-o", tmp_path / "\udcff.parquet"]) == "done"
+    assert (tmp_path / "\udcff.parquet").exists()
 
 
 # Numbers

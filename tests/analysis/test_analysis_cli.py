@@ -93,7 +93,7 @@ def test_plot_draws_every_figure_twice_and_prints_the_paths(make_run, tmp_path):
     folder = make_run("fifo", n=100).parent
     out = tmp_path / "deep" / "figures"
     out.mkdir(parents=True)
-    (out / "latency_cdf.png").write_text("an old one")
+    (out / "latency_cdf.png").write_bytes(b"an old one, drawn by gpu-faas")
     result = analyze("plot", folder, "-o", out)
     assert result.exit_code == 0, result.stderr
     printed = result.stdout.splitlines()
@@ -161,13 +161,17 @@ def test_a_missing_table_is_told(make_run, tmp_path):
 def test_an_output_that_is_a_file_is_told(make_run, tmp_path):
     (tmp_path / "out").touch()
     result = analyze("plot", make_run(n=20), "-o", tmp_path / "out")
-    check_mistake(result, str(tmp_path / "out"), "can't be a folder for figures")
+    check_mistake(result, str(tmp_path / "out"), "can't be written (Not a directory)")
 
 
-def test_a_figure_that_cant_be_written_is_told(make_run, tmp_path):
-    (tmp_path / "out" / "latency_cdf.pdf").mkdir(parents=True)
+@pytest.mark.parametrize("make", [Path.mkdir, lambda file: file.write_text("by hand")])
+def test_what_is_no_figure_of_ours_is_not_replaced(make_run, tmp_path, make):
+    file = tmp_path / "out" / "latency_cdf.pdf"
+    file.parent.mkdir()
+    make(file)
     result = analyze("plot", make_run(n=20), "-o", tmp_path / "out")
-    check_mistake(result, "latency_cdf.pdf: can't be written")
+    check_mistake(result, "latency_cdf.pdf: is there already, and this command replaces only what it wrote itself")
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_too_many_runs_for_a_figure_are_told_before_any_is_read(make_run, tmp_path):

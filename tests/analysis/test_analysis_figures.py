@@ -309,8 +309,8 @@ def test_the_same_tables_give_the_same_bytes(make_run, tmp_path):
     (tmp_path / "a").mkdir()
     here = figures.draw(curves_of(*paths), tmp_path / "a")
     assert len(here) == 14
-    for path in here:
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    for name in here:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
 def test_pdf_fonts_are_embedded_truetype_and_settings_stay_alone(make_run, tmp_path):

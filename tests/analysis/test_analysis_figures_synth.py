@@ -7,7 +7,7 @@ import pytest
 
 from analysis.figures.style import check_file
 from analysis.figures.synth import comparison_figure, draw
-from sim.errors import RunError
+from sim.errors import OutputError, RunError
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def test_the_same_curves_give_the_same_bytes(tmp_path):
 def test_a_file_that_cant_be_is_named(tmp_path):
     with pytest.raises(RunError, match=r"must end in \.png, \.pdf, \.svg"):
         check_file(tmp_path / "a.gif")
-    with pytest.raises(RunError, match=r"a\.png: there is no directory .*nowhere"):
+    with pytest.raises(OutputError, match=r"a\.png: there is no directory .*nowhere"):
         check_file(tmp_path / "nowhere" / "a.png")
-    with pytest.raises(RunError, match="can't be written"):
+    with pytest.raises(OutputError, match="can't be written"):
         draw([curve()], tmp_path / "nowhere" / "a.png")

@@ -7,7 +7,7 @@ from test_analysis_figures import check_readable
 
 from analysis.figures.style import STYLE
 from analysis.figures.traces import draw, trace_figure
-from sim.errors import RunError
+from sim.errors import OutputError
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +81,6 @@ def test_a_clock_is_at_the_left_end_of_the_axis():
 def test_a_file_that_can_not_be_written_is_an_error(tmp_path):
     file = tmp_path / "figure.png"
     file.mkdir()
-    with pytest.raises(RunError, match=r"figure\.png: can't be written"):
+    with pytest.raises(OutputError, match=r"figure\.png: is there already"):
         draw(figures_of(bins=5), file)
     assert list(tmp_path.iterdir()) == [file]

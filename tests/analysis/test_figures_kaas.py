@@ -10,7 +10,7 @@ import pytest
 from test_analysis_figures import check_readable
 
 from analysis.figures.kaas import latency, latency_cdf, micro, throughput
-from analysis.figures.style import STYLE, save
+from analysis.figures.style import STYLE, put
 
 
 def row(workload, mode, clients, **cells):
@@ -123,7 +123,7 @@ def test_figures_are_readable(n_workloads):
 def test_the_same_rows_give_the_same_bytes(tmp_path):
     for name, make in (("throughput", partial(throughput, ROWS)), ("latency_cdf", partial(latency_cdf, QUANTILES))):
         files = [tmp_path / f"{name}{number}.{kind}" for kind in ("pdf", "png") for number in (1, 2)]
-        save(make, *files[::2])
-        save(make, *files[1::2])
+        put(make, *files[::2])
+        put(make, *files[1::2])
         assert files[0].read_bytes() == files[1].read_bytes()
         assert files[2].read_bytes() == files[3].read_bytes()

@@ -56,6 +56,7 @@ def vocabulary():
     texts = [f.read_text("utf-8") for f in files if f.suffix in (".py", ".json", ".cu", ".h")]
     texts += [block.text for page in PAGES for block in blocks(page)]
     texts += [name for table in TABLES for name in table.names]
+    texts += [file.stem for file in (ROOT / "tests").rglob("*.py")]
     return set(re.findall(r"[A-Za-z_]\w*", " ".join(texts)))
 
 

@@ -1,7 +1,8 @@
 """An executor without a device, for worlds that must be quick or go wrong; its graphs' names say how they behave.
 
 ``sleep-MS``: takes so long. ``meet...``: takes until another process is at ``meet``. ``fault``: a kernel fails.
-``die``: the process is killed from outside. ``refuse``: the invocation fails, nothing else does.
+``die``: the process is killed from outside. ``stop``: it is stopped from outside, and stays so. ``refuse``: the
+invocation fails, nothing else does.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class FakeExecutor:
             raise KernelFault("kernel nn.broken failed")
         if name == "refuse":
             raise ReplayError("not today")
+        if name == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if name == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if name.startswith("meet"):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from replay.fleet import PATIENCE_S
 from replay.run import RealExperiment, Setup
 from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role
 from sim.models.calibration import load_calibration
@@ -45,13 +46,14 @@ def experiment(
     gpus: int = 1,
     executor: str = PATH,
     limit_bytes: int = LIMIT_BYTES,
+    patience_s: float = PATIENCE_S,
 ) -> RealExperiment:
     """A replay of (instant, function), instants ascending."""
     at_s, function = zip(*arrivals, strict=True)
     trace = ListTrace(at_s, function, [1.0] * len(at_s), n_functions=len(served))
     workload = Workload(trace, tuple(served), own_durations=False)
     scenario = Scenario(traces=("list",), policies=(policy,), fleet=Fleet(gpus=gpus))
-    setup = Setup("cpu", None, limit_bytes, executor)
+    setup = Setup("cpu", None, limit_bytes, executor, patience_s)
     return RealExperiment(scenario, policy, workload, load_calibration("v100-kaas"), setup)
 
 

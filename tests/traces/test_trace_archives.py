@@ -118,7 +118,7 @@ def test_unpacked_files_are_gone_when_the_process_ends(archive, temporary):
     environment = {**os.environ, "TMPDIR": str(temporary)}
     command = [sys.executable, "-c", code, path, temporary]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.startswith("['gpu-faas-")
+    assert done.stdout.startswith("['.gpu-faas-scratch-")
     assert not [*temporary.iterdir()]
 
 

@@ -6,6 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +17,8 @@ from urllib.request import Request
 
 import pytest
 
-from sim.errors import TraceError
+from sim.errors import OutputError, TraceError
+from sim.output import workshop
 from traces import fetch_http
 from traces.cli import main
 from traces.datasets import DATASETS, Address, Dataset
@@ -38,6 +41,8 @@ class Server(ThreadingHTTPServer):
     cut_after = None  # bytes of an answer's body after which the connection ends
     promised = None  # the Content-Length, right or wrong; False: none
     content_range = None  # the wrong Content-Range of a partial answer
+    heeds_if_range = True
+    drips = None  # seconds between two bytes of a body
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -60,7 +65,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         start = 0
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and server.ranges and self.headers.get("If-Range") in (None, server.tag):
+        if (
+            asked
+            and server.ranges
+            and (self.headers.get("If-Range") in (None, server.tag) or not server.heeds_if_range)
+        ):
             start = int(asked[1])
             if start >= len(server.content):
                 self.send_response(416)
@@ -79,7 +88,13 @@ class Handler(BaseHTTPRequestHandler):
         if server.promised is not False:
             self.send_header("Content-Length", str(server.promised or len(body)))
         self.end_headers()
-        self.wfile.write(body[: server.cut_after])
+        if server.drips:
+            with suppress(ConnectionError):  # until the client has had enough
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(server.drips)
+        else:
+            self.wfile.write(body[: server.cut_after])
 
     def log_message(self, *args):
         pass
@@ -108,7 +123,26 @@ def unknown(server):
 
 
 def names(directory):
-    return sorted(file.name for file in directory.iterdir())
+    return sorted(file.name for file in directory.iterdir()) if directory.exists() else []
+
+
+def parts(directory):
+    """What is kept of an unfinished download, by name."""
+    hidden = [place for place in directory.parent.iterdir() if place.name.startswith(".gpu-faas-")]
+    return {file.name: file for place in hidden for file in place.iterdir() if file.name != ".lock"}
+
+
+def keep(directory, content):
+    """An unfinished download that holds this content, and no word of its server."""
+    with suppress(KeyboardInterrupt), workshop(directory, keeps=True) as hidden:
+        (hidden / f"{NAME}.part").write_bytes(content)
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A directory for the data, which nothing else has in it or beside it."""
+    return tmp_path / "data"
 
 
 def cut(server, data, directory, after=100_000):
@@ -119,9 +153,9 @@ def cut(server, data, directory, after=100_000):
     server.cut_after = None
 
 
-def test_a_file_comes_whole_with_its_source(server, tmp_path):
+def test_a_file_comes_whole_with_its_source(server, place):
     steps = []
-    fetched = fetch(known(server), tmp_path / "new" / "dir", lambda *step: steps.append(step))
+    fetched = fetch(known(server), place / "new" / "dir", lambda *step: steps.append(step))
     assert fetched.path.read_bytes() == CONTENT
     assert (fetched.sha256, fetched.is_checked) == (SHA256, True)
     assert names(fetched.path.parent) == ["SOURCE.txt", NAME]
@@ -133,168 +167,223 @@ def test_a_file_comes_whole_with_its_source(server, tmp_path):
     assert [n for n, _ in steps] == sorted(n for n, _ in steps)
 
 
-def test_without_a_published_checksum_the_computed_one_is_told_as_such(server, tmp_path):
-    fetched = fetch(unknown(server), tmp_path)
+def test_without_a_published_checksum_the_computed_one_is_told_as_such(server, place):
+    fetched = fetch(unknown(server), place)
     assert (fetched.sha256, fetched.is_checked) == (SHA256, False)
-    assert f"sha256: {SHA256} (computed here; none is published)" in (tmp_path / "SOURCE.txt").read_text()
+    assert f"sha256: {SHA256} (computed here; none is published)" in (place / "SOURCE.txt").read_text()
 
 
 @pytest.mark.parametrize("data", [known, unknown])
-def test_a_cut_download_goes_on_where_it_ended(server, tmp_path, data):
-    cut(server, data(server), tmp_path)
-    assert names(tmp_path) == [f"{NAME}.part", f"{NAME}.part.tag"]
-    fetched = fetch(data(server), tmp_path)
+def test_a_cut_download_goes_on_where_it_ended(server, place, data):
+    cut(server, data(server), place)
+    assert (names(place), sorted(parts(place))) == ([], [f"{NAME}.part", f"{NAME}.part.tag"])
+    fetched = fetch(data(server), place)
     assert server.asked == [None, "bytes=100000-"]
     assert fetched.path.read_bytes() == CONTENT
-    assert names(tmp_path) == ["SOURCE.txt", NAME]
+    assert (names(place), parts(place)) == (["SOURCE.txt", NAME], {})
 
 
-def test_it_starts_over_where_the_server_ignores_ranges(server, tmp_path):
-    cut(server, known(server), tmp_path)
+def test_it_starts_over_where_the_server_ignores_ranges(server, place):
+    cut(server, known(server), place)
     server.ranges = False
-    assert fetch(known(server), tmp_path).path.read_bytes() == CONTENT
+    assert fetch(known(server), place).path.read_bytes() == CONTENT
     assert server.asked[-1] == "bytes=100000-"
 
 
-def test_it_starts_over_when_the_file_has_changed(server, tmp_path):
-    cut(server, unknown(server), tmp_path)
+def test_it_starts_over_when_the_file_has_changed(server, place):
+    cut(server, unknown(server), place)
     server.content, server.tag = CONTENT[::-1], '"two"'
-    assert fetch(unknown(server), tmp_path).path.read_bytes() == CONTENT[::-1]
+    assert fetch(unknown(server), place).path.read_bytes() == CONTENT[::-1]
 
 
-def test_what_could_have_changed_unnoticed_is_not_continued(server, tmp_path):
+@pytest.mark.parametrize("change", [{"tag": '"two"'}, {"content": CONTENT[::-1] + b"more"}])
+def test_a_part_of_another_file_is_never_added(server, place, change):
+    """Whatever If-Range asked for: a server that doesn't know it tells its tag and length all the same."""
+    cut(server, unknown(server), place)
+    server.content, server.heeds_if_range = CONTENT[::-1], False
+    for name, value in change.items():
+        setattr(server, name, value)
+    assert fetch(unknown(server), place).path.read_bytes() == server.content
+    assert server.asked == [None, "bytes=100000-", None]
+
+
+def test_of_two_at_once_one_is_told(server, place):
+    with workshop(place, keeps=True), pytest.raises(OutputError, match="data: another process is writing it now"):
+        fetch(unknown(server), place)
+    assert server.asked == []
+
+
+def test_links_at_hidden_names_are_not_followed(server, place, tmp_path):
+    (tmp_path / "precious").write_text("years of work")
+    keep(place, b"")
+    part = parts(place)[f"{NAME}.part"]
+    part.unlink()
+    part.symlink_to(tmp_path / "precious")
+    with suppress(OutputError):
+        fetch(unknown(server), place)
+    assert (tmp_path / "precious").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><title>Sign in</title>", "is a page for people"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><Error><Code>BlobNotFound</Code></Error>", "an error message, not data"),
+    ],
+)
+def test_what_is_no_data_is_not_kept(server, place, body, what):
+    server.content = body
+    with pytest.raises(TraceError, match=rf"{what}.*; nothing was kept"):
+        fetch(unknown(server), place)
+    assert (names(place), parts(place)) == ([], {})
+
+
+def test_a_server_that_drips_is_given_up(server, place, monkeypatch):
+    monkeypatch.setattr(fetch_http, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(fetch_http, "LEAST_BYTES_PER_S", 1_000_000)
+    server.drips = 0.05
+    with pytest.raises(TraceError, match=r"less than 1,000,000 bytes/s over 0\.2 s"):
+        fetch(unknown(server), place)
+    assert f"{NAME}.part" in parts(place)
+
+
+def test_what_could_have_changed_unnoticed_is_not_continued(server, place):
     server.tag = None
-    cut(server, unknown(server), tmp_path)
-    assert fetch(unknown(server), tmp_path).path.read_bytes() == CONTENT
+    cut(server, unknown(server), place)
+    assert fetch(unknown(server), place).path.read_bytes() == CONTENT
     assert server.asked == [None, None]
 
 
-def test_a_weak_tag_does_not_vouch_for_bytes(server, tmp_path):
+def test_a_weak_tag_does_not_vouch_for_bytes(server, place):
     server.tag = 'W/"one"'
-    cut(server, unknown(server), tmp_path)
-    fetch(unknown(server), tmp_path)
+    cut(server, unknown(server), place)
+    fetch(unknown(server), place)
     assert server.asked == [None, None]
 
 
-def test_all_bytes_here_already_are_not_fetched_again(server, tmp_path):
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
-    assert fetch(known(server), tmp_path).path.read_bytes() == CONTENT
+def test_all_bytes_here_already_are_not_fetched_again(server, place):
+    keep(place, CONTENT)
+    assert fetch(known(server), place).path.read_bytes() == CONTENT
     assert server.asked == [f"bytes={len(CONTENT)}-"]
 
 
-def test_more_bytes_than_the_file_has_are_thrown_away(server, tmp_path):
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
-    assert fetch(known(server), tmp_path).path.read_bytes() == CONTENT
+def test_more_bytes_than_the_file_has_are_thrown_away(server, place):
+    keep(place, CONTENT + b"more")
+    assert fetch(known(server), place).path.read_bytes() == CONTENT
     assert server.asked == [f"bytes={len(CONTENT) + 4}-", None]
 
 
-def test_a_wrong_checksum_keeps_nothing(server, tmp_path):
+def test_a_wrong_checksum_keeps_nothing(server, place):
     server.content = CONTENT[:-1] + b"?"
     with pytest.raises(TraceError, match=rf"SHA-256 \w+, not {SHA256} as known from the tests; nothing was kept"):
-        fetch(known(server), tmp_path)
-    assert names(tmp_path) == []
+        fetch(known(server), place)
+    assert names(place) == []
 
 
-def test_a_wrong_part_is_found_by_the_checksum(server, tmp_path):
-    (tmp_path / f"{NAME}.part").write_bytes(b"not the start")
+def test_a_wrong_part_is_found_by_the_checksum(server, place):
+    keep(place, b"not the start")
     with pytest.raises(TraceError, match="SHA-256"):
-        fetch(known(server), tmp_path)
-    assert names(tmp_path) == []
+        fetch(known(server), place)
+    assert names(place) == []
 
 
-def test_a_file_of_another_length_than_known_is_not_fetched(server, tmp_path):
+def test_a_file_of_another_length_than_known_is_not_fetched(server, place):
     server.content = CONTENT + b"more"
     with pytest.raises(TraceError, match=r"has 2,560,004 bytes, not 2,560,000 as known from the tests"):
-        fetch(known(server), tmp_path)
-    assert names(tmp_path) == []
+        fetch(known(server), place)
+    assert names(place) == []
 
 
-def test_a_promise_of_too_many_bytes_is_a_cut(server, tmp_path):
+def test_a_promise_of_too_many_bytes_is_a_cut(server, place):
     server.promised = len(CONTENT) + 10
     with pytest.raises(TraceError, match=r"cut after 2,560,000 of 2,560,010 bytes"):
-        fetch(unknown(server), tmp_path)
-    assert NAME not in names(tmp_path)
+        fetch(unknown(server), place)
+    assert NAME not in names(place)
 
 
-def test_a_promise_of_too_few_bytes_is_refused_where_the_size_is_known(server, tmp_path):
+def test_a_promise_of_too_few_bytes_is_refused_where_the_size_is_known(server, place):
     server.promised = 1000
     with pytest.raises(TraceError, match=r"has 1,000 bytes, not 2,560,000"):
-        fetch(known(server), tmp_path)
-    assert names(tmp_path) == []
+        fetch(known(server), place)
+    assert names(place) == []
 
 
-def test_without_a_length_nothing_is_fetched(server, tmp_path):
+def test_without_a_length_nothing_is_fetched(server, place):
     server.promised = False
     with pytest.raises(TraceError, match="doesn't say how long the file is"):
-        fetch(unknown(server), tmp_path)
+        fetch(unknown(server), place)
 
 
 @pytest.mark.parametrize("answer", ["bytes 0-9/10", "nonsense"])
-def test_a_partial_answer_must_start_where_it_was_asked_to(server, tmp_path, answer):
-    cut(server, known(server), tmp_path)
+def test_a_partial_answer_must_start_where_it_was_asked_to(server, place, answer):
+    cut(server, known(server), place)
     server.content_range = answer
     with pytest.raises(TraceError, match=rf"from 100000 on, the server answers '{answer}'; remove .*part"):
-        fetch(known(server), tmp_path)
-    assert NAME not in names(tmp_path)
+        fetch(known(server), place)
+    assert NAME not in names(place)
 
 
-def test_the_next_address_is_tried_when_one_gives_nothing(server, tmp_path):
+def test_the_next_address_is_tried_when_one_gives_nothing(server, place):
     with socket.socket() as closed:  # bound but not listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}/first.csv"
         (good,) = known(server).addresses
-        assert fetch(dataset(Address(nowhere), good), tmp_path).path.name == NAME
+        assert fetch(dataset(Address(nowhere), good), place).path.name == NAME
         with pytest.raises(TraceError, match=r"first\.csv: can't be reached \(Connection refused\)"):
-            fetch(dataset(Address(nowhere)), tmp_path / "other")
+            fetch(dataset(Address(nowhere)), place / "other")
 
 
-def test_an_error_of_the_server_is_told(server, tmp_path):
+def test_an_error_of_the_server_is_told(server, place):
     server.status = 404
     with pytest.raises(TraceError, match=rf"{server.url}: the server answers 404 Not Found"):
-        fetch(known(server), tmp_path)
-    assert names(tmp_path) == []
+        fetch(known(server), place)
+    assert names(place) == []
 
 
-def test_a_silent_server_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch_http, "_TIMEOUT_S", 0.05)
+def test_a_silent_server_is_given_up(place, monkeypatch):
+    monkeypatch.setattr(fetch_http, "PATIENCE_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
         with pytest.raises(TraceError, match=r"can't be reached \(timed out\)"):
-            fetch(dataset(Address(url)), tmp_path)
+            fetch(dataset(Address(url)), place)
 
 
-def test_a_full_disk_is_told_before_the_download(server, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_before_the_download(server, place, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(TraceError, match="2,560,000 bytes are to come, but only 1 are free"):
-        fetch(known(server), tmp_path)
+        fetch(known(server), place)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's disk that is always full")
-def test_a_disk_that_fills_up_is_told(server, tmp_path):
-    (tmp_path / f"{NAME}.part").symlink_to("/dev/full")
-    with pytest.raises(TraceError, match=r"trace\.csv\.part: can't be written \(No space left on device\)"):
-        fetch(known(server), tmp_path)
-    assert NAME not in names(tmp_path)
+def test_a_disk_that_fills_up_is_told(server, place, monkeypatch):
+    def full(file):
+        return open("/dev/full", "wb", 0)  # Linux's disk that is always full
+
+    monkeypatch.setattr(fetch_http, "extend", full)
+    with pytest.raises(OutputError, match=r"data: can't be written \(No space left on device\)"):
+        fetch(known(server), place)
+    assert names(place) == []
 
 
-def test_a_file_that_is_there_is_left_alone(server, tmp_path):
-    (tmp_path / NAME).write_text("mine")
-    with pytest.raises(TraceError, match=r"trace\.csv: is there already; remove it"):
-        fetch(known(server), tmp_path)
-    assert (tmp_path / NAME).read_text() == "mine"
+def test_a_file_that_is_there_is_left_alone(server, place):
+    place.mkdir()
+    (place / NAME).write_text("mine")
+    with pytest.raises(OutputError, match=r"trace\.csv: is there already; remove it"):
+        fetch(known(server), place)
+    assert (place / NAME).read_text() == "mine"
     assert server.asked == []
 
 
-def test_a_directory_is_of_one_data_set(server, tmp_path):
-    fetch(known(server), tmp_path)
+def test_a_directory_is_of_one_data_set(server, place):
+    fetch(known(server), place)
     with pytest.raises(TraceError, match=r"SOURCE\.txt: is of other data"):
-        fetch(replace(known(server), name="other", addresses=(Address(f"{server.url}2"),)), tmp_path)
+        fetch(replace(known(server), name="other", addresses=(Address(f"{server.url}2"),)), place)
 
 
-def test_a_directory_that_cannot_be_made_is_told(server, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(TraceError, match=r"file.*can't be written \(Not a directory\)"):
-        fetch(known(server), tmp_path / "file" / "dir")
+def test_a_directory_that_cannot_be_made_is_told(server, place):
+    place.write_text("")
+    with pytest.raises(OutputError, match=r"data.*can't be written \(File exists\)"):
+        fetch(known(server), place / "dir")
 
 
 def test_redirections_stay_on_https():

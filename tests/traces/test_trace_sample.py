@@ -296,7 +296,10 @@ def test_the_command_prints_a_table(capsys, day, file):
 def test_the_command_replaces_a_file_only_when_told(capsys, day, file):
     file.write_text("mine")
     assert "--force" in run(capsys, day, "--functions", 2, "-o", file, code=2).err
+    assert "replaces only what it wrote itself" in run(capsys, day, "--functions", 2, "-o", file, "--force", code=2).err
     assert file.read_text() == "mine"
+    file.unlink()
+    run(capsys, day, "--functions", 3, "-o", file)
     run(capsys, day, "--functions", 2, "-o", file, "--force")
     assert len(open_trace(file).functions) == 2
 

@@ -9,12 +9,13 @@ import pytest
 from scipy import stats
 from trace_files import collect
 
-from sim.errors import TraceError
+from sim.errors import OutputError, TraceError
 from traces.open import open_trace
 from traces.readers.daily_files import Role
 from traces.synth import facts
 from traces.synth.azure2019 import write_azure2019
 from traces.synth.counts import cycles, draw_counts
+from traces.synth.files import MARK
 from traces.synth.population import Population, draw_population
 
 
@@ -41,7 +42,7 @@ def thirteen_days(tmp_path_factory):
 def test_it_is_in_the_published_layout(tmp_path):
     files = write_azure2019(tmp_path / "demo", rate_per_s=30)
     trace = open_trace(tmp_path / "demo", window="00:00-01:00")
-    assert files == sorted((tmp_path / "demo").iterdir())
+    assert [tmp_path / "demo" / MARK, *files] == sorted((tmp_path / "demo").iterdir())
     assert [file.name for file in files] == sorted(role.published_name(1) for role in Role)
     assert trace.source.format == "azure2019"
     assert trace.source.anomalies == {}
@@ -287,24 +288,40 @@ def test_numbers_that_cant_be_met_are_refused(tmp_path, wrong, match):
 def test_a_trace_is_overwritten_only_when_asked(tmp_path):
     files = write_azure2019(tmp_path, seed=1)
     before = [file.read_bytes() for file in files]
-    with pytest.raises(TraceError, match="is there already"):
+    with pytest.raises(OutputError, match="is there already"):
         write_azure2019(tmp_path, seed=2)
     assert [file.read_bytes() for file in files] == before
     write_azure2019(tmp_path, seed=2, overwrite=True)
     assert [file.read_bytes() for file in files] != before
 
 
+def test_a_genuine_trace_is_never_overwritten(tmp_path):
+    """Be it without our mark, or beside it under a name that a synthetic one had."""
+    files = write_azure2019(tmp_path, seed=1)
+    (tmp_path / MARK).rename(tmp_path / "SOURCE.txt")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(OutputError, match="is not as 'traces synth' wrote it, so --force does not replace it"):
+        write_azure2019(tmp_path, seed=2, overwrite=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    (tmp_path / "SOURCE.txt").rename(tmp_path / MARK)
+    files[0].write_bytes(b"HashOwner,HashApp\n")
+    with pytest.raises(OutputError, match=f"{files[0].name}: is not as"):
+        write_azure2019(tmp_path, seed=2, overwrite=True)
+    assert files[0].read_bytes() == b"HashOwner,HashApp\n"
+
+
 def test_a_shorter_trace_leaves_no_days_of_a_longer_one(tmp_path):
     write_azure2019(tmp_path, minutes=3000)
     (tmp_path / "notes.txt").write_text("mine")
     files = write_azure2019(tmp_path, overwrite=True)
-    assert sorted(tmp_path.iterdir()) == [*files, tmp_path / "notes.txt"]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / MARK, *files, tmp_path / "notes.txt"]
 
 
-@pytest.mark.parametrize("n_before", range(6))
-def test_an_interrupted_call_leaves_no_trace(tmp_path, monkeypatch, n_before):
+@pytest.mark.parametrize("n_before", range(7))
+def test_an_interrupted_call_beside_other_files_leaves_no_trace(tmp_path, monkeypatch, n_before):
     """Whichever rename is the last that happens, what is left isn't read as a trace."""
     write_azure2019(tmp_path, minutes=1441, seed=1)
+    (tmp_path / "notes.md").write_text("mine")
     renames = iter([os.replace] * n_before)
 
     def replace(source, target):
@@ -313,12 +330,12 @@ def test_an_interrupted_call_leaves_no_trace(tmp_path, monkeypatch, n_before):
     def interrupt(source, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("traces.synth.files.os.replace", replace)
+    monkeypatch.setattr("sim.output.os.replace", replace)
     with pytest.raises(KeyboardInterrupt):
         write_azure2019(tmp_path, minutes=1441, seed=2, overwrite=True)
     with pytest.raises(TraceError, match=r"no invocations table|no trace file|lacks the durations table"):
         open_trace(tmp_path)
-    assert {path.suffix for path in tmp_path.iterdir()} <= {".csv"}
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".csv", ".json", ".md"}
 
 
 @pytest.mark.parametrize("n_before", range(1, 6))
@@ -326,6 +343,7 @@ def test_neither_does_one_that_is_interrupted_while_the_old_trace_goes(tmp_path,
     from pathlib import Path
 
     write_azure2019(tmp_path, minutes=1441, seed=1)
+    (tmp_path / "notes.md").write_text("mine")
     gone = []
 
     def unlink(path, missing_ok=False):
@@ -344,5 +362,5 @@ def test_neither_does_one_that_is_interrupted_while_the_old_trace_goes(tmp_path,
 
 def test_a_path_that_cant_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TraceError, match="can't be written"):
+    with pytest.raises(OutputError, match="can't be written"):
         write_azure2019(tmp_path / "file")

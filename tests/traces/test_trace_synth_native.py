@@ -8,6 +8,7 @@ from trace_files import collect
 from sim.errors import TraceError
 from traces.cli import main
 from traces.open import open_trace
+from traces.synth.files import MARK
 from traces.synth.native import write_pattern
 from traces.synth.patterns import Bursty, Gamma, Poisson, Sporadic
 from traces.synth.population import draw_population
@@ -48,7 +49,7 @@ def test_all_functions_burst_together(bursts):
 def test_durations_are_those_of_the_functions(tmp_path):
     write_pattern(tmp_path, pattern=Poisson(), n_functions=10, minutes=60, rate_per_s=50.0, service="llm")
     trace = open_trace(tmp_path)
-    assert {f.name for f in tmp_path.iterdir()} == {"arrivals.parquet", "load_times.csv"}
+    assert {f.name for f in tmp_path.iterdir()} == {"arrivals.parquet", "load_times.csv", MARK}
     assert 0.1 < np.median(collect(trace).duration_s) < 30
     assert min(f.memory_bytes for f in trace.functions) > 10e9
 
@@ -75,9 +76,9 @@ def test_one_kind_of_trace_replaces_the_other(tmp_path):
     assert run.invoke(main, words).exit_code == 2
     assert run.invoke(main, [*words, "--force"]).output == f"{tmp_path}/arrivals.parquet\n"
     refused = run.invoke(main, words)
-    assert "arrivals.parquet: is there already; --force replaces the trace" in refused.output
+    assert "arrivals.parquet: is there already; --force replaces the trace if it is a synthetic one" in refused.output
     assert refused.exit_code == 2
-    assert [f.name for f in tmp_path.iterdir()] == ["arrivals.parquet"]
+    assert {f.name for f in tmp_path.iterdir()} == {"arrivals.parquet", MARK}
 
 
 def test_the_command_compares_and_draws(tmp_path):

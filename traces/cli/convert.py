@@ -28,5 +28,5 @@ def convert(trace: tuple[Path, ...], out: Path, force: bool, **options: Any) -> 
     from traces.open import open_trace
 
     check_output(out, force)
-    n_rows = write_native(open_trace(trace, **options), out)
+    n_rows = write_native(open_trace(trace, **options), out, force=force)
     echo(f"{out}: {n_rows:,} invocations")

@@ -28,18 +28,19 @@ trace_options = _all_of(
 
 parquet_output = _all_of(
     click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Parquet file to write."),
-    click.option("--force", is_flag=True, help="Replace a file that is there."),
+    click.option("--force", is_flag=True, help="Replace a file of this kind that is there."),
 )
 """``out`` and ``force``; see ``check_output``."""
 
 
 def check_output(file: Path, force: bool) -> None:
-    """Raise TraceError, before the work of reading, when the file can't be written or would replace another one."""
-    from sim.errors import TraceError
+    """Raise an error, before the work of reading, when the file can't be written or would replace another one."""
+    from sim.errors import OutputError, TraceError
+    from sim.output import check_file
+    from traces.native import is_native
 
     if file.suffix != ".parquet":
         raise TraceError(f"{file}: the name of a Parquet file must end in .parquet")
     if not file.parent.is_dir():
-        raise TraceError(f"{file}: there is no directory {file.parent}")
-    if file.exists() and not force:
-        raise TraceError(f"{file}: is there already; --force replaces it")
+        raise OutputError(f"{file}: there is no directory {file.parent}")
+    check_file(file, is_native if force else None)

@@ -33,13 +33,16 @@ def sample(
     Example:
       traces sample azure2019 --functions 10 -o sample.parquet
     """
+    from sim.fingerprint import unchanged
     from traces.native import write_native
     from traces.open import open_trace
     from traces.sample import sample as sample_of
 
     check_output(out, force)
-    chosen = sample_of(open_trace(trace, seed=seed, **options), functions, seed)
-    n_written = write_native(chosen, out)
+    whole = open_trace(trace, seed=seed, **options)
+    with unchanged(whole.source.files):
+        chosen = sample_of(whole, functions, seed)
+    n_written = write_native(chosen, out, force=force)
     figures = _figures(chosen, out, n_written)
     if as_json:
         click.echo(json.dumps(figures, indent=2))

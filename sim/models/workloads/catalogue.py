@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sim.models.workloads.authors import cutlass, plain
 from sim.models.workloads.authors import resnet50 as resnet50_tvm
 from sim.models.workloads.authors import superres as superres_tvm
 from sim.models.workloads.data import GraphData, graph_to_dict
+from sim.output import has_keys, write_json
 from sim.plaindata import read_json, read_yaml
 from sim.schema import build
 from sim.text import shown
@@ -90,9 +90,9 @@ def load_catalogue(name_or_file: str | Path) -> dict[str, CatalogueEntry]:
 
 
 def save_catalogue(entries: Sequence[CatalogueEntry], file: Path) -> None:
-    """Write a JSON catalogue, which ``load_catalogue`` reads back equal."""
+    """Write a JSON catalogue, which ``load_catalogue`` reads back equal. An older one is replaced."""
     data = [{"fresh_inputs": e.fresh_inputs, "graph": graph_to_dict(e.graph)} for e in entries]
-    file.write_text(json.dumps({"entries": data}, indent=1) + "\n", "utf-8")
+    write_json(file, {"entries": data}, lambda old: has_keys(old, "entries"))
 
 
 @dataclass(frozen=True, slots=True)
