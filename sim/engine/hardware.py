@@ -16,7 +16,7 @@ from sim.models.startup import Ladder
 from sim.protocol import FINISHED
 
 NAN = float("nan")
-Queued = tuple[int, float, bool]  # invocation, end of its dispatch, cold
+Queued = tuple[int, float, bool]  # invocation, when it was ordered, cold
 
 
 # An invocation at a worker, the first columns of recorder.ROW: invocation, function, arrival_at_s, admitted_at_s,

@@ -68,7 +68,6 @@ class Simulation:
         self._recorder = recorder
         self._rows, self._misses = recorder.rows, recorder.misses
         self._per_kernel = per_kernel
-        self._dispatch_s = costs.dispatch_s
         self._n_arrived = 0
         self._replied_at_s = 0.0  # the last reply, which may come after the last event
         # Invocations on their way to a worker -> function, arrival, admission, entry into the pool (NaN before), size.
@@ -185,11 +184,10 @@ class Simulation:
         for action in actions:
             if isinstance(action, Run):
                 worker = self._workers[action.worker]
-                begin_at_s = now_s + self._dispatch_s[self._waiting[action.invocation][0]]
                 if worker.ready and worker.job is None:
-                    self._begin(worker, action.invocation, begin_at_s, now_s, False)
+                    self._begin(worker, action.invocation, now_s, now_s, False)
                 else:
-                    worker.queue.append((action.invocation, begin_at_s, not worker.ready))
+                    worker.queue.append((action.invocation, now_s, not worker.ready))
             elif isinstance(action, Start):
                 self._fleet.start(now_s, action)
             elif isinstance(action, Reject):
@@ -201,10 +199,13 @@ class Simulation:
 
     # Invocations
 
-    def _begin(self, worker: Worker, invocation: int, at_s: float, now_s: float, cold: bool) -> None:
-        """The device turns to an invocation at ``at_s``, now or when its dispatch is done, and is idle until then."""
+    def _begin(self, worker: Worker, invocation: int, ordered_at_s: float, now_s: float, cold: bool) -> None:
+        """The device turns to an invocation, now or when its dispatch is done, and is idle until then."""
         function, arrival_at_s, admitted_at_s, queued_at_s, size = self._waiting.pop(invocation)
         costs = self._costs
+        at_s = ordered_at_s + costs.dispatch_s[function]
+        if at_s < now_s:
+            at_s = now_s
         load_s = costs.input_s[function]
         cache = worker.cache
         if cache is not None:
@@ -252,8 +253,8 @@ class Simulation:
         """An idle worker turns to its queue, or leaves when it is empty and it was told to stop."""
         if worker.queue:
             queue = worker.queue
-            invocation, dispatched_at_s, cold = queue.popleft() if isinstance(queue, deque) else queue.pop(0)
-            self._begin(worker, invocation, max(now_s, dispatched_at_s), now_s, cold)
+            invocation, ordered_at_s, cold = queue.popleft() if isinstance(queue, deque) else queue.pop(0)
+            self._begin(worker, invocation, ordered_at_s, now_s, cold)
         elif worker.stopping:
             self._fleet.dismiss(now_s, worker)
 
