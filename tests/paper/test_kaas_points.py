@@ -49,7 +49,7 @@ def test_points_may_have_a_rate_of_their_own(tmp_path):
     assert not own.duplicate
     assert again.duplicate
     assert complete(own, None)["offered_per_s"] == 12.5
-    with pytest.raises(ScenarioError, match="row 2: offered_per_s: is '0', must be a finite number above 0"):
+    with pytest.raises(ScenarioError, match="row 2: offered_per_s: is '0', must be a number from 1e-09"):
         read(tmp_path, "workload,mode,clients,offered_per_s\nbert,kaas,8,0\n")
 
 
