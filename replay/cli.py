@@ -139,6 +139,8 @@ def probe(device: str, out: Path | None, as_json: bool) -> None:
 def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
     """Write a calibration file for 'simulate run --calibration' from replays on one device, with one memory limit.
 
+    Runs that are not valid are left out, and named.
+
     \b
     Example:
       replay calibrate runs/affinity runs/exclusive --probe probe.json -o here.json
@@ -146,10 +148,14 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
     from replay.calibrate import calibrate as fit
     from replay.calibrate import is_fit
     from replay.probe import read_probe
+    from replay.samples import valid_of
     from sim.output import write_json
     from sim.results import open_run
 
-    write_json(out, fit([open_run(run) for run in runs], read_probe(probe_file), out.stem), is_fit)
+    valid, left_out = valid_of([open_run(run) for run in runs])
+    for why in left_out:
+        echo(f"Left out: {why}", err=True)
+    write_json(out, fit(valid, read_probe(probe_file), out.stem), is_fit)
     echo(out)
 
 
