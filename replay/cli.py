@@ -203,19 +203,23 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
 @main.command()
 @click.option("--device", default="cuda:0", show_default=True, help="cuda:N; cpu for a rehearsal with small graphs.")
 @click.option("--out", "-o", default="runs/gpu", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="Folder for all results; those in it are replaced.")  # fmt: skip
+              help="Folder for three files of results; those in it are replaced.")  # fmt: skip
 def session(device: str, out: Path) -> None:
     """Do all that needs a GPU, in nine minutes: tests, probe, replays, calibration, validation.
 
-    A step that fails leaves the others theirs; exits 1 when one did.
+    Writes gpu.json, which says what became of each step, gpu.tar.gz with all results, and a page of figures, gpu.png;
+    all of them anew after every step. A step that fails leaves the others theirs; exits 1 when one did.
 
     \b
     Example:
       replay session --out runs/gpu
     """
-    from replay.session import ON_CPU, ON_GPU, plan, run_session
+    from functools import partial
 
-    steps = plan(device, out, ON_CPU if device == "cpu" else ON_GPU)
+    from replay.session import ON_CPU, ON_GPU, plan
+    from replay.steps import run_session
+
+    steps = partial(plan, device, ON_CPU if device == "cpu" else ON_GPU)
     if any(outcome.status != 0 for outcome in run_session(steps, out, echo)):
         sys.exit(INVALID)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from replay.decisions import FILE_NAME, read_decisions
 from replay.cuda import open_device
+from replay.decisions import FILE_NAME, read_decisions
 from replay.errors import ReplayError
 from replay.executor import Executor
 from replay.messages import EXECUTOR
