@@ -42,8 +42,8 @@ class Load:
     seed: int
 
 
-ON_GPU = Load("kaas", 24, 10.0, {"affinity": 100, "exclusive": 15}, {"affinity": 10, "exclusive": 28}, 8 << 30, 87)
-ON_CPU = Load("small", 48, 12.0, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 135)
+ON_GPU = Load("kaas", 24, 10.0, {"affinity": 100, "exclusive": 15}, {"affinity": 8, "exclusive": 25}, 8 << 30, 87)
+ON_CPU = Load("small", 48, 12.0, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 36)
 
 
 def plan(device: str, load: Load, work: Path) -> Iterator[Step]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import tarfile
 from dataclasses import replace
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from replay.session import LOADS, Load, measure_service_s, plan
-from replay.steps import LIMIT_S, Step, run_session
+from replay.steps import LIMIT_S, ROOT, Step, run_session
 from sim.errors import OutputError
 from sim.models.workloads import jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
@@ -157,3 +160,19 @@ def test_the_service_time_of_exclusive_workers_has_their_starts_in_it(tmp_path):
     shared = replay(tmp_path / "shared", served, turns, "balance").table("invocations")
     assert measure_service_s(tmp_path / "shared") == pytest.approx((shared.completed_at_s - shared.started_at_s).mean())
     assert measure_service_s(tmp_path / "nowhere") is None
+
+
+def test_the_bundle_takes_from_its_wheels_what_a_python_lacks(tmp_path):
+    """A Python that tells what it is called with, and has all but SimPy."""
+    (tmp_path / "gpu" / "wheels").mkdir(parents=True)
+    shutil.copy(ROOT / "gpu" / "run.sh", tmp_path / "gpu")
+    for name in ("simpy-4.1.1-py3-none-any.whl", "pytest-9.0.0-py3-none-any.whl"):
+        (tmp_path / "gpu" / "wheels" / name).touch()
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@" >> calls\n[ "$2" != "import simpy" ]\n')
+    python.chmod(0o755)
+    subprocess.run(["sh", "gpu/run.sh", "results"], cwd=tmp_path, env={**os.environ, "PYTHON": str(python)}, check=True)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call for call in calls if "zipfile" in call and "gpu/wheels/simpy-4.1.1-py3-none-any.whl" in call]
+    assert not [call for call in calls if "zipfile" in call and "pytest" in call]
+    assert calls[-1].endswith("session --out results")
