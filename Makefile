@@ -1,14 +1,17 @@
 # make demo   the main job on a synthetic trace        make test   all tests
 # make check  format, lint, types                      make bench  speed and memory
 # make dist   wheel and sdist in dist/                 make fuzz   attacks, for MINUTES
-# make gpu    tests, calibration and validation on a GPU, with the interpreter given as PYTHON; installs nothing
+# make gpu    tests, calibration and validation on a GPU into OUT, with the interpreter given as PYTHON; installs nothing
+# make gpu-bundle   what a machine without network needs for gpu/run.sh, into gpu/wheels
 PYTHON ?= python3
 VENV ?= .venv
 MINUTES ?= 1
 BIN := $(VENV)/bin
 DEMO := runs/demo
+OUT ?= runs/gpu
+WHEELS := 'simpy>=4.1,<5' 'pytest>=8,<10' 'hypothesis>=6.100,<7' iniconfig packaging pluggy pygments sortedcontainers
 
-.PHONY: demo test check dist bench fuzz gpu clean
+.PHONY: demo test check dist bench fuzz gpu gpu-bundle clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,7 +51,13 @@ fuzz: $(VENV)/installed-test
 	$(BIN)/python -m tests.abuse --minutes $(MINUTES)
 
 gpu:
-	$(PYTHON) -c 'from replay.cli import main; main()' session --out runs/gpu
+	$(PYTHON) -c 'from replay.cli import main; main()' session --out $(OUT)
+
+gpu-bundle:
+	rm -rf gpu/wheels
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --dest gpu/wheels \
+		--python-version 3.12 --implementation py --abi none --platform any $(WHEELS)
+	ls gpu/wheels
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -139,6 +139,8 @@ def probe(device: str, out: Path | None, as_json: bool) -> None:
 def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
     """Write a calibration file for 'simulate run --calibration' from replays on one device, with one memory limit.
 
+    Runs that are not valid are left out, and named.
+
     \b
     Example:
       replay calibrate runs/affinity runs/exclusive --probe probe.json -o here.json
@@ -146,10 +148,14 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
     from replay.calibrate import calibrate as fit
     from replay.calibrate import is_fit
     from replay.probe import read_probe
+    from replay.samples import valid_of
     from sim.output import write_json
     from sim.results import open_run
 
-    write_json(out, fit([open_run(run) for run in runs], read_probe(probe_file), out.stem), is_fit)
+    valid, left_out = valid_of([open_run(run) for run in runs])
+    for why in left_out:
+        echo(f"Left out: {why}", err=True)
+    write_json(out, fit(valid, read_probe(probe_file), out.stem), is_fit)
     echo(out)
 
 
@@ -197,31 +203,39 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
 @main.command()
 @click.option("--device", default="cuda:0", show_default=True, help="cuda:N; cpu for a rehearsal with small graphs.")
 @click.option("--out", "-o", default="runs/gpu", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="Folder for all results; those in it are replaced.")  # fmt: skip
+              help="Folder for three files of results; those in it are replaced.")  # fmt: skip
 def session(device: str, out: Path) -> None:
     """Do all that needs a GPU, in nine minutes: tests, probe, replays, calibration, validation.
 
-    A step that fails leaves the others theirs; exits 1 when one did.
+    Writes gpu.json, which says what became of each step, gpu.tar.gz with all results, and a page of figures, gpu.png;
+    all of them anew after every step. A step that fails leaves the others theirs; exits 1 when one did.
 
     \b
     Example:
       replay session --out runs/gpu
     """
-    from replay.session import ON_CPU, ON_GPU, plan, run_session
+    from functools import partial
 
-    steps = plan(device, out, ON_CPU if device == "cpu" else ON_GPU)
+    from replay.session import ON_CPU, ON_GPU, plan
+    from replay.steps import run_session
+
+    steps = partial(plan, device, ON_CPU if device == "cpu" else ON_GPU)
     if any(outcome.status != 0 for outcome in run_session(steps, out, echo)):
         sys.exit(INVALID)
 
 
 def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -> dict[str, Any]:
     """Simulate what a run replayed; returns the summary. Also checks that its policy would decide the same again."""
+    from replay.errors import ReplayError
     from replay.validate import ToldPolicy, check_log, check_pair
-    from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
     from sim.scenario import Scenario
     from sim.schema import build
 
+    try:
+        from sim.experiment import Experiment
+    except ModuleNotFoundError as missing:  # a machine that was set up for replays alone
+        raise ReplayError(f"{missing.name} is missing, which a simulation needs: pip install {missing.name}") from None
     numbers = load_calibration(calibration)
     check_pair(run, numbers)
     plain = run.manifest["scenario"]

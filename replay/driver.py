@@ -232,14 +232,15 @@ class Driver:
 def _hurry() -> Iterator[bool]:
     """Keep arrivals punctual: no collections of old garbage, and the processor at once where the system allows it.
 
-    The latter matters where workers keep all cores busy, and needs CAP_SYS_NICE; workers don't inherit it.
+    The latter matters where workers keep all cores busy, and needs CAP_SYS_NICE; workers don't inherit it. Systems
+    refuse it in several ways: without rights, by a filter of system calls, or because they don't have it.
     """
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
     gc.freeze()
     try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         is_realtime = True
-    except PermissionError:
+    except OSError:
         is_realtime = False
     try:
         yield is_realtime

@@ -147,7 +147,7 @@ class Fleet:
         """Wait for changes, at most so long, or until ``wake()``; those that come together are in the order of
         ``sim.protocol``. There may be none.
 
-        Raises ReplayError when a worker can't be started.
+        Raises ReplayError when a worker can't be started, or its device can't be watched after its end.
         """
         sources = [self._undertaker.fileno(), self._alarm, *self._by_fd]
         readable, _, _ = select.select(sources, [], [], 0.0 if self._changes else self._at_most(timeout_s))
@@ -274,6 +274,11 @@ class Fleet:
     def _mourn(self, death: Death) -> None:
         """A process is gone: fail the job it was at; its worker leaves or is restarted."""
         worker = self.workers[death.worker]
+        if death.trouble:
+            raise ReplayError(
+                f"device {worker.device.number}: whether the memory of worker {worker.number} is free can't be told "
+                f"({death.trouble})"
+            )
         worker.device.freed = death
         if worker.sent and not worker.leaves:
             job = worker.sent.popleft()

@@ -10,6 +10,8 @@ from ctypes import byref, c_char_p, c_uint, c_ulonglong, c_void_p, create_string
 from functools import lru_cache
 from typing import Any
 
+from replay.errors import DeviceError
+
 _GRAPHICS, _SM, _MEMORY = 0, 1, 2  # nvmlClockType_t
 _TEXT_BYTES = 96
 _NOT_AVAILABLE = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
@@ -37,7 +39,7 @@ class Gpu:
         self._check("nvmlDeviceGetHandleByPciBusId_v2", c_char_p(bus_id.encode()), byref(self._handle))
 
     def used_bytes(self) -> int:
-        """Device memory in use, by all processes and the driver."""
+        """Device memory in use, by all processes and the driver. Raises DeviceError when NVML doesn't tell."""
         memory = _Memory()
         self._check("nvmlDeviceGetMemoryInfo", self._handle, byref(memory))
         return int(memory.used)
@@ -60,7 +62,7 @@ class Gpu:
         found = (_Process * count.value)()
         try:
             self._check("nvmlDeviceGetComputeRunningProcesses_v3", self._handle, byref(count), found)
-        except (OSError, AttributeError):
+        except (DeviceError, AttributeError):
             return None
         told = ((p.pid, p.usedGpuMemory) for p in found[: count.value])
         return [{"pid": pid, "used_bytes": None if used == _NOT_AVAILABLE else used} for pid, used in told]
@@ -69,7 +71,7 @@ class Gpu:
         value = c_uint()
         try:
             self._check(name, *arguments, byref(value))
-        except (OSError, AttributeError):
+        except (DeviceError, AttributeError):
             return None
         return value.value
 
@@ -77,23 +79,25 @@ class Gpu:
         text = create_string_buffer(_TEXT_BYTES)
         try:
             self._check(name, text, c_uint(_TEXT_BYTES))
-        except (OSError, AttributeError):
+        except (DeviceError, AttributeError):
             return None
         return text.value.decode()
 
     def _check(self, name: str, *arguments: Any) -> None:
         status = getattr(self._library, name)(*arguments)
         if status:
-            raise OSError(f"{name} fails with status {status}")
+            raise DeviceError(f"{name} fails with status {status}")
 
 
 @lru_cache
 def find_gpu(bus_id: str) -> Gpu | None:
-    """The GPU with this bus id; None where NVML is missing or doesn't know it."""
+    """The GPU with this bus id; None where NVML is missing, or doesn't know it or its memory."""
     try:
         library = ctypes.CDLL("libnvidia-ml.so.1")
         if library.nvmlInit_v2():
             return None
-        return Gpu(library, bus_id)
-    except (OSError, AttributeError):
+        gpu = Gpu(library, bus_id)
+        gpu.used_bytes()
+        return gpu
+    except (OSError, AttributeError, DeviceError):
         return None

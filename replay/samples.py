@@ -31,6 +31,13 @@ class Samples:
     workers: pd.DataFrame
 
 
+def valid_of(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """Those of the runs that are valid, and of the others which they are and why; all of them when none is."""
+    valid = [run for run in runs if run.manifest["valid"]]
+    left_out = [f"{run.path}: {_invalid(run)}" for run in runs if not run.manifest["valid"]]
+    return (valid, left_out) if valid else (list(runs), [])
+
+
 def read_samples(runs: Sequence[Run]) -> Samples:
     """Read replays.
 
@@ -55,11 +62,15 @@ def _facts(run: Run) -> tuple[str, int]:
     if run.manifest.get("world") != "replay":
         raise ReplayError(f"{run.path}: is a run of {run.manifest.get('world')!r}, must be one of 'replay run'")
     if not run.manifest["valid"]:
-        raise ReplayError(f"{run.path}: is INVALID ({'; '.join(run.manifest['reasons'])}), must be a valid run")
+        raise ReplayError(f"{run.path}: {_invalid(run)}, must be a valid run")
     if (mode := run.manifest["replay"]["mode"]) in SHARING:
         raise ReplayError(f"{run.path}: is of the mode {mode!r}, must be of workers that had their GPUs for themselves")
     device = run.manifest["replay"]["device"]
     return device["name"], device["capacity_bytes"]
+
+
+def _invalid(run: Run) -> str:
+    return f"is INVALID ({'; '.join(run.manifest['reasons'])})"
 
 
 def _invocations(run: Run, number: int) -> pd.DataFrame:

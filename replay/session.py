@@ -1,199 +1,131 @@
-"""All that a machine with a GPU can tell in nine minutes, without network.
+"""All that a machine with a GPU can tell in nine minutes, without network: which steps, and what each is for.
 
-Tests, probe, replays, a calibration by one half of them and its validation by the other half.
-Steps are processes of their own: one that fails or hangs costs its own result and leaves the others theirs.
+Tests, probe, a first replay of each kind that tells how much a device can do, replays at three loads of that, a
+calibration by one half of them and its validation by the other half. ``replay.steps`` runs them.
 """
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
 
-from sim.errors import OutputError
-from sim.output import create, has_keys, make_directory, new_file, workshop, write_json
+from replay.steps import ROOT, Step
+from sim.errors import ProjectError
+from sim.models.startup import Ladder
+from sim.results import open_run
 
-REPORT = "session.json"
-LIMIT_S = 540.0
-GRACE_S = 10.0  # for a step to end in order after its time is over
-
-POLICIES = ("balance", "affinity", "exclusive")
+POLICIES = ("affinity", "exclusive")
+LOADS = (0.3, 0.6, 0.9)  # of what one device can do: hardly a queue, some, and long ones
 HALVES = {"calibration": "00:00-00:01", "validation": "00:01-00:02"}
+SERVICE_S = 5.0  # in which the arrivals of a first replay come, whatever the device makes of them
+MOST_PER_S = 500.0  # arrivals: what one driver issues in time
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is replayed: a synthetic trace, and how much of it under which memory limit.
+    """What is replayed: a synthetic trace, at rates that the device decides, under a memory limit.
 
-    rate_per_s: for executors; exclusive_scale of it for exclusive workers, who would not keep up. seed: one that
-    gives every graph enough invocations, in each half.
+    rate_per_s: of the trace itself. n_service: arrivals of the first replay, by policy. seconds: of each replay, by
+    policy: exclusive workers serve far fewer invocations in a second. seed: one that gives every graph enough
+    invocations, in each half.
     """
 
     catalogue: str
     n_functions: int
     rate_per_s: float
-    exclusive_scale: float
-    seconds: float
+    n_service: dict[str, int]
+    seconds: dict[str, float]
     memory_limit_bytes: int
     seed: int
 
 
-ON_GPU = Load("kaas", 24, 10.0, 0.16, 20.0, 8 << 30, seed=87)
-ON_CPU = Load("small", 48, 12.0, 0.25, 20.0, 40_000_000, seed=135)
+ON_GPU = Load("kaas", 24, 10.0, {"affinity": 100, "exclusive": 15}, {"affinity": 8, "exclusive": 25}, 8 << 30, 87)
+ON_CPU = Load("small", 48, 12.0, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 36)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A command. output: file for what it prints, beside its log. limit_s: no longer than this."""
-
-    name: str
-    command: list[str]
-    limit_s: float
-    output: str | None = None
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a step: exit status, None where its time was over or there was none left for it."""
-
-    name: str
-    status: int | None
-    wall_s: float
-    says: str = field(default="")
-
-
-def plan(device: str, out: Path, load: Load) -> list[Step]:
-    """The steps, in order."""
+def plan(device: str, load: Load, work: Path) -> Iterator[Step]:
+    """The steps, in order; each is made when those before it have ended. work: where they run, see ``Step``."""
     replay, traces, analyze = map(_command, ("replay", "traces", "analysis"))
-    trace, probe, calibration = out / "trace", out / "probe.json", out / "calibration.json"
-    synth = ["--functions", str(load.n_functions), "--minutes", "2", "--rate", str(load.rate_per_s)]
-    steps = [
-        Step("probe", [*replay, "probe", "--device", device, "-o", str(probe)], 60),
-        Step("trace", [*traces, "synth", *synth, "--seed", str(load.seed), "--force", "-o", str(trace)], 30),
-        *(_replay(replay, device, load, out, half, policy) for half in HALVES for policy in POLICIES),
-    ]
-    known = [str(out / "calibration" / policy) for policy in POLICIES]
-    unknown = [str(out / "validation" / policy) for policy in POLICIES]
-    fit = ["calibrate", *known, "--probe", str(probe), "-o", str(calibration)]
-    check = [
-        "validate",
-        *unknown,
-        "--calibration",
-        str(calibration),
-        "--out",
-        str(out / "simulated"),
-        "--force",
-        "--json",
-    ]
-    steps += [
-        Step("calibrate", [*replay, *fit], 60),
-        Step("validate", [*replay, *check], 120, "validation.json"),
-        Step("table", [*analyze, "table", *known, *unknown, "--format", "csv"], 30, "runs.csv"),
-    ]
     if device != "cpu":
-        steps.insert(0, Step("tests", [sys.executable, "-m", "pytest", "-m", "gpu", "-q"], 120))
-    return steps
+        yield _tests()
+    yield Step("probe", [*replay, "probe", "--device", device, "-o", "probe.json"], 60)
+    synth = ["--functions", load.n_functions, "--minutes", 2, "--rate", load.rate_per_s, "--seed", load.seed]
+    even = ["--arrivals", "poisson"]  # so that a load is what it is called, also over a few seconds
+    yield Step("trace", [*traces, "synth", *map(str, synth), *even, "-o", "trace"], 30)
+    service_s = {}
+    for policy in POLICIES:
+        scale = load.n_service[policy] / (SERVICE_S * load.rate_per_s)
+        yield _replay(device, load, f"service/{policy}", policy, "00:00-00:01", SERVICE_S, scale)
+        service_s[policy] = measure_service_s(work / "service" / policy)
+    for half, window in HALVES.items():
+        for part, policy in product(LOADS, POLICIES):
+            name, each_s = f"{half}/{policy}-{100 * part:.0f}", service_s[policy]
+            if each_s is None:
+                yield Step(name, [], 0, lacks=f"how long an invocation takes is not known: see service/{policy}")
+                continue
+            scale = min(part / each_s, MOST_PER_S) / load.rate_per_s
+            yield _replay(device, load, name, policy, window, load.seconds[policy], scale)
+        if half == "calibration":
+            known = _runs(work, half)
+            fit = [*replay, "calibrate", *known, "--probe", "probe.json", "-o", "calibration.json"]
+            yield Step("calibrate", fit, 60, closes=True, lacks="" if known else "there is no run to calibrate by")
+    missing = "" if (work / "calibration.json").exists() else "there is no calibration"
+    for run in _runs(work, "validation"):
+        check = ["validate", run, "--calibration", "calibration.json", "--out", "simulated", "--force", "--json"]
+        name, errors = f"validate/{Path(run).name}", f"{run}.errors.json"
+        yield Step(name, [*replay, *check], 60, errors, closes=True, lacks=missing)
+    runs = [run for half in ("service", *HALVES) for run in _runs(work, half)]
+    table = [*analyze, "table", *runs, "--format", "csv"]
+    yield Step("table", table, 30, "runs.csv", closes=True, draws=True, lacks="" if runs else "there is no run")
+
+
+def measure_service_s(directory: Path) -> float | None:
+    """Seconds for which an invocation of a run kept its device, cold starts included; None when nothing tells."""
+    try:
+        run = open_run(directory)
+        rows = run.table("invocations", ["status", "started_at_s", "completed_at_s"])
+        starts_s = run.table("workers", [f"{stage}_s" for stage in Ladder._fields if stage != "first_run"]).sum().sum()
+    except ProjectError:
+        return None
+    done = rows[rows["status"] == "completed"]
+    if done.empty:
+        return None
+    return float((starts_s + (done["completed_at_s"] - done["started_at_s"]).sum()) / len(done))
+
+
+def _tests() -> Step:
+    """Those that need a GPU. What else a machine has in its Python may warn: that fails none of them."""
+    where = ["-c", str(ROOT / "setup.cfg"), "--rootdir", str(ROOT), "-p", "no:cacheprovider", str(ROOT / "tests")]
+    missing = "" if (ROOT / "tests").is_dir() else f"there are no tests in {ROOT}"
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-W", "default", *where]
+    return Step("tests", command, 100, lacks=missing)
 
 
 def _command(package: str) -> list[str]:
-    """A command of this project, whether it is installed or only in the working directory."""
+    """A command of this project, whether it is installed or not."""
     return [sys.executable, "-c", f"from {package}.cli import main; main()"]
 
 
-def _replay(replay: list[str], device: str, load: Load, out: Path, half: str, policy: str) -> Step:
-    scale = load.exclusive_scale if policy == "exclusive" else 1.0
+def _replay(device: str, load: Load, name: str, policy: str, window: str, seconds: float, scale: float) -> Step:
     options = {
         "--policy": policy,
         "--device": device,
         "--catalogue": load.catalogue,
-        "--window": HALVES[half],
-        "--duration": load.seconds,
-        "--rate-scale": scale,
+        "--window": window,
+        "--duration": seconds,
+        "--rate-scale": f"{scale:.4g}",
         "--memory-limit": load.memory_limit_bytes,
         "--seed": load.seed,
-        "--out": out / half / policy,
+        "--out": name,
     }
     words = [str(word) for pair in options.items() for word in pair]
-    return Step(f"{half}-{policy}", [*replay, "run", str(out / "trace"), *words, "--force"], 4 * load.seconds + 30)
+    draws = not name.startswith("service")
+    return Step(name, [*_command("replay"), "run", "trace", *words], 4 * seconds + 60, draws=draws)
 
 
-def run_session(steps: list[Step], out: Path, tell: Callable[[str], object]) -> list[Outcome]:
-    """Run the steps, at most LIMIT_S in all; writes session.json, and a log of each step into ``logs``.
-
-    Raises OutputError when another session is at it, or ``out`` holds things but no session.
-    """
-    begun_s = time.monotonic()
-    outcomes: list[Outcome] = []
-    make_directory(out.parent)
-
-    def report() -> None:
-        found = {"steps": [asdict(outcome) for outcome in outcomes], "wall_s": time.monotonic() - begun_s}
-        write_json(out / REPORT, found, _is_ours)
-
-    with workshop(out):
-        if out.is_dir() and any(out.iterdir()) and not _is_ours(out / REPORT):
-            raise OutputError(f"{out}: has no {REPORT}, so it is no folder of a session; choose another one")
-        make_directory(out / "logs")
-        report()
-        for step in steps:
-            left_s = LIMIT_S - (time.monotonic() - begun_s) - GRACE_S
-            limit_s = min(step.limit_s, left_s)
-            outcomes.append(_run(step, out, limit_s) if left_s > 0 else Outcome(step.name, None, 0.0, "no time"))
-            tell(_verdict(outcomes[-1]))
-            report()
-    return outcomes
-
-
-def _is_ours(report: Path) -> bool:
-    return has_keys(report, "steps", "wall_s")
-
-
-def _verdict(outcome: Outcome) -> str:
-    verdict = "ok" if outcome.status == 0 else "out of time" if outcome.status is None else f"exit {outcome.status}"
-    return f"{outcome.name:24} {outcome.wall_s:6.1f} s  {verdict}  {outcome.says if outcome.status else ''}".rstrip()
-
-
-def _run(step: Step, out: Path, limit_s: float) -> Outcome:
-    begun_s = time.monotonic()
-    with TemporaryFile() as printed, TemporaryFile() as said:
-        process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=printed, stderr=said)
-        try:
-            status: int | None = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            status = None
-            process.send_signal(signal.SIGINT)
-        finally:
-            _end(process)
-        result, log = _content(printed), _content(said)
-    if step.output:
-        _replace(out / step.output, result)
-        result = b""
-    _replace(out / "logs" / f"{step.name}.txt", result + log)
-    lines = (result + log).decode("utf-8", errors="replace").strip().splitlines()
-    return Outcome(step.name, status, time.monotonic() - begun_s, lines[-1] if lines else "")
-
-
-def _content(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    return file.read()
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file of the session's folder, whatever was there of an earlier one."""
-    with new_file(file, lambda _: True) as part, create(part) as written:
-        written.write(content)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of a process that was told to end; kill it when it doesn't."""
-    try:
-        process.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _runs(work: Path, half: str) -> Sequence[str]:
+    """The runs that there are of a half."""
+    return sorted(str(file.parent.relative_to(work)) for file in (work / half).glob("*/manifest.json"))

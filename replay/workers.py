@@ -27,13 +27,14 @@ class Death(NamedTuple):
     """The process of a worker is gone.
 
     status: as ``subprocess`` has it. dying_ns, released_ns: when it was killed or found dead, and when its memory
-    was free.
+    was free. trouble: why that can't be told; empty when it can.
     """
 
     worker: int
     status: int
     dying_ns: int
     released_ns: int
+    trouble: str = ""
 
     @property
     def cause(self) -> str:
@@ -151,6 +152,10 @@ class Undertaker:
 
     def _bury(self, process: WorkerProcess, release: Release, worker: int, dying_ns: int) -> None:
         status = process.kill()
-        release()
-        self._deaths.put(Death(worker, status, dying_ns, time.monotonic_ns()))
+        trouble = ""
+        try:
+            release()
+        except Exception as error:  # whatever it is: a death that nobody is told of would be waited for without end
+            trouble = str(error) or type(error).__name__
+        self._deaths.put(Death(worker, status, dying_ns, time.monotonic_ns(), trouble))
         os.eventfd_write(self._bell, 1)

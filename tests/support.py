@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from sim.domain import (
     TraceFunction,
     TraceSource,
 )
-from sim.engine import Simulation
 from sim.intervals import choose_interval_s
 from sim.models.calibration import Calibration, Copies, load_calibration
 from sim.models.costs import CostModel
@@ -30,6 +30,9 @@ from sim.recorder import Recorder
 from sim.results import Run
 from sim.tables import GPU_PARTS, TABLES
 from sim.workload import Workload, bind
+
+if TYPE_CHECKING:
+    from sim.engine import Simulation
 
 V100 = load_calibration("v100-kaas")
 POOL = V100.without_frontend()
@@ -114,6 +117,8 @@ def simulate(
     close: bool = True,
 ) -> Run:
     """Simulate into a directory, check every invariant, and return the run."""
+    from sim.engine import Simulation  # with SimPy, which tests on a GPU do without
+
     calibration = calibration or ideal()
     fleet = FleetSpec(calibration.spec, gpus, gpus_per_link=gpus_per_link)
     costs = CostModel(calibration, workload.functions, policy.kind)

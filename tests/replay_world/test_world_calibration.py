@@ -11,7 +11,7 @@ import pytest
 from replay.calibrate import calibrate
 from replay.errors import ReplayError
 from replay.run import adapt
-from replay.samples import read_samples
+from replay.samples import read_samples, valid_of
 from replay.validate import ToldPolicy, as_text, check_pair, compare
 from sim.domain import DeviceSpec, FleetSpec, Function, WorkerKind
 from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_calibration
@@ -159,6 +159,12 @@ def test_other_runs_and_probes_are_refused(runs, tmp_path):
     larger = {"mode": "exclusive", "device": {**DEVICE, "capacity_bytes": 1}}
     with pytest.raises(ReplayError, match="equal devices and memory"):
         calibrate([runs[0], replace(runs[1], manifest={**runs[1].manifest, "replay": larger})], PROBE, "x")
+
+
+def test_a_calibration_is_made_from_the_valid_runs(runs):
+    late = replace(runs[1], manifest={**runs[1].manifest, "valid": False, "reasons": ["late", "later"]})
+    assert valid_of([runs[0], late]) == ([runs[0]], [f"{runs[1].path}: is INVALID (late; later)"])
+    assert valid_of([late]) == ([late], [])
 
 
 def test_what_the_runs_do_not_need_comes_from_the_probe(runs):

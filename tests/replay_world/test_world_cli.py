@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +11,6 @@ import sim.policies
 from replay.cli import main
 from replay.errors import ReplayError
 from replay.paced import PacedTrace, announce
-from replay.session import Load, Step, plan, run_session
 from sim.models.calibration import load_calibration
 from sim.models.workloads import jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
@@ -177,47 +174,3 @@ def test_a_file_that_is_no_probe_is_refused(tmp_path):
 @pytest.mark.parametrize("command", ["", *main.commands])
 def test_every_help_has_an_example(command):
     assert "Example:" in run(*command.split(), "-h")
-
-
-def test_a_rehearsal_of_the_session(small, tmp_path, monkeypatch):
-    _, catalogue = small
-    load = Load(str(catalogue), 4, 60.0, 0.1, 1.0, 1 << 20, seed=2)
-    monkeypatch.setattr("replay.session.LIMIT_S", 3600.0)
-    patient = "import replay.run; replay.run.LATE_S = 3600.0; "  # as in conftest.py
-    steps = [
-        replace(
-            step,
-            command=[patient + word if word.startswith("from replay") else word for word in step.command],
-            limit_s=3600.0,
-        )
-        for step in plan("cpu", tmp_path, load)
-    ]
-    told = []
-    outcomes = run_session(steps, tmp_path, told.append)
-    assert [o.name for o in outcomes if o.status != 0] == [], told
-    assert len(told) == len(steps)
-    for name in ("probe.json", "calibration.json", "validation.json", "runs.csv", "session.json"):
-        assert (tmp_path / name).stat().st_size > 100, name
-    assert list(tmp_path.glob("simulated/figures/*/latency_cdf.png"))
-    assert sum(f.stat().st_size for f in tmp_path.rglob("*")) < 16 << 20
-
-
-def test_steps_of_a_session_fail_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("replay.session.LIMIT_S", 3600.0)
-    python = [sys.executable, "-c"]
-    steps = [
-        Step("wrong", [*python, "raise SystemExit('no such thing')"], 3600),
-        Step("slow", [*python, "import time; time.sleep(3600)"], 0.5),
-        Step("right", [*python, "print('{}')"], 3600, "right.json"),
-    ]
-    told = []
-    outcomes = run_session(steps, tmp_path, told.append)
-    assert [(o.name, o.status) for o in outcomes] == [("wrong", 1), ("slow", None), ("right", 0)]
-    assert "no such thing" in told[0]
-    assert "out of time" in told[1]
-    assert (tmp_path / "right.json").read_text() == "{}\n"
-    assert len(json.loads((tmp_path / "session.json").read_text())["steps"]) == 3
-
-
-def test_a_gpu_session_begins_with_the_tests_that_need_one(tmp_path):
-    assert plan("cuda:0", tmp_path, Load("kaas", 1, 1.0, 1.0, 1.0, 1, seed=0))[0].name == "tests"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from replay.driver import _hurry
 from replay.errors import KernelError, ReplayError
 from sim.domain import Function
 from sim.models.workloads.catalogue import load_catalogue
@@ -171,3 +173,28 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(ReplayError, match="cpu"):
         made.run(tmp_path / "run", force=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("policy", ["exclusive", "least-loaded"])
+def test_a_run_ends_when_the_memory_of_a_dead_worker_cannot_be_watched(tmp_path, monkeypatch, policy):
+    """The driver of a GPU may answer with an error once, whenever it is asked."""
+
+    def refuse():
+        raise OSError("NVML fails with status 15")
+
+    monkeypatch.setattr("replay.run.release_of", lambda facts, n: refuse)
+    made = experiment(functions(["die", "sleep-5"]), [(0.0, 0), (0.001, 1)], policy)
+    summary = made.run(tmp_path / "run", force=False)
+    assert not summary["valid"]
+    said = "device 0: whether the memory of worker 0 is free can't be told (NVML fails with status 15)"
+    assert said in summary["reasons"][-1]
+    assert not workers_of(os.getpid())
+
+
+def test_a_system_may_refuse_precedence_in_any_way(monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    with _hurry() as is_realtime:
+        assert not is_realtime

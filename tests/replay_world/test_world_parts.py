@@ -17,7 +17,7 @@ from replay.fit import estimate, mean, non_negative, ratio
 from replay.machine import PATIENCE_S, POLL_S, SETTLED_S, SLACK_BYTES, bus_id, release_of
 from replay.nvml import find_gpu
 from replay.paced import PacedTrace
-from replay.run import WORKER_LOG, lateness
+from replay.run import WORKER_LOG, late_at_most, lateness
 from replay.shm import SharedData, map_data, reader
 from sim.domain import Buffer, KernelGraph, Role
 from sim.models.workloads import sgemm
@@ -88,6 +88,10 @@ def test_devices_of_a_fleet_follow_its_first():
     assert device_name("cpu", 5) == "cpu"
     with pytest.raises(ReplayError, match="'cuda:x'"):
         device_name("cuda:x", 0)
+
+
+def test_a_few_late_arrivals_are_allowed_however_short_the_run():
+    assert [late_at_most(n) for n in (1, 26, 300, 400, 10_000)] == [3, 3, 3, 4, 100]
 
 
 def test_lateness_counts_what_was_late(monkeypatch):

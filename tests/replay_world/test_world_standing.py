@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from replay.cuda import open_device
 from replay.decisions import FILE_NAME, read_decisions
 from replay.errors import ReplayError
+from replay.executor import Executor
 from replay.messages import EXECUTOR
+from replay.run import adapt
 from replay.seats import CONTEXT_BYTES, Seat, assign_seats
 from replay.validate import check_log
-from sim.domain import Function
+from sim.domain import Function, WorkerKind
 from sim.errors import ScenarioError
+from sim.models.calibration import load_calibration
+from sim.models.costs import CostModel
 from sim.models.workloads import sgemm
 from sim.protocol import Run, Standing
 from tests.replay_world.fake_executor import TELLING, TellingExecutor, meet
+from tests.replay_world.test_world_gpu import LIMIT_BYTES, products
 from tests.replay_world.worlds import Beside, experiment, functions, replay, workers_of
 
 
@@ -168,6 +174,19 @@ def test_every_process_on_a_gpu_has_room_for_its_context():
     alone = assign_seats(standing[:1], served, Needs(1), [facts], rehearse)
     assert alone == [Seat(facts["limit_bytes"], 32)]
     assert asked[-1][1] == 0.25, "a share is to be tried even without others"
+
+
+def test_the_functions_of_the_tests_for_a_gpu_fit_on_it_side_by_side():
+    served = products(4)
+    pattern = {"limit_bytes": LIMIT_BYTES, "free_bytes": 40 << 30, "pci": [0, 1, 0]}
+
+    def rehearse(device, share, limit_bytes):
+        executor = Executor(open_device("cpu"), memory_limit_bytes=limit_bytes)
+        return {"capacity_bytes": executor.capacity_bytes, "usable_multiprocessors": 32}
+
+    costs = CostModel(adapt(load_calibration("v100-kaas"), "GPU", LIMIT_BYTES), served, WorkerKind.EXCLUSIVE)
+    seats = assign_seats([Standing(0, i, 0.25) for i in range(4)], served, costs, [pattern], rehearse)
+    assert [seat.limit_bytes for seat in seats] == [LIMIT_BYTES // 4] * 4
 
 
 class Halves(Beside):
