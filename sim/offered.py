@@ -60,10 +60,10 @@ class OfferedLoad:
             "" if self.server_frac is None else f" and the frontend's server for {self.server_frac:.0%} of the time"
         )
         memory = f"constants {self.constants_bytes / 1e9:,.1f} GB, room for {self.memory_bytes / 1e9:,.1f} GB"
+        n, capacity = _count(self.invocations, "invocation"), _count(self.gpus, "GPU")
         load = (
-            f"offered load: {_count(self.invocations, 'invocation')}, {short(self.invocations / self.duration_s)}/s, "
-            f"warm they keep {short(self.busy_gpus)} of {_count(self.gpus, 'GPU')} busy ({self.busy_gpus / self.gpus:.0%})"
-            f"{server}; {memory}"
+            f"offered load: {n}, {short(self.invocations / self.duration_s)}/s, warm they keep {short(self.busy_gpus)} "
+            f"of {capacity} busy ({self.busy_gpus / self.gpus:.0%}){server}; {memory}"
         )
         if self.overload:
             load += f". That is more than {self.overload} can serve: waiting will grow until arrivals end"

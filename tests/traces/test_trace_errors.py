@@ -123,7 +123,7 @@ def test_files_of_two_data_sets_are_no_trace(azure2019):
         ({"window": "8-9"}, "window '8-9': write HH:MM-HH:MM"),
         ({"window": "23:00-25:00"}, "window 23:00-25:00 reaches beyond the trace, which covers 00:00-24:00"),
         ({"window": "08:00-09:00"}, "no invocation in the window 08:00-09:00"),
-        ({"format": "azure"}, f"unknown format 'azure', did you mean 'azure2021'\\? Known are {', '.join(FORMATS)}"),
+        ({"format": "azure"}, rf"unknown format 'azure', did you mean 'azure2021'\? Known are {', '.join(FORMATS)}"),
         ({"format": "azure2021"}, "not in the format azure2021"),
     ],
 )
