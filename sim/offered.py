@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.domain import FleetSpec
 from sim.models.costs import CostModel
-from sim.text import short
+from sim.text import counted, short
 from sim.workload import Workload
 
 
@@ -50,7 +50,7 @@ class OfferedLoad:
     @property
     def overload(self) -> str:
         """What can't keep up, in words; empty when all can."""
-        over = [_count(self.gpus, "GPU")] if self.busy_gpus > self.gpus else []
+        over = [counted(self.gpus, "GPU")] if self.busy_gpus > self.gpus else []
         over += ["the frontend's server"] if (self.server_frac or 0.0) > 1 else []
         return " and ".join(over)
 
@@ -60,7 +60,7 @@ class OfferedLoad:
             "" if self.server_frac is None else f" and the frontend's server for {self.server_frac:.0%} of the time"
         )
         memory = f"constants {self.constants_bytes / 1e9:,.1f} GB, room for {self.memory_bytes / 1e9:,.1f} GB"
-        n, capacity = _count(self.invocations, "invocation"), _count(self.gpus, "GPU")
+        n, capacity = counted(self.invocations, "invocation"), counted(self.gpus, "GPU")
         load = (
             f"offered load: {n}, {short(self.invocations / self.duration_s)}/s, warm they keep {short(self.busy_gpus)} "
             f"of {capacity} busy ({self.busy_gpus / self.gpus:.0%}){server}; {memory}"
@@ -68,15 +68,11 @@ class OfferedLoad:
         if self.overload:
             load += f". That is more than {self.overload} can serve: waiting will grow until arrivals end"
         parts = [
-            f"{name} {_count(g.functions, 'function')}, {g.invocations_frac:.0%} of invocations, "
+            f"{name} {counted(g.functions, 'function')}, {g.invocations_frac:.0%} of invocations, "
             f"{g.gpu_time_frac:.0%} of GPU time"
             for name, g in self.graphs.items()
         ]
         return f"{load}\nby graph: {'; '.join(parts)}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def offered_load(workload: Workload, costs: CostModel, fleet: FleetSpec) -> OfferedLoad | None:

@@ -28,6 +28,11 @@ def short(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"
 
 
+def counted(n: int, what: str) -> str:
+    """``1 GPU``, ``1,024 GPUs``."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 class _Short(reprlib.Repr):
     def __init__(self) -> None:
         super().__init__()

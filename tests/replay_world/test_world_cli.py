@@ -106,7 +106,7 @@ def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp
         (("--policy", "affinity", "--mode", "exclusive"), "mode 'exclusive' does not fit affinity[penalty=10]"),
         (("--policy", "fractional"), "mode 'fractional' needs an NVIDIA GPU, which MPS can share; the device is 'cpu'"),
         (("--policy", "fractional", "--mode", "green"), "mode 'green' needs an NVIDIA GPU"),
-        (("--policy", "static"), "static: 6 functions don't fit on 1 GPUs"),
+        (("--policy", "static"), "static: no room for 6 functions on 1 GPU: "),
         (("--policy", "affinity", "--catalogue", "kaas-authors"), "kernel source 'resnet50-tvm' doesn't exist"),
         (("--policy", "fifo"), "unknown policy 'fifo'"),
         (("--policy", "fifo", "--time-scale", 60), "unknown policy 'fifo'"),
