@@ -36,10 +36,10 @@ class Static(BasePolicy):
         for turn, (_, used) in enumerate(turns):
             share = shares[turn % len(functions)]
             if used + share > 1:
+                what, where = counted(len(functions), "function"), counted(fleet.n_gpus, "GPU")
                 raise ScenarioError(
-                    f"{self.name}: no room for {counted(len(functions), 'function')} on {counted(fleet.n_gpus, 'GPU')}: "
-                    f"{functions[turn % len(functions)].key} needs {100 * share:g}% of one, and the emptiest has "
-                    f"{100 * (1 - used):g}% left"
+                    f"{self.name}: no room for {what} on {where}: {functions[turn % len(functions)].key} needs "
+                    f"{100 * share:g}% of one, and the emptiest has {100 * (1 - used):g}% left"
                 )
         devices = [device for device, _ in turns]
         self._standing = [
