@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ _TOLD_ELSEWHERE = {"policies", "fleet.gpus", "seed", "window", "fleet.calibratio
 
 
 def identity(run: Run) -> dict[str, Any]:
-    """Where a run is and how it was made: path, gpus, seed, window, device (the name of its calibration).
+    """Where a run is and how it was made: path, gpus, seed, window, device.
 
-    None for what its manifest doesn't say, such as the window of a whole trace.
+    The device is that on which kernels ran, or of a simulation the name of its calibration. None for what its manifest
+    doesn't say, such as the window of a whole trace.
     """
     settings = flatten(run.manifest)
-    keys = ("scenario.fleet.gpus", "scenario.seed", "scenario.window", "calibration.name")
+    device = "replay.device.name" if run.manifest.get("world") == "replay" else "calibration.name"
+    keys = ("scenario.fleet.gpus", "scenario.seed", "scenario.window", device)
     return {"path": str(run.path), **{name: settings.get(key) for name, key in zip(SETTINGS, keys, strict=True)}}
 
 
@@ -43,9 +46,11 @@ def labels(runs: Sequence[Run], policies: Sequence[str], *, without: Collection[
 
 
 def named(labels: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The labels, or the names that a user gave, in the order of the runs. Raises RunError for too few or too many."""
+    """The labels, or the names that a user gave, in the order of the runs, one each and no two alike; else RunError."""
     if names and len(names) != len(labels):
-        raise RunError(f"--label is given {len(names)} times, but there are {len(labels)} runs; it must be as many")
+        raise RunError(f"--label must be given once for each run: there are {len(labels)} runs and {len(names)} labels")
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise RunError(f"--label {twice[0]!r} is given to two runs; each must have its own")
     return list(names or labels)
 
 

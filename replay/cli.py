@@ -11,7 +11,7 @@ import click
 
 from sim import __version__
 from sim.cli import open_trace_of, progress
-from sim.console import INVALID, SETTINGS, ProjectGroup, echo, quiet_option
+from sim.console import INVALID, SETTINGS, ProjectGroup, echo, note, quiet_option
 
 if TYPE_CHECKING:
     from sim.results import Run
@@ -82,12 +82,12 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     scenario = _scenario(policy, **flags)
     calibration = load_calibration(scenario.fleet.calibration)
     workload = open_workload(scenario, **pace)
-    announcement = announce(workload.trace, pace["duration_s"])
     experiment = RealExperiment(scenario, policy, workload, calibration, setup)
+    announcement = announce(workload.trace, pace["duration_s"])
     if out is not None:
         check_free(out, force=force)
     directory = out or new_runs(f"-{experiment.policy.name}")
-    echo(announcement, err=True)
+    note(announcement)
     with progress(experiment.policy.describe(), workload) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
     from analysis.compare import as_text, compare

@@ -10,6 +10,7 @@ from sim.domain import WorkerKind
 from sim.policies.fractional import Fractional
 from sim.policies.static import Static
 from sim.protocol import Policy, Standing
+from sim.settings import unknown
 
 MODES = {
     "kaas": "one executor process a GPU, shared by all functions",
@@ -35,7 +36,7 @@ def check_mode(mode: str | None, policy: Policy, device: str) -> str:
     fitting = modes_of(policy)
     chosen = mode or fitting[0]
     if chosen not in MODES:
-        raise ReplayError(f"mode {chosen!r} is unknown; the modes are {', '.join(MODES)}")
+        raise ReplayError(unknown("mode", chosen, MODES))
     if chosen not in fitting:
         raise ReplayError(
             f"mode {chosen!r} does not fit {policy.describe()}, which is for workers of the mode "

@@ -7,16 +7,19 @@ from sim.workload import DEFAULT_MEMORY_BYTES, Workload
 
 
 def caveats(workload: Workload, calibration: Calibration) -> list[str]:
-    """Sentences; empty when there is nothing to say."""
-    return foreign_durations(workload, calibration)
+    """Sentences, each after what it is about and a colon; empty when there is nothing to say.
 
-
-def foreign_durations(workload: Workload, calibration: Calibration) -> list[str]:
-    """Durations that were measured on something are of it, whatever GPU they are simulated on."""
+    Durations that were measured on something are of it, whatever GPU they are simulated on.
+    """
     source = workload.trace.source
     if not (workload.own_durations and source.durations_of):
         return []
-    text = f"the trace's durations are those of {source.durations_of}, and not of {calibration.device.name}"
-    if any(f.memory_bytes is None for f in workload.trace.functions):
-        text += f"; it tells no memory, so a function takes {DEFAULT_MEMORY_BYTES >> 20} MiB"
-    return [f"{text}; functions of a catalogue take its arrivals alone"]
+    memory = (
+        f", and its memory isn't known: a function takes {DEFAULT_MEMORY_BYTES >> 20} MiB"
+        if any(f.memory_bytes is None for f in workload.trace.functions)
+        else ""
+    )
+    return [
+        f"foreign durations: they are those of {source.durations_of}, not of {calibration.device.name}{memory}. "
+        "With --functions catalogue only the arrivals of the trace are used"
+    ]

@@ -27,7 +27,7 @@ def describe(
         "source": dataclasses.asdict(workload.trace.source),
         "calibration": {"name": calibration.name, "sha256": calibration.sha256},
         "project": project(),
-        "inputs": inputs(scenario, workload.trace.source.files, policy),
+        "inputs": inputs(scenario, workload.inputs, policy),
         "warnings": caveats(workload, calibration),
         "interval_s": interval_s,
     }

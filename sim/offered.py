@@ -13,6 +13,7 @@ import numpy as np
 
 from sim.domain import FleetSpec
 from sim.models.costs import CostModel
+from sim.text import counted, short
 from sim.workload import Workload
 
 
@@ -49,33 +50,29 @@ class OfferedLoad:
     @property
     def overload(self) -> str:
         """What can't keep up, in words; empty when all can."""
-        over = [_gpus(self.gpus)] if self.busy_gpus > self.gpus else []
+        over = [counted(self.gpus, "GPU")] if self.busy_gpus > self.gpus else []
         over += ["the frontend's server"] if (self.server_frac or 0.0) > 1 else []
         return " and ".join(over)
 
     def text(self) -> str:
         """Two lines for people: load against capacity, and how it divides over graphs."""
-        rate_per_s = self.invocations / self.duration_s if self.duration_s else 0.0
         server = (
             "" if self.server_frac is None else f" and the frontend's server for {self.server_frac:.0%} of the time"
         )
         memory = f"constants {self.constants_bytes / 1e9:,.1f} GB, room for {self.memory_bytes / 1e9:,.1f} GB"
+        n, capacity = counted(self.invocations, "invocation"), counted(self.gpus, "GPU")
         load = (
-            f"offered load: {self.invocations:,} invocations, {rate_per_s:.3g}/s, warm they keep {self.busy_gpus:.3g} "
-            f"of {_gpus(self.gpus)} busy ({self.busy_gpus / self.gpus:.0%}){server}; {memory}"
+            f"offered load: {n}, {short(self.invocations / self.duration_s)}/s, warm they keep {short(self.busy_gpus)} "
+            f"of {capacity} busy ({self.busy_gpus / self.gpus:.0%}){server}; {memory}"
         )
         if self.overload:
             load += f". That is more than {self.overload} can serve: waiting will grow until arrivals end"
         parts = [
-            f"{name} {g.functions:,} function{'s' if g.functions != 1 else ''}, {g.invocations_frac:.0%} of invocations"
-            f", {g.gpu_time_frac:.0%} of GPU time"
+            f"{name} {counted(g.functions, 'function')}, {g.invocations_frac:.0%} of invocations, "
+            f"{g.gpu_time_frac:.0%} of GPU time"
             for name, g in self.graphs.items()
         ]
         return f"{load}\nby graph: {'; '.join(parts)}"
-
-
-def _gpus(n: int) -> str:
-    return f"{n:,} GPU{'s' if n > 1 else ''}"
 
 
 def offered_load(workload: Workload, costs: CostModel, fleet: FleetSpec) -> OfferedLoad | None:

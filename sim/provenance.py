@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sim import __version__
 from sim.errors import TraceError
-from sim.fingerprint import fingerprint
+from sim.fingerprint import Fingerprint, fingerprint
 from sim.models.calibration import built_in
 from sim.models.workloads.catalogue import BUILT_IN
 from sim.policies.base import BasePolicy
@@ -28,24 +28,25 @@ def project() -> dict[str, Any]:
     return {"version": __version__, "commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
-def inputs(scenario: Scenario, trace_files: tuple[str, ...], policy: BasePolicy) -> list[dict[str, Any]]:
+def inputs(scenario: Scenario, trace: Mapping[str, Fingerprint], policy: BasePolicy) -> list[dict[str, Any]]:
     """Role, path, SHA-256 and size of every file that a run reads, those of this project aside.
 
-    trace_files: as the trace's source has them. The file of an archive's member is the archive.
+    trace: its files as they were when it was opened. The file of an archive's member is the archive.
     """
-    files: dict[str, Sequence[str | Path]] = {"trace": trace_files}
+    files: dict[str, str | Path] = {}
     if scenario.functions == "catalogue" and scenario.catalogue not in BUILT_IN:
-        files["catalogue"] = [scenario.catalogue]
+        files["catalogue"] = scenario.catalogue
     if scenario.map is not None:
-        files["map"] = [scenario.map]
+        files["map"] = scenario.map
     if scenario.fleet.calibration not in built_in():
-        files["calibration"] = [scenario.fleet.calibration]
+        files["calibration"] = scenario.fleet.calibration
     if (file := file_of(policy)) is not None:
-        files["policy"] = [file]
+        files["policy"] = file
+    found = {"trace": trace, **{role: fingerprint([named]) for role, named in files.items()}}
     return [
         {"role": role, "path": str(Path(path).resolve()), "sha256": facts.sha256, "size_bytes": facts.size_bytes}
-        for role, named in files.items()
-        for path, facts in fingerprint(named).items()
+        for role, prints in found.items()
+        for path, facts in prints.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Text that is safe to show, whatever a name, a file or a value holds."""
+"""Text for people, and safe to show, whatever a name, a file or a value holds."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def clipped(text: str) -> str:
         line if len(line) <= _LINE_MAX else f"{line[: _LINE_MAX // 2]} ... {line[-_LINE_MAX // 2 :]}"
         for line in text.split("\n")
     )
+
+
+def short(number: float) -> str:
+    """Three significant digits, without an exponent for what is large: 0.0123, 12.3, 1,235."""
+    return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"
+
+
+def counted(n: int, what: str) -> str:
+    """``1 GPU``, ``1,024 GPUs``."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 class _Short(reprlib.Repr):

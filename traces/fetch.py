@@ -11,6 +11,7 @@ from pathlib import Path
 from sim.errors import OutputError, TraceError
 from sim.fingerprint import sha256_of
 from sim.output import make_directory, publish, workshop, write_text
+from sim.settings import unknown
 from traces.datasets import DATASETS, Address, Dataset
 from traces.fetch_http import NoAnswerError, Tell, download, forget
 
@@ -31,7 +32,7 @@ class Fetched:
 def find_dataset(name: str) -> Dataset:
     """The data set of this name. Raises TraceError when there is none."""
     if name not in DATASETS:
-        raise TraceError(f"data set {name!r}: must be one of {', '.join(DATASETS)}")
+        raise TraceError(unknown("data set", name, DATASETS))
     return DATASETS[name]
 
 

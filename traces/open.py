@@ -11,6 +11,7 @@ from pathlib import Path
 from sim.domain import Trace
 from sim.errors import TraceError
 from sim.fingerprint import unchanged
+from sim.settings import unknown
 from traces.csvfile import CsvFile
 from traces.directory import open_path
 from traces.files import TraceFile, found
@@ -77,7 +78,7 @@ def open_trace(
     if not named:
         raise TraceError("no trace given: name a file or a directory")
     if format is not None and format not in FORMATS:
-        raise TraceError(f"format {format!r}: must be one of {', '.join(FORMATS)}")
+        raise TraceError(unknown("format", format, FORMATS))
     opened = [open_path(Path(path)) for path in named]
     chosen = FORMATS[format] if format else _detect(opened)
     with unchanged(file.path for path in opened for file in path.files):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sim.errors import TraceError
+from sim.settings import unknown
 from sim.streams import Stream, generator
 from traces.window import format_window, parse_window
 
@@ -53,7 +54,7 @@ class ReadOptions:
 def read_options(placement: str, window: str | None, rate_scale: float, seed: int) -> ReadOptions:
     """Check the options. Raises TraceError for an unknown placement, a bad window, rate or seed."""
     if placement not in PLACEMENTS:
-        raise TraceError(f"placement {placement!r}: must be one of {', '.join(PLACEMENTS)}")
+        raise TraceError(unknown("placement", placement, PLACEMENTS))
     if not 0 < rate_scale <= _RATE_SCALE_MAX:
         raise TraceError(f"rate_scale {rate_scale!r}: must be a number above 0, up to {_RATE_SCALE_MAX:g}")
     if seed < 0:

@@ -51,6 +51,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
     - popularity.bottom_half_frac: share of the least invoked half of functions, rounded down
     - popularity.rank: ranks, from 1, about evenly spaced on a logarithmic axis
     - popularity.rank_frac: share of invocations of the function at each of these ranks
+    - duration_s.measured_on: what durations are of, where they follow from something else in the trace; else null
     - duration_s.mean: mean over invocations, s; null without invocations
     - duration_s.of_invocations: percentiles over invocations, s; null without invocations
     - duration_s.of_functions: percentiles over functions of their mean duration as the trace tells it, s
@@ -85,6 +86,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "iat_cv": _iat_cv(tally.inter_arrival_cv()),
         "popularity": _popularity(tally.per_function, trace),
         "duration_s": {
+            "measured_on": trace.source.durations_of or None,
             "mean": tally.busy_s / n_invocations if n_invocations else None,
             "of_invocations": tally.durations_s.percentiles().tolist() if n_invocations else None,
             "of_functions": _percentiles(np.array([f.mean_s for f in trace.functions])),

@@ -31,11 +31,17 @@ def time_unit(duration_s: float) -> tuple[float, str]:
     return next((unit for unit in _TIME_UNITS if duration_s >= 3 * unit[0]), _TIME_UNITS[-1])
 
 
-def time_axis(axes: Axes, duration_s: float, width_s: float) -> float:
-    """Make x the time from the start of the run, and return the seconds of its unit."""
+def time_axis(axes: Axes, duration_s: float, *widths_s: float) -> float:
+    """Make x the time from the start of the run, and return the seconds of its unit.
+
+    widths_s: of the intervals of each line; told where they are equal.
+    """
     unit_s, unit = time_unit(duration_s)
-    width_unit_s, width_unit = next((u for u in _TIME_UNITS[1:] if width_s >= u[0]), _TIME_UNITS[-1])
-    axes.set_xlabel(f"Time ({unit}), in intervals of {width_s / width_unit_s:g} {width_unit}")
+    told = ""
+    if len(set(widths_s)) == 1:
+        size_s, name = next((u for u in _TIME_UNITS[1:] if widths_s[0] >= u[0]), _TIME_UNITS[-1])
+        told = f", in intervals of {widths_s[0] / size_s:g} {name}"
+    axes.set_xlabel(f"Time ({unit}){told}")
     axes.set_xlim(0, duration_s / unit_s)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 3, 6, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(plain))

@@ -39,7 +39,7 @@ def gpu_utilisation(curves: Sequence[Curves], width_in: float = WIDTH_IN) -> Fig
     longest = max((c.gpu_edges_s for c in curves), key=lambda edges: float(edges[-1]))
     for place, (axes, c, title) in enumerate(zip(panels, curves, titles, strict=False)):
         axes.set_title(title, loc="left", fontsize=7, pad=3)
-        unit_s = time_axis(axes, longest[-1], longest[1] - longest[0])
+        unit_s = time_axis(axes, longest[-1], *(c.gpu_edges_s[1] - c.gpu_edges_s[0] for c in curves))
         _stack(axes, c.gpu_edges_s / unit_s, 100 * c.gpu_frac)
         _say_means(axes, _means(c), low)
         lowest = place + n_columns >= len(curves)

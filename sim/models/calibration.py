@@ -15,6 +15,7 @@ from sim.errors import ScenarioError
 from sim.inputs import read_text
 from sim.plaindata import parse_json
 from sim.schema import build
+from sim.settings import unknown
 from sim.text import shown
 
 SCHEMA_VERSION = 1
@@ -225,7 +226,7 @@ def load_calibration(name_or_file: str) -> Calibration:
     elif os.path.exists(name_or_file):
         text = read_text(Path(name_or_file))
     else:
-        raise ScenarioError(f"calibration {shown(name_or_file)} is neither a file nor one of {', '.join(built_in())}")
+        raise ScenarioError(f"{unknown('calibration', name_or_file, built_in())}; there is no such file")
     calibration = build(Calibration, _values(parse_json(text, name_or_file), name_or_file), name_or_file)
     return replace(calibration, sha256=hashlib.sha256(text.encode()).hexdigest())
 

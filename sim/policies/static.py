@@ -14,6 +14,7 @@ from sim.errors import ScenarioError
 from sim.policies.base import BasePolicy
 from sim.policies.placement import assign_devices
 from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, Standing, View
+from sim.text import counted
 
 
 @dataclass
@@ -32,13 +33,13 @@ class Static(BasePolicy):
         """All workers are free, the first of each function freed last. Raises ScenarioError when they don't fit."""
         shares = self._shares(fleet, functions, costs)
         turns = assign_devices(fleet.n_gpus, shares) if functions else []
-        for turn, (device, used) in enumerate(turns):
+        for turn, (_, used) in enumerate(turns):
             share = shares[turn % len(functions)]
             if used + share > 1:
+                what, where = counted(len(functions), "function"), counted(fleet.n_gpus, "GPU")
                 raise ScenarioError(
-                    f"{self.name}: {len(functions)} functions don't fit on {fleet.n_gpus} GPUs: "
-                    f"{functions[turn % len(functions)].key} needs {share:g} of one, of which device {device} "
-                    f"has {1 - used:g} left"
+                    f"{self.name}: no room for {what} on {where}: {functions[turn % len(functions)].key} needs "
+                    f"{100 * share:g}% of one, and the emptiest has {100 * (1 - used):g}% left"
                 )
         devices = [device for device, _ in turns]
         self._standing = [

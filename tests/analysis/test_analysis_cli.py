@@ -131,7 +131,9 @@ def test_runs_are_called_what_a_user_calls_them(make_run, tmp_path):
     assert analyze("table", folder, *names, "--format", "csv").stdout.splitlines()[2].startswith("the other,")
     assert analyze("plot", folder, *names, "-o", tmp_path).exit_code == 0
     for command in (("table",), ("plot", "-o", tmp_path)):
-        check_mistake(analyze(*command, folder, "--label", "one"), "--label is given 1 times, but there are 2 runs")
+        check_mistake(analyze(*command, folder, "--label", "one"), "there are 2 runs and 1 labels")
+        twice = ("--label", "one", "--label", "one")
+        check_mistake(analyze(*command, folder, *twice), "--label 'one' is given to two runs")
 
 
 @pytest.mark.parametrize("command", [("table",), ("plot", "-o", "unused")])

@@ -198,5 +198,5 @@ def test_a_users_names_stand_in_place_of_labels(make_run):
     table = compare.compare(runs, ["first", "second"])
     assert [row[0] for row in table.rows] == ["first", "second"]
     assert "first: warning: w" in table.notes
-    with pytest.raises(RunError, match="--label is given 1 times, but there are 2 runs"):
+    with pytest.raises(RunError, match="must be given once for each run: there are 2 runs and 1 labels"):
         compare.compare(runs, ["first"])

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -184,6 +185,16 @@ def test_gpu_time_is_stacked_and_its_means_are_told(make_run):
     shares = open_runs([path])[0].summary["gpu_frac"]
     (numbers,) = axes.texts
     assert numbers.get_text() == "\n".join(f"{part} {100 * share:.0f}" for part, share in shares.items())
+
+
+def test_intervals_of_gpu_time_are_told_where_all_runs_have_the_same(make_run):
+    """Those of a long run's table are longer."""
+    (c,) = curves_of(make_run(n=100))
+    coarse = replace(c, gpu_edges_s=c.gpu_edges_s[::2], gpu_frac=c.gpu_frac[:, ::2][:, : len(c.gpu_edges_s[::2]) - 1])
+    for other, told in ((c, True), (coarse, False)):
+        said = texts(drawn([c, other])["gpu_utilisation"])
+        assert any("inintervalsof" in text for text in said) == told
+        assert any(text.startswith("Time(") for text in said)
 
 
 def test_the_tail_goes_down_to_the_slowest_invocation(make_run):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.labels import brief_policies, labels, wrap_label
+from analysis.labels import brief_policies, identity, labels, wrap_label
 from analysis.runs import open_runs
 
 
@@ -84,9 +84,11 @@ def test_a_setting_that_is_told_elsewhere_can_be_left_out(made, tmp_path):
 
 
 def test_a_replay_is_told_from_its_simulation(make_run):
-    one, other = make_run(name="a", n=5, manifest={"world": "replay"}), make_run(name="b", n=5)
-    runs = open_runs([one, other])
-    assert labels(runs, brief_policies(runs)) == ["fifo, replay", "fifo, sim"]
+    """By the device on which kernels ran, too: the calibration is only what its policy was told."""
+    real = {"world": "replay", "replay": {"device": {"name": "A100"}}}
+    runs = open_runs([make_run(name="a", n=5, manifest=real), make_run(name="b", n=5)])
+    assert labels(runs, brief_policies(runs)) == ["fifo, A100, replay", "fifo, v100-kaas, sim"]
+    assert [identity(run)["device"] for run in runs] == ["A100", "v100-kaas"]
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200), st.integers(5, 60))

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sim.cli import main
 
 REQUESTS = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.98,374,44\n2023-11-16 18:17:04.03,396,109\n"
-CAVEAT = "the trace's durations are those of llama2-70b on 8 a100-80gb, by tokens, and not of "
+CAVEAT = "foreign durations: they are those of llama2-70b on 8 a100-80gb, by tokens, not of "
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_durations_of_a_model_on_other_gpus_are_told(tmp_path, trace, converted)
     flags = ["--policy", "balance", "--policy", "affinity", "--functions", "trace", "-o", tmp_path / "out"]
     done = simulate("run", trace, *flags)
     assert done.stderr.count(CAVEAT) == 1
-    assert "it tells no memory, so a function takes 140 MiB" in done.stderr
+    assert "its memory isn't known: a function takes 140 MiB. With --functions catalogue only" in done.stderr
     (warning,) = json.loads((tmp_path / "out/affinity/manifest.json").read_text())["warnings"]
     assert warning.startswith(CAVEAT)
     assert CAVEAT not in simulate("run", trace, *flags, "--force", "--quiet").stderr

@@ -135,7 +135,10 @@ def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
             ["--policy", "balance", "--functions", "trace", "--catalogue", "small"],
             "has no effect with --functions trace",
         ),
-        (["--policy", "balance", "--calibration", "nope"], "calibration 'nope' is neither"),
+        (
+            ["--policy", "balance", "--calibration", "nope"],
+            "unknown calibration 'nope'; known are v100-kaas; there is no such file",
+        ),
         (["--policy", "balance", "--catalogue", "nope"], "nope"),
         (["--policy", "balance", "--window", "9-8"], "9-8"),
         (["--policy", "balance", "--window", "20:00-21:00"], "20:00-21:00"),

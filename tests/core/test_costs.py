@@ -220,7 +220,9 @@ def test_a_wrong_calibration_is_refused_with_key_and_rule(tmp_path, change, comp
 
 
 def test_an_unknown_calibration_names_the_known_ones(tmp_path):
-    with pytest.raises(ScenarioError, match=r"calibration 'h999' is neither a file nor one of .*v100-kaas"):
+    with pytest.raises(
+        ScenarioError, match=r"unknown calibration 'h999'; known are .*v100-kaas; there is no such file"
+    ):
         load_calibration("h999")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ScenarioError, match=r"bad\.json: not JSON"):

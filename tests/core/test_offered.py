@@ -65,6 +65,13 @@ def test_overload_is_told_of_gpus_and_of_the_server():
     assert "by graph: opaque 1 function, 100% of invocations, 100% of GPU time" in its.text()
 
 
+def test_it_reads_as_people_write():
+    one = own(ListTrace([4.0], [0], [2.0]))
+    assert offered(one).text().startswith("offered load: 1 invocation, 0.25/s, warm they keep 0.5")
+    many = own(ListTrace([i / 5000 for i in range(1, 5001)], [0] * 5000, [1.0] * 5000))
+    assert "5,000 invocations, 5,000/s, warm they keep 5,0" in offered(many).text()
+
+
 def test_clients_in_a_closed_loop_and_nothing_offer_none():
     entry = {"bert": load_catalogue("kaas")["bert"]}
     loop = make_load("closed[outstanding=2,duration=1]").trace(Clients(1, "bert"))

@@ -11,6 +11,9 @@ from click.testing import CliRunner
 
 from sim import __version__, provenance
 from sim.cli import main
+from sim.fingerprint import Fingerprint
+from sim.policies import make_policy
+from sim.scenario import Scenario
 from traces.synth.azure2019 import write_azure2019
 
 COMMIT = {"version": __version__, "commit": "c" * 40, "dirty": False}
@@ -47,6 +50,13 @@ def test_every_file_of_a_trace_is_named_with_its_hash(tmp_path, trace):
         content = (trace / entry["path"]).read_bytes()
         assert (entry["role"], entry["size_bytes"]) == ("trace", len(content))
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_trace_is_told_as_it_was_when_it_was_opened(tmp_path):
+    """It is not read again for each policy, and may be another one by then."""
+    opened = {str(tmp_path / "gone.csv"): Fingerprint(7, 0, "5ea1")}
+    (told,) = provenance.inputs(Scenario(traces=("gone.csv",), policies=("balance",)), opened, make_policy("balance"))
+    assert told == {"role": "trace", "path": str(tmp_path / "gone.csv"), "sha256": "5ea1", "size_bytes": 7}
 
 
 def test_of_an_archive_it_is_the_archive(tmp_path, trace):

@@ -40,7 +40,9 @@ def test_the_first_worker_of_a_function_is_taken_first_and_then_the_most_recentl
 
 
 def test_static_refuses_more_functions_than_gpus():
-    with pytest.raises(ScenarioError, match="3 functions don't fit on 2 GPUs: f2 needs 1 of one, of which device"):
+    with pytest.raises(
+        ScenarioError, match="no room for 3 functions on 2 GPUs: f2 needs 100% of one, and the emptiest has 0% left"
+    ):
         standing("static", 2, [1, 1, 1])
 
 
@@ -55,7 +57,7 @@ def test_fractional_thread_shares_are_whole_eighths(n, share):
 def test_fractional_fits_by_eighths_of_memory():
     """cGEMM's quarter: 16 clients fit on 4 GPUs, 17 don't (kaas.md (d))."""
     assert len(standing("fractional", 4, [EIGHTH + 1] * 16)) == 16
-    with pytest.raises(ScenarioError, match=r"f16 needs 0\.25 of one, of which device \d has 0 left"):
+    with pytest.raises(ScenarioError, match=r"f16 needs 25% of one, and the emptiest has 0% left"):
         standing("fractional", 4, [EIGHTH + 1] * 17)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import pytest
 from click.testing import CliRunner
 
 from sim.errors import ProjectError
+from sim.signals import Stop
 from tests.docs.commands import MAIN
 from tests.docs.pages import ROOT
 
@@ -17,7 +19,11 @@ PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
 @pytest.mark.parametrize("command", MAIN)
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
-    [(ProjectError("no such thing"), 2, "Error: no such thing\n"), (KeyboardInterrupt(), 130, "")],
+    [
+        (ProjectError("no such thing"), 2, "Error: no such thing\n"),
+        (Stop(signal.SIGINT), 130, ""),
+        (Stop(signal.SIGTERM), 143, ""),
+    ],
 )
 def test_what_ends_a_command_gives_its_exit_code(command, raised, code, said, monkeypatch):
     name, subcommand = next(iter(MAIN[command].commands.items()))

@@ -103,9 +103,10 @@ def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp
         (("--policy", "affinity", "--mode", "exclusive"), "mode 'exclusive' does not fit affinity[penalty=10]"),
         (("--policy", "fractional"), "mode 'fractional' needs an NVIDIA GPU, which MPS can share; the device is 'cpu'"),
         (("--policy", "fractional", "--mode", "green"), "mode 'green' needs an NVIDIA GPU"),
-        (("--policy", "static"), "static: 6 functions don't fit on 1 GPUs"),
+        (("--policy", "static"), "static: no room for 6 functions on 1 GPU: "),
         (("--policy", "affinity", "--catalogue", "kaas-authors"), "kernel source 'resnet50-tvm' doesn't exist"),
         (("--policy", "fifo"), "unknown policy 'fifo'"),
+        (("--policy", "fifo", "--time-scale", 60), "unknown policy 'fifo'"),
         (("--policy", "balance", "--device", "cuda:0"), "the device 'cpu' needs no GPU"),
         (("--policy", "balance", "--device", "tpu"), "device 'tpu' is neither 'cpu' nor 'cuda:N'"),
         (("--policy", "balance", "--memory-limit", 4096), "buffers need"),
@@ -134,9 +135,11 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(small, tmp_path, words, 
 def test_a_replay_says_what_it_is_going_to_do(small, tmp_path):
     trace, catalogue = small
     words = ("--catalogue", catalogue, "--memory-limit", 1 << 20, "--policy", "affinity", "--out", tmp_path / "run")
-    said = CliRunner().invoke(main, [str(word) for word in ("run", trace, *words, "--duration", 1, "--json")])
+    command = [str(word) for word in ("run", trace, *words, "--duration", 1, "--json", "--force")]
+    said = CliRunner().invoke(main, command)
     assert said.stderr == "Replaying about 10 arrivals in 1 s.\n"
     assert json.loads(said.stdout)["completed"] == 10
+    assert CliRunner().invoke(main, [*command, "--quiet"]).stderr == ""
 
 
 def test_a_replay_of_nothing_is_refused(small, tmp_path):

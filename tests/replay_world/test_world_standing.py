@@ -79,7 +79,7 @@ def test_devices_that_are_left_get_a_second_worker_of_a_function(tmp_path, meeti
 
 def test_functions_that_a_policy_refuses_are_refused_before_anything_is_written(tmp_path):
     made = experiment(functions(["sleep-1", "sleep-2"]), [(0.0, 0)], "static")
-    with pytest.raises(ScenarioError, match="2 functions don't fit on 1 GPUs"):
+    with pytest.raises(ScenarioError, match="no room for 2 functions on 1 GPU: "):
         made.run(tmp_path / "run", force=False)
     assert not (tmp_path / "run").exists()
     assert not workers_of(os.getpid())

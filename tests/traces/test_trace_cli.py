@@ -64,6 +64,18 @@ def test_inspect_prints_the_load_and_what_fleet_it_takes(run, tmp_path):
     assert "if every invocation has a whole GPU for its duration, and starts warm" in lines
 
 
+def test_inspect_sizes_no_fleet_by_durations_of_something_else(run, tmp_path):
+    """Those of azure-llm follow from its tokens, for eight GPUs that serve one request."""
+    (tmp_path / "conversation.csv").write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.98,374,44\n2023-11-16 18:17:04.03,396,109\n"
+    )
+    printed = run("inspect", tmp_path).out
+    assert "fleet         unknown, since durations are those of llama2-70b on 8 a100-80gb, by tokens\n" in printed
+    assert "GPUs for 50 / 70 / 90%" not in printed
+    figures = json.loads(run("inspect", tmp_path, "--json").out)
+    assert figures["duration_s"]["measured_on"] == "llama2-70b on 8 a100-80gb, by tokens"
+
+
 def test_inspect_prints_long_durations_in_hours(run, tmp_path):
     file = tmp_path / "events.csv"
     file.write_text("app,func,end_timestamp,duration\na,f,36000,36000\na,g,36000,36000\n")

@@ -115,7 +115,7 @@ def test_files_of_two_data_sets_are_no_trace(azure2019):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"placement": "middle"}, "placement 'middle': must be one of uniform, equidistant, poisson, start"),
+        ({"placement": "middle"}, "unknown placement 'middle'; known are uniform, equidistant, poisson, start"),
         ({"rate_scale": 0.0}, "rate_scale 0.0: must be"),
         ({"rate_scale": float("nan")}, "rate_scale nan: must be"),
         ({"rate_scale": float("inf")}, "rate_scale inf: must be"),
@@ -123,7 +123,7 @@ def test_files_of_two_data_sets_are_no_trace(azure2019):
         ({"window": "8-9"}, "window '8-9': write HH:MM-HH:MM"),
         ({"window": "23:00-25:00"}, "window 23:00-25:00 reaches beyond the trace, which covers 00:00-24:00"),
         ({"window": "08:00-09:00"}, "no invocation in the window 08:00-09:00"),
-        ({"format": "azure"}, f"format 'azure': must be one of {', '.join(FORMATS)}"),
+        ({"format": "azure"}, rf"unknown format 'azure', did you mean 'azure2021'\? Known are {', '.join(FORMATS)}"),
         ({"format": "azure2021"}, "not in the format azure2021"),
     ],
 )

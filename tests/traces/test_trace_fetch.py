@@ -454,7 +454,7 @@ def test_the_command_shows_progress_on_a_terminal(capsys, server, tmp_path, monk
 
 
 def test_the_command_needs_a_known_name_and_a_directory(capsys, tmp_path):
-    assert "'nope': must be one of azure2019, " in run(capsys, "fetch", "nope", "-o", tmp_path, code=2).err
+    assert "unknown data set 'nope'; known are azure2019, " in run(capsys, "fetch", "nope", "-o", tmp_path, code=2).err
     assert "--out" in run(capsys, "fetch", "azure2019", code=2).err
 
 

@@ -126,7 +126,7 @@ def test_parameters_are_read():
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("weibull", "must be azure, poisson, gamma, mmpp, bursty, periodic, sporadic"),
+        ("weibull", "unknown arrivals 'weibull'; known are azure, poisson, gamma, mmpp, bursty, periodic, sporadic"),
         ("gamma[cv", "must look like NAME or NAME"),
         ("gamma[shape=2]", "gamma takes cv, not 'shape'"),
         ("poisson[cv=1]", "poisson takes no parameters, not 'cv'"),

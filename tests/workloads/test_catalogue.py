@@ -237,5 +237,8 @@ def test_a_wrong_file_is_refused(name: str, text: str, message: str, tmp_path: P
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ScenarioError, match="catalogue 'kass' is neither a file nor one of kaas, small"):
+    with pytest.raises(
+        ScenarioError,
+        match=r"unknown catalogue 'kass', did you mean 'kaas'\? Known are kaas, small.*; there is no such file",
+    ):
         load_catalogue("kass")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sim.console import ProjectCommand, echo
+from sim.text import short
 from traces.cli.options import trace_options
 
 _PERCENTS = (1, 10, 25, 50, 75, 90, 99)  # columns of the table
@@ -74,15 +75,15 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("invocations", f"{figures['invocations']:,}"),
         (
             "concurrency",
-            f"{_short(figures['mean_concurrency'])} invocations at a time in the mean, "
-            f"{_short(figures['busiest_minute_concurrency'])} in the busiest minute",
+            f"{short(figures['mean_concurrency'])} invocations at a time in the mean, "
+            f"{short(figures['busiest_minute_concurrency'])} in the busiest minute",
         ),
-        *_fleet(figures["fleet"]),
+        *_fleet(figures["fleet"], figures["duration_s"]["measured_on"]),
         (
             "rate",
-            f"{_short(rate['mean_per_s'])}/s in the mean, busiest minute {_short(rate['busiest_minute_per_s'])}/s",
+            f"{short(rate['mean_per_s'])}/s in the mean, busiest minute {short(rate['busiest_minute_per_s'])}/s",
         ),
-        ("", f"from {_short(rate['min_per_s'])} to {_short(rate['max_per_s'])}/s over intervals of {bins}"),
+        ("", f"from {short(rate['min_per_s'])} to {short(rate['max_per_s'])}/s over intervals of {bins}"),
         (
             "popularity",
             f"top 1% of functions {_percent(popularity['top_1_percent_frac'])} of invocations, "
@@ -97,8 +98,10 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _fleet(fleet: dict[str, Any]) -> list[tuple[str, str]]:
-    """How many GPUs it takes, and when that is so."""
+def _fleet(fleet: dict[str, Any], measured_on: str | None) -> list[tuple[str, str]]:
+    """How many GPUs it takes, and when that is so. measured_on: what durations are of, if not the trace's own."""
+    if measured_on:
+        return [("fleet", f"unknown, since durations are those of {measured_on}")]
     shares = " / ".join(f"{100 * share:g}" for share in fleet["utilisation_frac"])
     mean, busiest = (" / ".join(f"{n:,}" for n in fleet[name]) for name in ("gpus", "busiest_minute_gpus"))
     return [
@@ -117,7 +120,7 @@ def _percentiles(figures: dict[str, Any]) -> list[Sequence[str]]:
         **_durations("duration of invocations", duration["of_invocations"]),
         "memory, MiB": memory and [value / MIB for value in memory],
     }
-    rows = [(name, *(_short(values[p]) if values else "-" for p in _PERCENTS)) for name, values in lines.items()]
+    rows = [(name, *(short(values[p]) if values else "-" for p in _PERCENTS)) for name, values in lines.items()]
     return [("percentiles", *(f"p{p}" for p in _PERCENTS)), *rows]
 
 
@@ -139,10 +142,6 @@ def _aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> str:
     sides = ["<", *(">" if right else "<" for _ in widths[1:])]
     lines = ("  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _percent(share: float) -> str:

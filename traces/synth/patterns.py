@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from sim.errors import TraceError
+from sim.settings import unknown
 from traces.units import MINUTE_S, Floats
 
 _BLOCK = 1 << 16  # instants of a block, about
@@ -157,7 +158,7 @@ def make_pattern(text: str) -> Pattern:
         raise TraceError(f"arrivals {text!r}: must look like NAME or NAME[k=v,...]")
     name, settings = match.groups()
     if name not in PATTERNS:
-        raise TraceError(f"arrivals {text!r}: must be azure, {', '.join(PATTERNS)}")
+        raise TraceError(unknown("arrivals", name, ["azure", *PATTERNS]))
     allowed = [f.name for f in dataclasses.fields(PATTERNS[name])]  # type: ignore[arg-type]
     values = {}
     for setting in filter(None, (s.strip() for s in (settings or "").split(","))):

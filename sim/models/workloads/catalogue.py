@@ -18,7 +18,7 @@ from sim.models.workloads.data import GraphData, graph_to_dict
 from sim.output import has_keys, write_json
 from sim.plaindata import read_json, read_yaml
 from sim.schema import build
-from sim.text import shown
+from sim.settings import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,6 @@ class _CatalogueData:
 
 def _read(file: Path) -> list[CatalogueEntry]:
     if not os.path.exists(file):
-        raise ScenarioError(f"catalogue {shown(str(file))} is neither a file nor one of {', '.join(BUILT_IN)}")
+        raise ScenarioError(f"{unknown('catalogue', str(file), BUILT_IN)}; there is no such file")
     data = read_json(file) if file.suffix == ".json" else read_yaml(file)
     return [CatalogueEntry(e.graph.domain(), e.fresh_inputs) for e in build(_CatalogueData, data, str(file)).entries]
