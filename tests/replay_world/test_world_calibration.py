@@ -18,7 +18,7 @@ from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_cal
 from sim.models.costs import CostModel
 from sim.models.layout import layout
 from sim.models.workloads.catalogue import load_catalogue
-from sim.results import open_run
+from sim.results import SCHEMA_VERSION, open_run
 from sim.workload import Workload
 from tests.replay_world.worlds import experiment
 from tests.support import ListTrace, simulate
@@ -71,8 +71,8 @@ def labelled(tmp_path_factory):
         directory = tmp_path_factory.mktemp("runs") / policy
         run = simulate(workload, real.policy, directory, gpus=gpus, calibration=truth(), check=False)
         manifest = {
-            "schema_version": 1, "world": "replay", "policy": policy, "valid": True, "reasons": [], "error": None,
-            "started": "today", "simulated_s": float(at_s[-1]),
+            "schema_version": SCHEMA_VERSION, "world": "replay", "policy": policy,
+            "valid": True, "reasons": [], "error": None, "started": "today", "simulated_s": float(at_s[-1]),
             "scenario": {"catalogue": "small", "policies": [policy]},
             "replay": {"mode": real.mode, "device": DEVICE},
         }  # fmt: skip
