@@ -65,8 +65,9 @@ def download(address: Address, part: Path, tell: Tell) -> None:
             if error.headers.get("Content-Range") != f"bytes */{start}":  # else all of it was here
                 _restart(address, part, tell)
             return
-        raise NoAnswerError(f"{address.url}: the server answers {error.code} {error.reason}") from None
-    except (OSError, HTTPException) as error:
+        reason = " ".join(str(error.reason).split())  # of a redirection without an end it has lines
+        raise NoAnswerError(f"{address.url}: the server answers {error.code} {reason}") from None
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: redirected to what is no address
         raise NoAnswerError(f"{address.url}: can't be reached ({_reason(error)})") from None
     with response:
         n_here, n_whole = _extent(address, part, start, response)
@@ -155,7 +156,8 @@ def _open(request: urllib.request.Request) -> HTTPResponse:
 def _validator(response: HTTPResponse) -> str:
     """What If-Range may name: a strong ETag, else the date of the last change, else nothing."""
     tag = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') else str(response.headers.get("Last-Modified", ""))
+    found = tag if tag.startswith('"') else str(response.headers.get("Last-Modified", ""))
+    return found if found.isascii() and found.isprintable() else ""  # no header could name it
 
 
 def _extent(address: Address, part: Path, start: int, response: HTTPResponse) -> tuple[int, int]:

@@ -210,6 +210,9 @@ def test_parameters_stand_there_once():
 def test_a_fleet_can_be_simulated(trace):
     words = ["simulate", "run", trace, *POLICY, "--gpus", 100_000_000]
     assert "gpus is 100000000, must be at most 100,000" in refused(*words)
+    for node in (10**9, 10**30):
+        with pytest.raises(ScenarioError, match=f"gpus_per_node is {node}, must be at most 100,000"):
+            read_scenario(None, {"traces": ["t.csv"], "policies": ["balance"], "fleet": {"gpus_per_node": node}})
 
 
 @pytest.mark.parametrize("option", [("--rate", "1e30"), ("--functions", "1000000000"), ("--minutes", "9" * 30)])
