@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,11 @@ def _find(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 def _is_of_a_run(manifest: Path) -> bool:
     """Whether a file is there and the manifest of a run, as far as one can tell: studies have others."""
+    if not manifest.is_file():  # to open it tells what else it is
+        return os.path.lexists(manifest)
     try:
         value = json.loads(manifest.read_text("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return True  # damaged; to open it tells how
     except OSError:
         return manifest.exists()

@@ -57,24 +57,33 @@ class ProjectGroup(click.Group):
         _replace_closed_streams()
         stopper = Stopper()
         stopper.begin()
+        status = 0
         try:
             super().main(args, *more, **extra)
+        except OSError:  # of stdout or stderr themselves, for ``invoke`` tells of all others: nobody can be told
+            _forsake_stdout()
+            status = REFUSED
         except BaseException:  # a stop may arrive as another error, made of it by a library
             if stopper.stop is None:
                 raise
         finally:
             stopper.heard()
-        sys.exit(stopper.stop.status if stopper.stop else 0)
+        sys.exit(stopper.stop.status if stopper.stop else status)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what stops it becomes a sentence on stderr and an exit code."""
         try:
+            check_place()
             check_packages()
             return super().invoke(ctx)
         except ProjectError as error:
             complaint = str(error)
         except MemoryError as error:
-            complaint = f"there is not enough memory for this ({error or 'an allocation failed'})"
+            complaint = f"there is not enough memory for this ({str(error) or 'an allocation failed'})"
+        except ImportError as error:
+            if "failed to map segment" not in str(error):  # what the linker says without memory
+                raise
+            complaint = f"there is not enough memory for this ({error})"
         except UnicodeEncodeError as error:  # PyArrow can't open others
             complaint = f"{shown(error.object)}: is no name in UTF-8, which files and what is in them must have"
         except click.UsageError as error:
@@ -89,6 +98,14 @@ class ProjectGroup(click.Group):
             complaint = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
         echo(clipped(printable(f"Error: {complaint}")), err=True)
         return ctx.exit(REFUSED)
+
+
+def check_place() -> None:
+    """Raise ScenarioError when the working directory was removed: no relative name would be found, or kept."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise ScenarioError("the working directory is gone; run this from another one") from None
 
 
 def check_packages() -> None:

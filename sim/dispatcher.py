@@ -22,11 +22,15 @@ from sim.protocol import (
     Policy,
     Reject,
     Run,
+    Standing,
     Start,
     Stop,
     WorkerReady,
     WorkerStopped,
 )
+from sim.text import shown
+
+_LISTS = (tuple, list)  # what may be gone through twice
 
 Log = Callable[[float, Event, Sequence[Action]], None]
 
@@ -102,6 +106,8 @@ class Dispatcher:
         else:
             self._take_in(now_s, event)
         actions = self._on_event(now_s, event, self)
+        if not isinstance(actions, _LISTS):
+            raise self._refusal(now_s, event, actions, "it is no list or tuple of actions")
         for action in actions:
             if type(action) is Run:
                 worker = self.workers.get(action.worker)
@@ -118,6 +124,9 @@ class Dispatcher:
 
     def _check_standing(self) -> None:
         executors = self._policy.kind is WorkerKind.KAAS
+        if not isinstance(self.standing, _LISTS) or not all(isinstance(w, Standing) for w in self.standing):
+            why = "they must be a list or tuple of sim.protocol.Standing"
+            raise PolicyError(f"{self._policy.describe()} begins with {shown(self.standing)}, refused: {why}")
         n_on_device = Counter(worker.device for worker in self.standing)
         for worker in self.standing:
             if not 0 <= worker.device < self._n_devices:
@@ -192,7 +201,7 @@ class Dispatcher:
             return f"worker {action.worker} is being stopped"
         return f"invocation {action.invocation} is of function {function}, worker {action.worker} is a {worker}"
 
-    def _refusal(self, now_s: float, event: Event, action: Action, why: str) -> PolicyError:
+    def _refusal(self, now_s: float, event: Event, action: object, why: str) -> PolicyError:
         return PolicyError(f"{self._policy.describe()} answered {event} at {now_s} s with {action}, refused: {why}")
 
     def check(self) -> None:

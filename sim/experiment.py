@@ -108,6 +108,8 @@ class Experiment:
                 reasons = [f"the policy left {left} invocations waiting for ever"]
         except PolicyError as refused:
             reasons, error = ["the policy ordered something impossible"], str(refused)
+        except SystemExit as left:
+            reasons, error = ["the policy tried to end the process"], repr(left)
         except OSError:  # nothing can be written, not even what was completed
             raise
         except Exception as failed:  # of a policy's code: its author gets the traceback, and what was completed

@@ -42,8 +42,8 @@ def open_plain(file: Path, error: type[ProjectError], named: Path | None = None)
     return open(number, "rb")
 
 
-def read_text(file: Path, error: type[ProjectError] = ScenarioError) -> str:
-    """The text of a small file, in UTF-8, without a byte order mark. Raises the error for other files."""
+def read_bytes(file: Path, error: type[ProjectError] = ScenarioError) -> bytes:
+    """The content of a small file. Raises the error for other files."""
     with open_plain(file, error) as opened:
         try:
             content = opened.read(MOST_TEXT_BYTES + 1)
@@ -51,6 +51,12 @@ def read_text(file: Path, error: type[ProjectError] = ScenarioError) -> str:
             raise error(f"{file}: can't be read ({failed.strerror})") from None
     if len(content) > MOST_TEXT_BYTES:
         raise error(f"{file}: is larger than {MOST_TEXT_BYTES >> 20} MiB, which no such file is")
+    return content
+
+
+def read_text(file: Path, error: type[ProjectError] = ScenarioError) -> str:
+    """The text of a small file, in UTF-8, without a byte order mark. Raises the error for other files."""
+    content = read_bytes(file, error)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as failed:

@@ -59,6 +59,8 @@ class Run:
         spec = next(t for t in TABLES if t.name == name)
         file = self.path / f"{name}.parquet"
         wanted = list(columns or spec.names)
+        if file.exists() and not file.is_file():
+            raise RunError(f"{file}: is no file")
         try:
             if lost := sorted(set(wanted) - set(pq.read_schema(file).names)):
                 raise RunError(f"{file}: lacks the column {lost[0]!r} of schema {SCHEMA_VERSION}")
@@ -111,6 +113,8 @@ def open_run(path: str | Path, *, verify: bool = True) -> Run:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
+    if file.exists() and not file.is_file():
+        raise RunError(f"{file}: is no file")
     try:
         value = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:

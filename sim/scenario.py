@@ -30,7 +30,7 @@ class Fleet:
     def __post_init__(self) -> None:
         for name in ("gpus", "gpus_per_node", "gpus_per_link"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        require(self.gpus <= MOST_GPUS, "gpus", self.gpus, f"at most {MOST_GPUS:,}")
+            require(getattr(self, name) <= MOST_GPUS, name, getattr(self, name), f"at most {MOST_GPUS:,}")
         fits = self.gpus_per_link <= self.gpus_per_node
         require(fits, "gpus_per_link", self.gpus_per_link, f"at most gpus_per_node, {self.gpus_per_node}")
 

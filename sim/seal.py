@@ -36,6 +36,8 @@ def check_seal(path: Path, manifest: Mapping[str, Any]) -> None:
         raise _damaged(path / MANIFEST)
     for name, facts in manifest[_FILES].items():
         file = path / name
+        if file.exists() and not file.is_file():  # reading a pipe would wait for ever
+            raise _damaged(file)
         try:
             found = {"size_bytes": file.stat().st_size, _SEAL: sha256_of(file)}
         except FileNotFoundError:

@@ -14,6 +14,7 @@ from sim.text import shown
 T = TypeVar("T")
 _WHOLE_MAX = 2**63
 
+NAME = re.compile(r"[\w-]+")  # of a thing
 IN_FILE = ".py:"  # in a text that names a thing in a file: FILE.py:CLASS[k=v,...]
 
 
@@ -57,7 +58,7 @@ def parse(text: str, classes: Mapping[str, type[T]], what: str) -> T:
 
     Raises ScenarioError naming what is unknown, missing or wrong.
     """
-    match = re.fullmatch(r"([\w-]+)(?:\[([^\[\]]*)\])?", text.strip())
+    match = re.fullmatch(rf"({NAME.pattern})(?:\[([^\[\]]*)\])?", text.strip())
     if match is None:
         raise ScenarioError(f"{what} {shown(text)} must look like NAME or NAME[k=v,...]")
     name, settings = match.groups()

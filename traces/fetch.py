@@ -17,7 +17,7 @@ from traces.fetch_http import NoAnswerError, Tell, download, forget
 
 SOURCE = "SOURCE.txt"
 _START_BYTES = 256
-_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<error", b"{")  # no data set is HTML, XML or JSON
+_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<error", b"{", b"[")  # no data set is HTML, XML or JSON
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import shutil
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.error import HTTPError
 
 from sim.errors import TraceError
@@ -43,6 +43,18 @@ class _StaysHttps(urllib.request.HTTPRedirectHandler):
             raise NoAnswerError(f"{req.full_url}: redirects to {new.full_url}, which isn't https")
         return new
 
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
+    ) -> Any:
+        """See urllib, which leaves the answer open when it redirects to what is no address (ValueError)."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
 
 def download(address: Address, part: Path, tell: Tell) -> None:
     """Bring ``part`` to the whole content of the address; what it holds already is kept if the server can go on.
@@ -65,8 +77,9 @@ def download(address: Address, part: Path, tell: Tell) -> None:
             if error.headers.get("Content-Range") != f"bytes */{start}":  # else all of it was here
                 _restart(address, part, tell)
             return
-        raise NoAnswerError(f"{address.url}: the server answers {error.code} {error.reason}") from None
-    except (OSError, HTTPException) as error:
+        reason = " ".join(str(error.reason).split())  # of a redirection without an end it has lines
+        raise NoAnswerError(f"{address.url}: the server answers {error.code} {reason}") from None
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: of what is no address
         raise NoAnswerError(f"{address.url}: can't be reached ({_reason(error)})") from None
     with response:
         n_here, n_whole = _extent(address, part, start, response)
@@ -155,7 +168,8 @@ def _open(request: urllib.request.Request) -> HTTPResponse:
 def _validator(response: HTTPResponse) -> str:
     """What If-Range may name: a strong ETag, else the date of the last change, else nothing."""
     tag = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') else str(response.headers.get("Last-Modified", ""))
+    found = tag if tag.startswith('"') else str(response.headers.get("Last-Modified", ""))
+    return found if found.isascii() and found.isprintable() else ""  # no header could name it
 
 
 def _extent(address: Address, part: Path, start: int, response: HTTPResponse) -> tuple[int, int]:

@@ -9,9 +9,11 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from sim.domain import WorkerKind
 from sim.errors import ScenarioError
+from sim.inputs import read_bytes
 from sim.policies.base import BasePolicy
-from sim.settings import describe
+from sim.settings import NAME, describe, parameters
 
 _PREFIX = "policies_of_file_"  # of the names of modules, which go on with a hash of path and content
 
@@ -22,10 +24,7 @@ def load_policies(file: Path) -> dict[str, type[BasePolicy]]:
     The file is run once for each content. Raises ScenarioError, with the line, when it can't be; and for a class that
     can't be a policy.
     """
-    try:
-        code = file.read_bytes()
-    except OSError as error:
-        raise ScenarioError(f"{file}: can't be read ({error.strerror})") from None
+    code = read_bytes(file)
     path = str(file.resolve())
     name = _PREFIX + hashlib.sha256(path.encode() + b"\0" + code).hexdigest()[:16]
     if name not in sys.modules:
@@ -46,11 +45,25 @@ def load_policies(file: Path) -> dict[str, type[BasePolicy]]:
         if isinstance(value, type) and issubclass(value, BasePolicy) and value.__module__ == name
     }
     for key, policy in found.items():
-        if not dataclasses.is_dataclass(policy) or not hasattr(policy, "name"):
-            raise ScenarioError(f"{file}: the class {key} must be a dataclass with a name, as every policy is")
+        if rule := _broken_rule(policy):
+            raise ScenarioError(f"{file}: the class {key} must {rule}, as every policy")
     if not found:
         raise ScenarioError(f"{file}: has no policy, which is a subclass of sim.policies.base.BasePolicy")
     return found
+
+
+def _broken_rule(policy: type[BasePolicy]) -> str | None:
+    """What a class must be or have to be a policy, and hasn't. The name becomes a part of the names of directories."""
+    name = getattr(policy, "name", None)
+    if not dataclasses.is_dataclass(policy) or not isinstance(name, str) or not NAME.fullmatch(name):
+        return "be a dataclass with a name of letters, digits, _ and -"
+    if not isinstance(policy.kind, WorkerKind):
+        return "have a sim.domain.WorkerKind as its kind"
+    try:
+        kinds = {kind for kind, _ in parameters(policy).values()}
+    except (NameError, TypeError, SyntaxError):  # of a type in quotes
+        kinds = {object}
+    return None if kinds <= {int, float} else "have parameters of the types int and float alone"
 
 
 def file_of(policy: BasePolicy) -> Path | None:

@@ -16,8 +16,8 @@ from tests.docs.commands import MAIN
 LEFT_OUT = {"fetch", "reproduce", "replay"}
 GOOD = {
     "gpus": "2", "limit": "5", "window": "00:00-00:01", "functions": "3", "minutes": "2", "rate": "1", "seed": "1",
-    "rate_scale": "0.5", "clients": "2", "graph": "bert", "policies": "balance", "device": "c.json", "format": "native",
-    "scenario": "s.yaml", "catalogue": "small", "out": "out", "output": "out.parquet", "plot": "p.png",
+    "rate_scale": "0.5", "clients": "2", "graph": "bert", "policies": "balance", "calibration": "c.json",
+    "format": "native", "scenario": "s.yaml", "catalogue": "small", "out": "out.parquet", "plot": "p.png",
     "arrivals": "poisson", "placement": "start", "service": "llm",
 }  # fmt: skip
 

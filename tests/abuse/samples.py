@@ -43,7 +43,7 @@ rate_scale: 1.5
 seed: 3
 functions: catalogue
 catalogue: kaas
-fleet: {gpus: 2, gpus_per_node: 8, gpus_per_link: 1, device: v100-kaas}
+fleet: {gpus: 2, gpus_per_node: 8, gpus_per_link: 1, calibration: v100-kaas}
 granularity: graph
 """
 POINTS = "workload,mode,clients,throughput_qps,p50_s,mine\nresnet50,kaas,1,20,0.05,x\nbert,exclusive,4,30,0.1,y\n"

@@ -6,6 +6,7 @@ A longer search: ``python -m tests.abuse.test_damaged_runs SECONDS SEED``.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -112,6 +113,25 @@ def test_damage_is_told():
     counts = run(60.0, seed=1, n=N_DAMAGES)
     print(dict(counts))
     assert counts["verified: refused"] > 40
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    whole = a_run(tmp_path / "runs")
+    for file in sorted(whole.iterdir()):
+        kept = file.read_bytes()
+        file.unlink()
+        os.mkfifo(file)
+        kind, said = outcome(whole, tmp_path / "figures")
+        assert (kind, file.name in said) == ("refused", True), said
+        assert outcome(whole, tmp_path / "figures", "--no-verify")[0] != "broken"
+        file.unlink()
+        file.write_bytes(kept)
+
+
+def test_a_manifest_without_end_is_told(tmp_path):
+    whole = a_run(tmp_path / "runs")
+    (whole / "manifest.json").write_text('{"a":' * 3_000)
+    assert outcome(whole, tmp_path / "figures")[0] == "refused"
 
 
 if __name__ == "__main__":

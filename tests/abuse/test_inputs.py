@@ -66,6 +66,12 @@ def test_a_description_is_a_plain_file(option, no_file, trace, tmp_path):
     assert any(what in refused(*words) for what in ("must be a file", "is empty"))
 
 
+def test_a_policy_is_in_a_plain_file(no_file, trace, tmp_path):
+    (tmp_path / "p.py").symlink_to(no_file)
+    said = refused("simulate", "run", trace, "--policy", f"{tmp_path / 'p.py'}:Mine")
+    assert any(what in said for what in ("must be a file", "is empty"))
+
+
 def test_points_are_a_plain_file(no_file):
     assert str(no_file) in refused("simulate", "reproduce", "kaas", "--figure", "throughput", "--points", no_file)
 
@@ -204,6 +210,9 @@ def test_parameters_stand_there_once():
 def test_a_fleet_can_be_simulated(trace):
     words = ["simulate", "run", trace, *POLICY, "--gpus", 100_000_000]
     assert "gpus is 100000000, must be at most 100,000" in refused(*words)
+    for node in (10**9, 10**30):
+        with pytest.raises(ScenarioError, match=f"gpus_per_node is {node}, must be at most 100,000"):
+            read_scenario(None, {"traces": ["t.csv"], "policies": ["balance"], "fleet": {"gpus_per_node": node}})
 
 
 @pytest.mark.parametrize("option", [("--rate", "1e30"), ("--functions", "1000000000"), ("--minutes", "9" * 30)])
@@ -265,6 +274,22 @@ def test_low_memory_is_no_fault_of_the_file(trace, monkeypatch):
     assert "there is not enough memory for this (malloc of size 64 failed)" in refused("traces", "inspect", trace)
 
 
+def test_low_memory_is_no_fault_of_a_library():
+    @ProjectGroup("broken").command()
+    def fail():
+        raise ImportError("libarrow.so: failed to map segment from shared object")
+
+    result = CliRunner().invoke(ProjectGroup("broken", {"fail": fail}), ["fail"])
+    assert result.stderr.startswith("Error: there is not enough memory for this (libarrow.so: failed to map")
+
+
+def test_the_working_directory_may_be_gone(trace, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "the working directory is gone" in refused("traces", "inspect", trace)
+
+
 # What is printed
 
 
@@ -313,6 +338,12 @@ def test_standard_streams_may_be_gone(redirection, status):
     assert done.returncode == status
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["inspect none", "inspect", "inspect --none", "inspect t.csv >/dev/full"])
+def test_where_nothing_can_be_said_the_status_says_it(words, trace):
+    shell = f"{sys.executable} -c 'from sim.start import traces as t; t()' {words} 2>/dev/full"
+    assert subprocess.run(["bash", "-c", shell], cwd=trace.parent, timeout=60).returncode == 2
 
 
 def test_a_reader_may_be_gone():

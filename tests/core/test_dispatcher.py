@@ -64,6 +64,13 @@ def test_workers_that_can_not_stand_are_refused(monkeypatch, kind, standing, sto
     assert str(refused.value).endswith(story)
 
 
+@pytest.mark.parametrize("standing", [None, 2, [0, 1], [(0, -1, 1.0)], iter([Standing(0, -1)])])
+def test_what_is_no_list_of_workers_is_refused(monkeypatch, standing):
+    monkeypatch.setattr(Puppet, "standing", lambda self, fleet: standing)
+    with pytest.raises(PolicyError, match=r"must be a list or tuple of sim\.protocol\.Standing"):
+        dispatcher(KAAS)
+
+
 def test_workers_side_by_side_may_have_more_shares_than_there_are(monkeypatch):
     """MPS allows it, and shares the multiprocessors out."""
     standing = [Standing(0, 0, 0.75), Standing(0, 1, 0.75), Standing(1, 1)]
@@ -96,6 +103,8 @@ def test_workers_side_by_side_may_have_more_shares_than_there_are(monkeypatch):
             "invocation 0 is of function 0, worker 0 is a starting worker of function 1 on device 0 with 0 outstanding",
         ),
         (KAAS, [["nonsense"]], "it is no action"),
+        (KAAS, [None], "it is no list or tuple of actions"),
+        (KAAS, [iter([Run(0, 0)])], "it is no list or tuple of actions"),
     ],
 )
 def test_the_impossible_is_refused_with_its_story(kind, answers, story):

@@ -85,6 +85,11 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
             "Dice",
             r"mine\.py: the class Dice must be a dataclass with a name",
         ),
+        (RANDOM.replace('"dice"', '"../dice"'), "Dice", r"the class Dice must .* name of letters, digits, _ and -"),
+        (RANDOM.replace('"dice"', "6"), "Dice", r"the class Dice must .* name of letters, digits, _ and -"),
+        (RANDOM + "    kind = 'kaas'\n", "Dice", r"the class Dice must have a sim\.domain\.WorkerKind as its kind"),
+        (RANDOM.replace("sides: int", "sides: str"), "Dice", r"must have parameters of the types int and float"),
+        (RANDOM.replace("sides: int", "sides: 'no_type'"), "Dice", r"must have parameters of the types int and float"),
     ],
 )
 def test_a_file_without_the_policy_is_refused(tmp_path, code, text, complaint):
@@ -98,6 +103,15 @@ def test_what_a_policy_file_does_wrong_later_is_not_hidden(tmp_path, trace):
     file = written(tmp_path, RANDOM.replace("self._n))", "self.no_such_name))"))
     with pytest.raises(AttributeError, match="no_such_name"):
         simulate("run", trace, "--policy", f"{file}:Dice", "--limit", 5, "-o", tmp_path / "out")
+
+
+def test_a_policy_that_ends_the_process_ends_only_its_run(tmp_path, trace):
+    file = written(tmp_path, RANDOM.replace("return [Run", "raise SystemExit(0) or [Run"))
+    words = ("--policy", f"{file}:Dice", "--policy", "balance", "--limit", 5, "-o", tmp_path / "out")
+    assert simulate("run", trace, *words).exit_code == 1
+    manifest = json.loads((tmp_path / "out/dice/manifest.json").read_text())
+    assert manifest["reasons"] == ["the policy tried to end the process"]
+    assert json.loads((tmp_path / "out/balance/manifest.json").read_text())["valid"]
 
 
 def test_the_scenario_of_a_run_repeats_it_wherever_it_is_given(tmp_path, trace, monkeypatch):

@@ -37,6 +37,7 @@ class Server(ThreadingHTTPServer):
     content = CONTENT
     tag = '"one"'
     status = None  # answer every request with this error
+    location = None  # or with a redirection to this
     ranges = True
     cut_after = None  # bytes of an answer's body after which the connection ends
     promised = None  # the Content-Length, right or wrong; False: none
@@ -60,6 +61,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.asked.append(self.headers.get("Range"))
+        if server.location:
+            self.send_response(302)
+            self.send_header("Location", server.location)
+            self.end_headers()
+            return
         if server.status:
             self.send_error(server.status)
             return
@@ -229,6 +235,7 @@ def test_links_at_hidden_names_are_not_followed(server, place, tmp_path):
     [
         (b"", "is empty"),
         (b"\n<!DOCTYPE html><title>Sign in</title>", "is a page for people"),
+        (b'["no such file"]', "an error message, not data"),
         (b"\xef\xbb\xbf<?xml version='1.0'?><Error><Code>BlobNotFound</Code></Error>", "an error message, not data"),
     ],
 )
@@ -255,8 +262,9 @@ def test_what_could_have_changed_unnoticed_is_not_continued(server, place):
     assert server.asked == [None, None]
 
 
-def test_a_weak_tag_does_not_vouch_for_bytes(server, place):
-    server.tag = 'W/"one"'
+@pytest.mark.parametrize("tag", ['W/"one"', '"one\r\n two"', '"\xff"'])
+def test_a_weak_tag_or_one_that_no_header_can_name_does_not_vouch_for_bytes(server, place, tag):
+    server.tag = tag
     cut(server, unknown(server), place)
     fetch(unknown(server), place)
     assert server.asked == [None, None]
@@ -384,6 +392,14 @@ def test_a_directory_that_cannot_be_made_is_told(server, place):
     place.write_text("")
     with pytest.raises(OutputError, match=r"data.*can't be written \(File exists\)"):
         fetch(known(server), place / "dir")
+
+
+@pytest.mark.parametrize("location", ["http://[::no/address", "file:///etc/passwd", "/data/again"])
+def test_a_redirection_to_nowhere_is_told(server, place, location):
+    server.location = location
+    told = r"(Invalid IPv6 URL|'file:///etc/passwd' is not allowed|infinite loop\. The last .*: Found)"
+    with pytest.raises(TraceError, match=rf"^{re.escape(server.url)}: .*{told}"):
+        fetch(unknown(server), place)
 
 
 def test_redirections_stay_on_https():
