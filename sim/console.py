@@ -88,8 +88,8 @@ class ProjectGroup(click.Group):
             complaint = f"{shown(error.object)}: is no name in UTF-8, which files and what is in them must have"
         except click.UsageError as error:
             raise click.UsageError(clipped(printable(error.format_message())), error.ctx) from None
-        except Stop as stop:
-            ctx.exit(stop.status)
+        except KeyboardInterrupt as stop:  # one of a policy's code, or of a caller in Python, is no Stop
+            ctx.exit(stop.status if isinstance(stop, Stop) else 128 + signal.SIGINT)
         except BrokenPipeError:
             _forsake_stdout()
             ctx.exit(128 + signal.SIGPIPE)
