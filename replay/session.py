@@ -100,7 +100,7 @@ def _tests() -> Step:
     """Those that need a GPU. What else a machine has in its Python may warn: that fails none of them."""
     where = ["-c", str(ROOT / "setup.cfg"), "--rootdir", str(ROOT), "-p", "no:cacheprovider", str(ROOT / "tests")]
     missing = "" if (ROOT / "tests").is_dir() else f"there are no tests in {ROOT}"
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-W", "default", *where]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-W", "default", *where]
     return Step("tests", command, 100, lacks=missing)
 
 

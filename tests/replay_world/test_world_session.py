@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +17,10 @@ from replay.steps import LIMIT_S, ROOT, Step, run_session
 from sim.errors import OutputError
 from sim.models.workloads import jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
+from tests.conftest import GPU_ROOMS, TESTS
 from tests.replay_world.worlds import functions, replay
 
-STANDIN = Path(__file__).parents[1] / "standin"
+STANDIN = TESTS / "standin"
 FILES = {"gpu.json", "gpu.tar.gz", "gpu.png"}
 PATIENT = "import replay.run; replay.run.LATE_S = 3600.0; "  # as in conftest.py
 
@@ -176,3 +176,8 @@ def test_the_bundle_takes_from_its_wheels_what_a_python_lacks(tmp_path):
     assert [call for call in calls if "zipfile" in call and "gpu/wheels/simpy-4.1.1-py3-none-any.whl" in call]
     assert not [call for call in calls if "zipfile" in call and "pytest" in call]
     assert calls[-1].endswith("session --out results")
+
+
+def test_every_test_for_a_gpu_lies_where_it_is_looked_for():
+    files = [file for file in TESTS.rglob("*.py") if "pytest.mark" + ".gpu" in file.read_text("utf-8")]
+    assert {file.relative_to(TESTS).parts[0] for file in files} == GPU_ROOMS
