@@ -136,7 +136,7 @@ def test_what_is_not_of_a_session_stays(tmp_path):
 
 def test_the_rates_of_a_session_come_from_what_was_measured(tmp_path, monkeypatch):
     """Twice the time an invocation: half the rate. Without a measurement there is no replay, and the reason is said."""
-    load = Load("small", 4, 10.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0)
+    load = Load("small", 4, 100.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0)
     known = {"affinity": 0.02, "exclusive": None}
     monkeypatch.setattr("replay.session.measure_service_s", lambda directory: known[directory.name])
     steps = {step.name: step for step in plan("cpu", load, tmp_path)}
