@@ -44,7 +44,7 @@ class Load:
 
 ON_GPU = Load("kaas", 24, MOST_PER_S, {"affinity": 100, "exclusive": 15}, {"affinity": 8, "exclusive": 25}, 8 << 30, 87)
 ON_CPU = Load(
-    "small", 48, MOST_PER_S, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 36
+    "small", 48, MOST_PER_S, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 1
 )
 
 

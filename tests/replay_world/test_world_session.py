@@ -36,7 +36,7 @@ def load(tmp_path, monkeypatch):
     ]
     save_catalogue(entries, tmp_path / "tiny.json")
     n_service, seconds = {"affinity": 30, "exclusive": 8}, {"affinity": 1.0, "exclusive": 2.0}
-    return Load(str(tmp_path / "tiny.json"), 4, 30.0, n_service, seconds, 1 << 20, seed=2)
+    return Load(str(tmp_path / "tiny.json"), 4, 200.0, n_service, seconds, 1 << 20, seed=2)
 
 
 def patient(steps):
