@@ -21,16 +21,16 @@ POLICIES = ("affinity", "exclusive")
 LOADS = (0.3, 0.6, 0.9)  # of what one device can do: hardly a queue, some, and long ones
 HALVES = {"calibration": "00:00-00:01", "validation": "00:01-00:02"}
 SERVICE_S = 5.0  # in which the arrivals of a first replay come, whatever the device makes of them
-MOST_PER_S = 500.0  # arrivals: what one driver issues in time
+MOST_PER_S = 200.0  # arrivals: what one driver issues in time
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """What is replayed: a synthetic trace, at rates that the device decides, under a memory limit.
 
-    rate_per_s: of the trace itself. n_service: arrivals of the first replay, by policy. seconds: of each replay, by
-    policy: exclusive workers serve far fewer invocations in a second. seed: one that gives every graph enough
-    invocations, in each half.
+    rate_per_s: of the trace itself, the most that is replayed. n_service: arrivals of the first replay, by policy.
+    seconds: of each replay, by policy: exclusive workers serve far fewer invocations in a second. seed: one that gives
+    every graph enough invocations, in each half.
     """
 
     catalogue: str
@@ -42,8 +42,10 @@ class Load:
     seed: int
 
 
-ON_GPU = Load("kaas", 24, 10.0, {"affinity": 100, "exclusive": 15}, {"affinity": 8, "exclusive": 25}, 8 << 30, 87)
-ON_CPU = Load("small", 48, 12.0, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 36)
+ON_GPU = Load("kaas", 24, MOST_PER_S, {"affinity": 100, "exclusive": 15}, {"affinity": 8, "exclusive": 25}, 8 << 30, 87)
+ON_CPU = Load(
+    "small", 48, MOST_PER_S, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 1
+)
 
 
 def plan(device: str, load: Load, work: Path) -> Iterator[Step]:
@@ -66,7 +68,7 @@ def plan(device: str, load: Load, work: Path) -> Iterator[Step]:
             if each_s is None:
                 yield Step(name, [], 0, lacks=f"how long an invocation takes is not known: see service/{policy}")
                 continue
-            scale = min(part / each_s, MOST_PER_S) / load.rate_per_s
+            scale = min(part / each_s / load.rate_per_s, 1.0)
             yield _replay(device, load, name, policy, window, load.seconds[policy], scale)
         if half == "calibration":
             known = _runs(work, half)
@@ -100,7 +102,7 @@ def _tests() -> Step:
     """Those that need a GPU. What else a machine has in its Python may warn: that fails none of them."""
     where = ["-c", str(ROOT / "setup.cfg"), "--rootdir", str(ROOT), "-p", "no:cacheprovider", str(ROOT / "tests")]
     missing = "" if (ROOT / "tests").is_dir() else f"there are no tests in {ROOT}"
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-W", "default", *where]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-W", "default", *where]
     return Step("tests", command, 100, lacks=missing)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -62,6 +63,24 @@ def test_calibrate_and_validate_a_short_run(small, tmp_path):
     assert compared["h2d_bytes"]["error_frac"] == 0
     assert compared["throughput_per_s"]["simulated"] > 0
     assert (out / "figures" / "run" / "latency_cdf.png").stat().st_size > 1000
+
+
+def test_an_invalid_run_is_left_out_of_a_calibration_and_named(small, tmp_path):
+    trace, catalogue = small
+    words = ("--catalogue", catalogue, "--duration", 3, "--memory-limit", 1 << 20, "--policy", "affinity")
+    run("run", trace, *words, "--window", "00:00-00:01", "--out", tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "late")
+    manifest = tmp_path / "late" / "manifest.json"
+    content = json.loads(manifest.read_text()) | {"valid": False, "reasons": ["it was late"]}
+    del content["sha256"], content["files"]
+    manifest.write_text(json.dumps(content))
+    run("probe", "-o", tmp_path / "probe.json")
+    runs = (tmp_path / "late", tmp_path / "run")
+    words = ("calibrate", *runs, "--probe", tmp_path / "probe.json", "-o", tmp_path / "here.json")
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0
+    assert result.stderr == f"Left out: {tmp_path / 'late'}: is INVALID (it was late)\n"
+    assert load_calibration(str(tmp_path / "here.json")).graphs
 
 
 class Capped(Static):

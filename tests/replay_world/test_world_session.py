@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +17,10 @@ from replay.steps import LIMIT_S, ROOT, Step, run_session
 from sim.errors import OutputError
 from sim.models.workloads import jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
+from tests.conftest import GPU_ROOMS, TESTS
 from tests.replay_world.worlds import functions, replay
 
-STANDIN = Path(__file__).parents[1] / "standin"
+STANDIN = TESTS / "standin"
 FILES = {"gpu.json", "gpu.tar.gz", "gpu.png"}
 PATIENT = "import replay.run; replay.run.LATE_S = 3600.0; "  # as in conftest.py
 
@@ -36,7 +36,7 @@ def load(tmp_path, monkeypatch):
     ]
     save_catalogue(entries, tmp_path / "tiny.json")
     n_service, seconds = {"affinity": 30, "exclusive": 8}, {"affinity": 1.0, "exclusive": 2.0}
-    return Load(str(tmp_path / "tiny.json"), 4, 30.0, n_service, seconds, 1 << 20, seed=2)
+    return Load(str(tmp_path / "tiny.json"), 4, 200.0, n_service, seconds, 1 << 20, seed=2)
 
 
 def patient(steps):
@@ -136,7 +136,7 @@ def test_what_is_not_of_a_session_stays(tmp_path):
 
 def test_the_rates_of_a_session_come_from_what_was_measured(tmp_path, monkeypatch):
     """Twice the time an invocation: half the rate. Without a measurement there is no replay, and the reason is said."""
-    load = Load("small", 4, 10.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0)
+    load = Load("small", 4, 100.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0)
     known = {"affinity": 0.02, "exclusive": None}
     monkeypatch.setattr("replay.session.measure_service_s", lambda directory: known[directory.name])
     steps = {step.name: step for step in plan("cpu", load, tmp_path)}
@@ -176,3 +176,8 @@ def test_the_bundle_takes_from_its_wheels_what_a_python_lacks(tmp_path):
     assert [call for call in calls if "zipfile" in call and "gpu/wheels/simpy-4.1.1-py3-none-any.whl" in call]
     assert not [call for call in calls if "zipfile" in call and "pytest" in call]
     assert calls[-1].endswith("session --out results")
+
+
+def test_every_test_for_a_gpu_lies_where_it_is_looked_for():
+    files = [file for file in TESTS.rglob("*.py") if "pytest.mark" + ".gpu" in file.read_text("utf-8")]
+    assert {file.relative_to(TESTS).parts[0] for file in files} == GPU_ROOMS
