@@ -21,7 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from sim.errors import OutputError
-from sim.output import create, has_keys, make_directory, new_file, scratch, told, workshop, write_json
+from sim.output import create, has_keys, make_directory, new_file, remove, scratch, workshop, write_json
 
 ROOT = Path(__file__).parents[1]  # of this project, installed or not
 REPORT, ARCHIVE, PAGE = "gpu.json", "gpu.tar.gz", "gpu.png"
@@ -86,9 +86,8 @@ def _clear(out: Path) -> None:
     there = [out / name for name in (ARCHIVE, PAGE, REPORT) if (out / name).exists()]
     if there and not _is_ours(out / REPORT):
         raise OutputError(f"{there[0]}: is there already, and is of no session; choose another folder")
-    with told(out):
-        for file in there:
-            file.unlink()
+    for file in there:
+        remove(file)
 
 
 def _is_ours(report: Path) -> bool:

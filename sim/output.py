@@ -140,6 +140,12 @@ def make_directory(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
 
 
+def remove(file: Path) -> None:
+    """Remove a file that the caller has recognised as written by this project."""
+    with told(file):
+        file.unlink()
+
+
 def fresh_directory(directory: Path) -> Path:
     """Make a directory that was not there, with a number behind its name if others were faster; returns its path."""
     place, number = directory, 1

@@ -36,7 +36,7 @@ def test_the_command_completes_a_file_and_writes_everything(tmp_path):
     assert rows[0]["error_frac"] == pytest.approx(0, abs=0.02)
     assert rows[0]["simulated_p50_s"] > 0
     assert rows[1]["simulated_throughput_qps"] is None
-    assert "don't fit" in rows[1]["note"]
+    assert "no room for 17 functions" in rows[1]["note"]
     assert rows[2]["note"] == "the same point as row 2"
     assert json.loads((out / "points.json").read_text()) == rows
     with (out / "points.csv").open() as text:
@@ -76,5 +76,5 @@ def test_what_is_refused_throughout_has_a_table_and_no_figure(tmp_path):
     file = written(tmp_path, "workload,mode,clients\ncGEMM,fractional,17\n")
     result = invoke("--points", file, "--figure", "throughput", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "don't fit" in result.stdout
+    assert "no room for 17 functions" in result.stdout
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["files"] == ["points.csv", "points.json"]
