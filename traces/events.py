@@ -54,7 +54,7 @@ Blocks: TypeAlias = Callable[[], Iterator[Rows]]
 class EventTrace:
     """A trace with an instant for every invocation (see ``sim.domain.Trace``); rows are read anew by every ``chunks``.
 
-    number: index into functions, by the number of a function in the blocks; -1 for those without a row in the window.
+    number: index into functions, by the number of a function in the blocks; -1 for those that are left out.
     """
 
     source: TraceSource
@@ -96,25 +96,48 @@ def event_trace(
 ) -> EventTrace:
     """Build the trace of the source's window, by one pass over its rows, and one over its arrivals at another rate.
 
-    Functions without a row in the window are left out: which there are doesn't hang on the rate or the seed.
-    Raises TraceError when there are no arrivals, and for a ``rate_scale`` that makes too many.
+    Functions without a row in the window are left out, but for those whose copies may reach it: which there are doesn't
+    hang on the seed. Raises TraceError when there are no arrivals, and for a ``rate_scale`` that makes too many.
     """
     _check_copies(blocks, options.rate_scale, named)
-    n = np.zeros(len(functions), np.int64)
-    sum_s = np.zeros(len(functions))
-    for rows in _scaled(blocks, source.window_s, replace(options, rate_scale=1.0)):
-        n += np.bincount(rows.function, minlength=len(n))
-        sum_s += np.bincount(rows.function, rows.duration_s, len(n))
-    n_arrivals = int(n.sum())
+    (start_s, end_s), reach_s = source.window_s, _reach_s(options.rate_scale)
+    within, near = _Sums(len(functions)), _Sums(len(functions))
+    for rows in _scaled(blocks, (start_s - reach_s, end_s + reach_s), replace(options, rate_scale=1.0)):
+        within.add(_cut(rows, source.window_s))
+        near.add(rows)
+    n_arrivals = int(within.n.sum())
     if options.rate_scale != 1:
         n_arrivals = sum(len(rows.at_s) for rows in _scaled(blocks, source.window_s, options))
     if not n_arrivals:
         raise TraceError(f"{named}: no invocation in the window {format_window(source.window_s)}")
-    kept = np.flatnonzero(n)
-    number = np.full(len(n), -1, np.int32)
+    kept = np.flatnonzero(near.n)
+    number = np.full(len(functions), -1, np.int32)
     number[kept] = np.arange(len(kept))
-    described = functions.describe(kept, sum_s[kept] / n[kept], n[kept])
+    mean_s = np.where(within.n > 0, within.mean_s, near.mean_s)
+    described = functions.describe(kept, mean_s[kept], within.n[kept])
     return EventTrace(source, described, n_arrivals, blocks, number, options)
+
+
+class _Sums:
+    """Rows by function: n, how many, and mean_s, their mean duration."""
+
+    def __init__(self, n_functions: int) -> None:
+        self.n = np.zeros(n_functions, np.int64)
+        self._duration_s = np.zeros(n_functions)
+
+    def add(self, rows: Rows) -> None:
+        self.n += np.bincount(rows.function, minlength=len(self.n))
+        self._duration_s += np.bincount(rows.function, rows.duration_s, len(self.n))
+
+    @property
+    def mean_s(self) -> Floats:
+        mean_s: Floats = self._duration_s / np.maximum(self.n, 1)
+        return mean_s
+
+
+def _reach_s(rate_scale: float) -> float:
+    """How far from a window the rows may be whose copies lie in it."""
+    return _SHIFT_S if rate_scale > 1 else 0.0
 
 
 def _check_copies(blocks: Blocks, rate_scale: float, named: str) -> None:
@@ -142,7 +165,7 @@ def _scaled(blocks: Blocks, window_s: tuple[float, float], options: ReadOptions)
     the probability of the fraction, each shifted by up to a minute to either side; what leaves the window is gone.
     The draws of a piece are its own, so that a window sees the same ones as the whole trace.
     """
-    reach_s = _SHIFT_S if options.rate_scale > 1 else 0.0
+    reach_s = _reach_s(options.rate_scale)
     waiting: list[Rows] = []
     for nth, rows in enumerate(_pieces(blocks, options.rate_scale)):
         if rows.at_s[0] >= window_s[1] + reach_s:

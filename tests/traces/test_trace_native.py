@@ -283,3 +283,16 @@ def test_the_first_bad_row_of_a_batch_is_named(tmp_path):
     pq.write_table(pa.table({"arrival_s": at_s, "function": ["f"] * 100_000}), tmp_path / "x.parquet")
     with pytest.raises(TraceError, match="row 77778, column 'arrival_s': nan must be a finite number, 0 or more"):
         open_trace(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_that_come_into_a_window_are_of_functions_that_the_trace_lists(file, seed):
+    """The function c has rows in the minute after the window only, from where copies come into it."""
+    rows = [f"{i},{'a/f' if i < 60 else 'c/h' if i < 120 else 'd/far'},1" for i in range(200)]
+    path = file("\n".join(["arrival_s,function,duration_s", *rows]) + "\n")
+    trace = open_trace(path, window="00:00-00:01", rate_scale=20, seed=seed)
+    drawn = collect(trace)
+    assert [(f.key, f.n_invocations) for f in trace.functions] == [("a/f", 60), ("c/h", 0)]
+    assert set(drawn.function.tolist()) == {0, 1}
+    assert len(drawn.at_s) == trace.n_arrivals
+    assert [f.key for f in open_trace(path, window="00:00-00:01").functions] == ["a/f"]
