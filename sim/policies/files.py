@@ -59,6 +59,8 @@ def _broken_rule(policy: type[BasePolicy]) -> str | None:
         return "be a dataclass with a name of letters, digits, _ and -"
     if not isinstance(policy.kind, WorkerKind):
         return "have a sim.domain.WorkerKind as its kind"
+    if policy.describe is not BasePolicy.describe:
+        return "describe itself by its name and parameters, as BasePolicy does"
     try:
         kinds = {kind for kind, _ in parameters(policy).values()}
     except (NameError, TypeError, SyntaxError):  # of a type in quotes
