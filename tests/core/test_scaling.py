@@ -43,6 +43,7 @@ def bytecodes_per_invocation(directory, policy, n_functions, n_gpus, load, n=N):
         begun = begun or now_s >= at_s[n // 2]
 
     old = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks once, in settrace, whether any frame wants opcodes
     sys.settrace(trace_calls)
     try:
         simulate(own(trace), make_policy(policy), directory, gpus=n_gpus, calibration=ideal(), log=log, check=False)
