@@ -243,10 +243,10 @@ class Recorder:
                 | copied,
             )
         )
-        if self._has_frontend:  # else all that is left of the time until completion
-            store_s = self._store_s[function]
-        else:
-            store_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"]
+        store_s = self._store_s[function]
+        if not self._has_frontend:  # what is left until completion is the copy back, waits for the link included
+            left_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"]
+            store_s = np.where(copied["d2h_bytes"] > 0, np.maximum(left_s, 0.0), 0.0)  # not what rounding leaves
         latency_s = row["completed_at_s"] - row["arrival_at_s"]
         missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
         self._latency_s.append(latency_s)

@@ -119,18 +119,20 @@ def event_trace(
 
 
 class _Sums:
-    """Rows by function: n, how many, and mean_s, their mean duration."""
+    """Rows by function. n: how many."""
 
     def __init__(self, n_functions: int) -> None:
         self.n = np.zeros(n_functions, np.int64)
         self._duration_s = np.zeros(n_functions)
 
     def add(self, rows: Rows) -> None:
+        """Count rows."""
         self.n += np.bincount(rows.function, minlength=len(self.n))
         self._duration_s += np.bincount(rows.function, rows.duration_s, len(self.n))
 
     @property
     def mean_s(self) -> Floats:
+        """Their mean duration; 0 where there are none."""
         mean_s: Floats = self._duration_s / np.maximum(self.n, 1)
         return mean_s
 
