@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sim import __version__
-from sim.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
+from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)

@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis.labels import differing_settings, hidden_differences, identity, labels, named, wrap_label
 from analysis.runs import fault, flatten, number, warnings
-from sim.results import Run
+from sim.records.results import Run
 
 _LABEL_CHARACTERS = 28  # of a line of a label in a terminal
 

@@ -12,8 +12,8 @@ from analysis.labels import brief_policies, labels, named
 from analysis.metrics import Floats
 from analysis.runs import fault, positive, warnings
 from sim.errors import RunError
-from sim.results import Run
-from sim.tables import GPU_PARTS
+from sim.records.results import Run
+from sim.records.tables import GPU_PARTS
 
 _INVOCATIONS = ("function", "status", "arrival_at_s", "started_at_s", "completed_at_s")
 _DEVICES = ("start_at_s", *GPU_PARTS.values(), "n_cold", "n_evicted")
@@ -37,7 +37,7 @@ class Curves:
     latency_p99_s: Floats
     queue_length: Floats
     gpu_edges_s: Floats  # no finer than the devices table
-    gpu_frac: Floats  # by part of GPU time (``sim.tables.GPU_PARTS``) and interval; the rest is idle
+    gpu_frac: Floats  # by part of GPU time (``sim.records.tables.GPU_PARTS``) and interval; the rest is idle
     n_cold: int
     n_evicted: int
     slowdown: tuple[Floats, Floats]

@@ -1,4 +1,4 @@
-"""Measures of a run: tables of ``sim.tables`` in, small arrays out. No loop over rows.
+"""Measures of a run: tables of ``sim.records.tables`` in, small arrays out. No loop over rows.
 
 ``edges`` are ascending instants in seconds; interval k goes from edges[k] up to edges[k + 1].
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sim.tables import GPU_PARTS
+from sim.records.tables import GPU_PARTS
 
 Floats = npt.NDArray[np.float64]
 

@@ -23,12 +23,12 @@ import simpy
 
 from sim.domain import ArrivalChunk, FleetSpec, TraceFunction, TraceSource
 from sim.engine import Simulation
-from sim.intervals import choose_interval_s
 from sim.models.calibration import ByKind, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import make_policy
-from sim.recorder import Recorder
-from sim.rundir import peak_rss_bytes
+from sim.records.intervals import choose_interval_s
+from sim.records.recorder import Recorder
+from sim.records.rundir import peak_rss_bytes
 from sim.workload import bind
 
 LOAD = 0.8

@@ -15,11 +15,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from replay.check import check_graph
-from replay.device import Device
-from replay.executor import Executor
-from replay.plan import Plan
-from replay.residency import Residency
+from replay.device.seam import Device
+from replay.executor.executor import Executor
+from replay.executor.plan import Plan
+from replay.executor.residency import Residency
+from replay.kernels.check import check_graph
 from sim.domain import KernelGraph
 from sim.models.layout import layout
 from sim.models.workloads import bert, jacobi, resnet50

@@ -16,7 +16,7 @@ import click
 
 from benchmarks.engine import LOAD, MEAN_S, ROUNDS, PoissonTrace, full, timed
 from sim.domain import Trace
-from sim.rundir import peak_rss_bytes
+from sim.records.rundir import peak_rss_bytes
 from traces.open import open_trace
 from traces.synth.azure2019 import write_azure2019
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sim import __version__
-from sim.cli import open_trace_of, progress
-from sim.console import INVALID, SETTINGS, ProjectGroup, echo, note, quiet_option
+from sim.cli.run import open_trace_of, progress
+from sim.terminal.console import INVALID, SETTINGS, ProjectGroup, echo, note, quiet_option
 
 if TYPE_CHECKING:
-    from sim.results import Run
+    from sim.records.results import Run
     from sim.scenario import Scenario
     from sim.workload import Workload
 
@@ -72,10 +72,10 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
     Example:
       replay run azure2019/ --policy exclusive --catalogue small --window 08:00-08:01 --rate-scale 0.05
     """
-    from replay.paced import announce
+    from replay.fleet.paced import announce
     from replay.run import RealExperiment, Setup
     from sim.models.calibration import load_calibration
-    from sim.rundir import check_free, new_runs
+    from sim.records.rundir import check_free, new_runs
 
     pace = {name: flags.pop(name) for name in ("time_scale", "duration_s")}
     setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
@@ -92,7 +92,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
         summary = experiment.run(directory, force=force, progress=tell)
     from analysis.compare import as_text, compare
     from analysis.labels import identity
-    from sim.results import open_run
+    from sim.records.results import open_run
 
     done = open_run(directory)
     if as_json:
@@ -115,9 +115,9 @@ def probe(device: str, out: Path | None, as_json: bool) -> None:
     Example:
       replay probe --device cuda:0 -o probe.json
     """
-    from replay.probe import as_text, is_probe
-    from replay.probe import probe as measure
-    from sim.output import check_file, write_json
+    from replay.calibration.probe import as_text, is_probe
+    from replay.calibration.probe import probe as measure
+    from sim.files.output import check_file, write_json
 
     if out is not None:
         check_file(out, is_probe)
@@ -145,12 +145,12 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
     Example:
       replay calibrate runs/affinity runs/exclusive --probe probe.json -o here.json
     """
-    from replay.calibrate import calibrate as fit
-    from replay.calibrate import is_fit
-    from replay.probe import read_probe
-    from replay.samples import valid_of
-    from sim.output import write_json
-    from sim.results import open_run
+    from replay.calibration.calibrate import calibrate as fit
+    from replay.calibration.calibrate import is_fit
+    from replay.calibration.probe import read_probe
+    from replay.calibration.samples import valid_of
+    from sim.files.output import write_json
+    from sim.records.results import open_run
 
     valid, left_out = valid_of([open_run(run) for run in runs])
     for why in left_out:
@@ -175,9 +175,9 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
     Example:
       replay validate --calibration here.json runs/affinity runs/exclusive --out runs/simulated
     """
-    from replay.validate import as_text, compare
-    from sim.output import scratch
-    from sim.results import open_run
+    from replay.calibration.validate import as_text, compare
+    from sim.files.output import scratch
+    from sim.records.results import open_run
 
     compared = {}
     with scratch() as place:
@@ -226,14 +226,14 @@ def session(device: str, out: Path) -> None:
 
 def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -> dict[str, Any]:
     """Simulate what a run replayed; returns the summary. Also checks that its policy would decide the same again."""
+    from replay.calibration.validate import ToldPolicy, check_log, check_pair
     from replay.errors import ReplayError
-    from replay.validate import ToldPolicy, check_log, check_pair
     from sim.models.calibration import load_calibration
     from sim.scenario import Scenario
     from sim.schema import build
 
     try:
-        from sim.experiment import Experiment
+        from sim.compose import Experiment
     except ModuleNotFoundError as missing:  # a machine that was set up for replays alone
         raise ReplayError(f"{missing.name} is missing, which a simulation needs: pip install {missing.name}") from None
     numbers = load_calibration(calibration)
@@ -263,7 +263,7 @@ def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
 
 def open_workload(scenario: Scenario, time_scale: float, duration_s: float | None) -> Workload:
     """The workload of a scenario at the pace of a replay."""
-    from replay.paced import PacedTrace
+    from replay.fleet.paced import PacedTrace
     from sim.models.workloads.catalogue import load_catalogue
     from sim.workload import bind
 

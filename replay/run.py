@@ -18,35 +18,35 @@ from typing import IO, Any
 
 import numpy as np
 
-from replay.assign import Assigner, device_name
-from replay.check import check_graph
-from replay.decisions import FILE_NAME, DecisionLog
-from replay.driver import Driver
 from replay.errors import ReplayError
-from replay.fleet import PATIENCE_S, Fleet
-from replay.machine import describe, release_of
-from replay.messages import EXECUTOR, Assignment
-from replay.modes import check_mode, check_shares
-from replay.seats import Seat, assign_seats
-from replay.shm import SharedData
-from replay.workers import WorkerProcess, answer_of
+from replay.fleet.assign import Assigner, device_name
+from replay.fleet.driver import Driver
+from replay.fleet.fleet import PATIENCE_S, Fleet
+from replay.fleet.machine import describe, release_of
+from replay.fleet.messages import EXECUTOR, Assignment
+from replay.fleet.modes import check_mode, check_shares
+from replay.fleet.seats import Seat, assign_seats
+from replay.fleet.shm import SharedData
+from replay.fleet.workers import WorkerProcess, answer_of
+from replay.kernels.check import check_graph
 from sim.domain import FleetSpec
 from sim.errors import PolicyError
-from sim.fingerprint import changed
-from sim.intervals import choose_interval_s
-from sim.manifest import conclude
-from sim.manifest import describe as describe_run
+from sim.files.fingerprint import changed
+from sim.files.output import create
 from sim.models.calibration import Calibration, Device, Executor
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
-from sim.output import create
 from sim.policies import make_policy
 from sim.protocol import Standing, share_devices
-from sim.recorder import Recorder
-from sim.rundir import run_directory
+from sim.records.decisions import FILE_NAME, DecisionLog
+from sim.records.intervals import choose_interval_s
+from sim.records.manifest import conclude
+from sim.records.manifest import describe as describe_run
+from sim.records.recorder import Recorder
+from sim.records.rundir import run_directory
 from sim.scenario import Scenario
-from sim.signals import first_signal_calls
 from sim.streams import Stream, generator
+from sim.terminal.signals import first_signal_calls
 from sim.workload import Workload
 
 LATE_S = 0.005  # an arrival was issued late when it was later than this: a tenth of the shortest latencies compared
@@ -61,8 +61,8 @@ LOG_BUFFER_BYTES = 1 << 20  # of decisions: writing them is not to make arrivals
 class Setup:
     """How a scenario is replayed.
 
-    device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.modes``, None for the
-    policy's own. memory_limit_bytes: of the device memory that the workers of a device take, each at a time or all
+    device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.fleet.modes``, None for
+    the policy's own. memory_limit_bytes: of the device memory that the workers of a device take, each at a time or all
     that stand there together; None for 90 % of what is free.
     executor: import path of the class that runs graphs. patience_s: how long a worker that has to get ready or to do
     a job may be silent, before it is taken for hung and killed.
@@ -102,7 +102,7 @@ class RealExperiment:
         self._devices = [device_name(setup.device, number) for number in range(scenario.fleet.gpus)]
 
     def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
-        """Replay and write the run directory; returns the summary, as ``sim.experiment.Experiment.run`` does.
+        """Replay and write the run directory; returns the summary, as ``sim.compose.Experiment.run`` does.
 
         An interruption, a policy's mistake, and workers that can't be kept alive end the run: the directory then
         holds what was completed, is marked invalid, and the summary says why; so it does after a run whose trace is

@@ -15,7 +15,7 @@ from pathlib import Path
 from replay.steps import ROOT, Step
 from sim.errors import ProjectError
 from sim.models.startup import Ladder
-from sim.results import open_run
+from sim.records.results import open_run
 
 POLICIES = ("affinity", "exclusive")
 LOADS = (0.3, 0.6, 0.9)  # of what one device can do: hardly a queue, some, and long ones

@@ -21,7 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from sim.errors import OutputError
-from sim.output import create, has_keys, make_directory, new_file, remove, scratch, workshop, write_json
+from sim.files.output import create, has_keys, make_directory, new_file, remove, scratch, workshop, write_json
 
 ROOT = Path(__file__).parents[1]  # of this project, installed or not
 REPORT, ARCHIVE, PAGE = "gpu.json", "gpu.tar.gz", "gpu.png"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sim.domain import TraceFunction
 from sim.errors import ScenarioError
-from sim.inputs import read_text
+from sim.files.inputs import read_text
 from sim.settings import unknown
 
 KEYS = ("function", "app", "trigger")  # by which a map may name functions

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sim.errors import ScenarioError
-from sim.plaindata import read_yaml
+from sim.files.plaindata import read_yaml
 from sim.schema import build
 from sim.settings import IN_FILE, require
 from sim.text import shown

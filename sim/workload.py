@@ -24,7 +24,7 @@ from sim.domain import (
     TraceFunction,
 )
 from sim.errors import ScenarioError
-from sim.fingerprint import Fingerprint, fingerprint
+from sim.files.fingerprint import Fingerprint, fingerprint
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.settings import require
 

@@ -21,14 +21,14 @@ from sim.domain import (
     TraceFunction,
     TraceSource,
 )
-from sim.intervals import choose_interval_s
 from sim.models.calibration import Calibration, Copies, load_calibration
 from sim.models.costs import CostModel
 from sim.policies import known
 from sim.protocol import Policy, share_devices
-from sim.recorder import Recorder
-from sim.results import Run
-from sim.tables import GPU_PARTS, TABLES
+from sim.records.intervals import choose_interval_s
+from sim.records.recorder import Recorder
+from sim.records.results import Run
+from sim.records.tables import GPU_PARTS, TABLES
 from sim.workload import Workload, bind
 
 if TYPE_CHECKING:

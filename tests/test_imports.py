@@ -13,21 +13,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sim", "replay", "traces", "analysis")
 BASE = {
-    "sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams", "sim.fingerprint", "sim.text", "sim.inputs",
-    "sim.output",
+    "sim", "sim.domain", "sim.errors", "sim.settings", "sim.streams", "sim.text", "sim.files.fingerprint",
+    "sim.files.inputs", "sim.files.output",
 }  # fmt: skip
-MODELS = BASE | {"sim.models", "sim.schema", "sim.plaindata"}
-BRAIN = MODELS | {"sim.protocol", "sim.tables"}
+MODELS = BASE | {"sim.models", "sim.schema", "sim.files.plaindata"}
+BRAIN = MODELS | {"sim.protocol", "sim.records.tables"}
 SIM = BRAIN | {
     "sim.policies",
     "sim.dispatcher",
-    "sim.results",
-    "sim.seal",
-    "sim.rundir",
-    "sim.signals",
-    "sim.recorder",
-    "sim.intervals",
-    "sim.backlog",
+    "sim.records.results",
+    "sim.records.seal",
+    "sim.records.rundir",
+    "sim.terminal.signals",
+    "sim.records.recorder",
+    "sim.records.intervals",
+    "sim.records.backlog",
+    "sim.records.decisions",
     "sim.workload",
     "sim.scenario",
 }
@@ -37,45 +38,46 @@ ALLOWED = {
     "sim.domain": set(),
     "sim.errors": set(),
     "sim.streams": set(),
-    "sim.fingerprint": {"sim.errors"},
+    "sim.files.fingerprint": {"sim.errors"},
     "sim.text": set(),
-    "sim.signals": set(),
-    "sim.inputs": {"sim.errors"},
-    "sim.plaindata": {"sim.errors", "sim.inputs", "sim.text"},
-    "sim.output": {"sim.errors", "sim.fingerprint"},
+    "sim.terminal.signals": set(),
+    "sim.files.inputs": {"sim.errors"},
+    "sim.files.plaindata": {"sim.errors", "sim.files.inputs", "sim.text"},
+    "sim.files.output": {"sim.errors", "sim.files.fingerprint"},
     "sim.settings": {"sim.errors", "sim.text"},
     "sim.loads": BASE,
     "sim.schema": {"sim.errors", "sim.text"},
-    "sim.tables": set(),
+    "sim.records.tables": set(),
     "sim.models": MODELS,
     "sim.protocol": BASE,
     "sim.policies": BRAIN,
     "sim.dispatcher": BRAIN,
-    "sim.seal": {"sim.errors", "sim.fingerprint"},
-    "sim.results": BRAIN | {"sim.seal"},
-    "sim.rundir": BRAIN | {"sim.results", "sim.seal"},
+    "sim.records.seal": {"sim.errors", "sim.files.fingerprint"},
+    "sim.records.results": BRAIN | {"sim.records.seal"},
+    "sim.records.rundir": BRAIN | {"sim.records.results", "sim.records.seal"},
     "sim.binding": BASE,
     "sim.workload": BRAIN | {"sim.binding"},
-    "sim.intervals": BRAIN,
-    "sim.backlog": set(),
+    "sim.records.decisions": BRAIN | {"sim.dispatcher"},
+    "sim.records.intervals": BRAIN,
+    "sim.records.backlog": set(),
     "sim.offered": BRAIN | {"sim.workload", "sim.binding"},
-    "sim.recorder": BRAIN | {"sim.workload", "sim.intervals", "sim.backlog"},
+    "sim.records.recorder": BRAIN | {"sim.workload", "sim.records.intervals", "sim.records.backlog"},
     "sim.scenario": BRAIN,
-    "sim.caveats": SIM,
-    "sim.provenance": SIM | {"sim.fingerprint"},
-    "sim.manifest": SIM | {"sim.caveats", "sim.provenance"},
+    "sim.records.caveats": SIM,
+    "sim.records.provenance": SIM | {"sim.files.fingerprint"},
+    "sim.records.manifest": SIM | {"sim.records.caveats", "sim.records.provenance"},
     "sim.engine.clock": set(),
     "sim.engine.frontend": BRAIN | {"sim.engine.clock"},
     "sim.engine.hardware": BRAIN | {"sim.engine.clock"},
     "sim.engine.arrivals": BRAIN | {"sim.engine.clock", "sim.workload"},
-    "sim.engine.fleet": BRAIN | {"sim.engine.clock", "sim.engine.hardware", "sim.recorder"},
+    "sim.engine.fleet": BRAIN | {"sim.engine.clock", "sim.engine.hardware", "sim.records.recorder"},
     "sim.engine": SIM,
-    "sim.experiment": SIM | {"sim.engine", "sim.manifest", "sim.offered"},
-    "sim.studies": SIM | {"sim.engine", "sim.manifest", "sim.loads"},
-    "sim.console": {"sim.errors", "sim.signals", "sim.text"},
-    "replay": SIM | {"sim.manifest", "sim.console"},
-    "traces": BASE | {"sim.console"},
-    "analysis": BASE | {"sim.results", "sim.tables", "sim.console"},
+    "sim.compose": SIM | {"sim.engine", "sim.records.manifest", "sim.offered"},
+    "sim.studies": SIM | {"sim.engine", "sim.records.manifest", "sim.loads"},
+    "sim.terminal.console": {"sim.errors", "sim.terminal.signals", "sim.text"},
+    "replay": SIM | {"sim.records.manifest", "sim.terminal.console"},
+    "traces": BASE | {"sim.terminal.console"},
+    "analysis": BASE | {"sim.records.results", "sim.records.tables", "sim.terminal.console"},
 }
 HOMES = {"simpy": {"sim.engine"}, "cupy": {"replay"}, "matplotlib": {"analysis.figures"}}
 
@@ -103,10 +105,12 @@ def within(name, packages):
 @pytest.mark.parametrize(("name", "file"), list(modules()))
 def test_a_module_imports_only_what_lies_below_it(name, file):
     names = [n for n in imports(file) if n.partition(".")[0] in PACKAGES]
-    if name != "sim.start" and not re.search(r"\.cli(\.|_|$)", name):
+    if name != "sim.terminal.start" and not re.search(r"\.(cli|command)(\.|$)", name):
         rule = max((r for r in ALLOWED if within(name, [r])), key=len, default=None)
         allowed = BASE if rule is None else ALLOWED[rule] | {rule}
-        above = [n for n in names if not within(n, allowed - {"sim"}) and n not in ("sim", "sim.__version__")]
+        above = [
+            n for n in names if not within(n, allowed - {"sim"}) and n not in ("sim", "sim.__version__", "sim.files")
+        ]
         assert not above, f"{name} imports {above}"
     for library, homes in HOMES.items():
         found = any(n.partition(".")[0] == library for n in imports(file))

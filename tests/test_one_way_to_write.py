@@ -1,4 +1,4 @@
-"""Every file is written by ``sim.output``, or by a library to a path that it gave."""
+"""Every file is written by ``sim.files.output``, or by a library to a path that it gave."""
 
 import ast
 import re
@@ -13,12 +13,12 @@ FORBIDDEN = {
 }  # fmt: skip
 ALLOWED = {
     # A cache of compiled kernels: files that any process may make again, named by their content.
-    ("replay.cache", "mkdir"), ("replay.cache", "TemporaryDirectory"), ("replay.cache", "replace"),
-    ("replay.nvrtc", "write_bytes"),  # into that cache
+    ("replay.device.cache", "mkdir"), ("replay.device.cache", "TemporaryDirectory"), ("replay.device.cache", "replace"),
+    ("replay.device.nvrtc", "write_bytes"),  # into that cache
     # Parts of downloads, in their workshop.
-    ("traces.fetch", "replace"), ("traces.fetch", "rmtree"), ("traces.fetch_http", "unlink"),
+    ("traces.fetch.download", "replace"), ("traces.fetch.download", "rmtree"), ("traces.fetch.http", "unlink"),
 }  # fmt: skip
-OURS = {"write_text"}  # also the names of functions of sim.output
+OURS = {"write_text"}  # also the names of functions of sim.files.output
 
 
 def calls(file):
@@ -50,7 +50,7 @@ def test_no_other_module_writes(package):
     found = set()
     for file in sorted((ROOT / package).rglob("*.py")):
         module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-        if module != "sim.output":
+        if module != "sim.files.output":
             found |= {(module, name) for name, on, call in calls(file) if changes_files(name, on, call)}
             found |= {(module, name) for name, on, call in calls(file) if opens_to_write(name, call)}
     assert found == {entry for entry in ALLOWED if entry[0].startswith(f"{package}.")}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.domain import Trace
-from traces.csvfile import CsvFile
-from traces.files import TraceFile
+from traces.files.content import TraceFile
+from traces.files.csvfile import CsvFile
 from traces.options import ReadOptions
 
 UNKNOWN_TRIGGER = "unknown"  # of functions in traces that don't tell it

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from sim.domain import Trace
 from sim.errors import TraceError
-from sim.fingerprint import unchanged
+from sim.files.fingerprint import unchanged
 from sim.settings import unknown
-from traces.csvfile import CsvFile
-from traces.directory import open_path
-from traces.files import TraceFile, found
+from traces.files.content import TraceFile, found
+from traces.files.csvfile import CsvFile
+from traces.files.directory import open_path
 from traces.formats import Format, TracePath
 from traces.options import read_options
 from traces.readers import (
@@ -65,7 +65,7 @@ def open_trace(
     or tar archive of them.
 
     format: a name in ``FORMATS``; by default it is told from the content. placement: where in its minute a counted
-    invocation arrives, see ``traces.placement``; traces with an instant for every invocation don't use it.
+    invocation arrives, see ``traces.arrivals.placement``; traces with an instant for every invocation don't use it.
     window: ``08:00-09:00`` in trace time, see ``traces.window``; arrivals are rebased to its start.
     rate_scale: factor on the rate of every function; below 1 invocations are dropped at random.
     seed: of all that is drawn: the same arguments give the same arrivals, and any window those of the whole trace.

@@ -14,7 +14,7 @@ from analysis.figures.axes import time_axis
 from analysis.figures.notes import marked
 from analysis.figures.style import WIDE_IN, WIDTH_IN, add_legend, add_small_print, new_figure, wrap
 from analysis.metrics import Floats
-from sim.tables import GPU_PARTS
+from sim.records.tables import GPU_PARTS
 
 _SHADES = ("#0072B2", "#E69F00", "#D0D0D0", "#D55E00")  # of GPU_PARTS: neighbours differ in grey print too
 _FEW = 6  # runs whose panels are high enough for every number

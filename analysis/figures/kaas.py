@@ -1,6 +1,6 @@
 """The figures of ``simulate reproduce kaas``, for one column of a paper: lines are simulated, marks measured.
 
-Rows are those of ``sim.studies.points``: a mapping of cells for each point.
+Rows are those of ``sim.studies.kaas.points``: a mapping of cells for each point.
 """
 
 from __future__ import annotations

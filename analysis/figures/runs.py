@@ -33,7 +33,7 @@ from analysis.figures.style import (
 )
 from analysis.metrics import Floats, at_least
 from sim.errors import RunError
-from sim.output import new_directory
+from sim.files.output import new_directory
 
 _LINE_IN = 0.125  # height of a line of text at the legend's size
 

@@ -13,7 +13,7 @@ from analysis.figures.style import TEXT_WIDTH_IN, add_legend, line_of, new_figur
 from analysis.metrics import Floats, cdf
 from analysis.runs import fault
 from sim.errors import RunError
-from sim.results import Run, open_run
+from sim.records.results import Run, open_run
 
 FOLDERS = ("calibration", "validation", "simulated")  # of a session's runs
 COLUMNS = 3

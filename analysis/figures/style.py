@@ -20,8 +20,8 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from analysis.labels import wrap_label
-from sim import output
 from sim.errors import OutputError, RunError
+from sim.files import output
 
 WIDTH_IN = 3.3  # one column of the ACM and USENIX templates
 TEXT_WIDTH_IN = 7.0  # both columns
@@ -118,7 +118,7 @@ def save(make: Callable[[], Figure], file: Path) -> None:
 
 
 def put(make: Callable[[], Figure], *files: Path) -> None:
-    """Make a figure, whatever a user's matplotlibrc says, and write it to each file, in places of ``sim.output``."""
+    """Make a figure, whatever a user's matplotlibrc says, and write it to files (places of ``sim.files.output``)."""
     with matplotlib.style.context(["default", STYLE]):
         figure = make()
         for file in files:

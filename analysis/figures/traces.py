@@ -22,7 +22,7 @@ _LEAST_CV = 0.01  # what varies less is as regular as a clock
 
 
 def trace_figure(figures: Mapping[str, Any]) -> Figure:
-    """Rate over time, popularity, and the distributions of what ``traces.summary.summarise`` gives."""
+    """Rate over time, popularity, and the distributions of what ``traces.inspect.summary.summarise`` gives."""
     figure = new_figure(4.4)
     memory = figures["memory_bytes"]["percentiles"]
     last = "memory" if memory else "duration"

@@ -17,7 +17,7 @@ from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
 from sim.models.startup import Ladder, elapsed_s
 from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing, Start, share_devices
-from sim.recorder import Recorder
+from sim.records.recorder import Recorder
 
 
 class Fleet:

@@ -36,7 +36,7 @@ from sim.protocol import (
     WorkerReady,
     WorkerStopped,
 )
-from sim.recorder import Recorder
+from sim.records.recorder import Recorder
 from sim.streams import Stream, generator
 from sim.workload import Workload
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sim.domain import DeviceSpec, Kernel, WorkerKind
 from sim.errors import ScenarioError
-from sim.inputs import read_text
-from sim.plaindata import parse_json
+from sim.files.inputs import read_text
+from sim.files.plaindata import parse_json
 from sim.schema import build
 from sim.settings import unknown
 from sim.text import shown

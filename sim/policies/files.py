@@ -11,7 +11,7 @@ from types import ModuleType
 
 from sim.domain import WorkerKind
 from sim.errors import ScenarioError
-from sim.inputs import read_bytes
+from sim.files.inputs import read_bytes
 from sim.policies.base import BasePolicy
 from sim.settings import NAME, describe, parameters
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sim.errors import ProjectError, ScenarioError
 from sim.loads import Clients, make_load
-from sim.studies.kaas import SETUPS, WORKLOADS
-from sim.studies.points import complete, read_points
+from sim.studies.kaas.experiments import SETUPS, WORKLOADS
+from sim.studies.kaas.points import complete, read_points
 from tests.abuse.core import Attack, mangle, run
 from tests.abuse.samples import LOADS, NATIVE, POINTS, POLICIES, SCENARIO, TRACES, calibration, catalogue, parquet
 

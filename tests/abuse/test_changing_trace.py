@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from sim.cli import run_scenario
+from sim.cli.run import run_scenario
 from sim.errors import TraceError
-from sim.recorder import Recorder
+from sim.records.recorder import Recorder
 from sim.scenario import read_scenario
-from traces.native import write_native
 from traces.open import open_trace
 from traces.readers import native
 from traces.synth.azure2019 import write_azure2019
+from traces.writer import write_native
 
 
 @pytest.fixture

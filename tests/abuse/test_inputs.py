@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from sim.console import ProjectGroup, echo
 from sim.errors import ScenarioError, TraceError
 from sim.loads import Clients, make_load
 from sim.policies import make_policy
-from sim.results import open_run
+from sim.records.results import open_run
 from sim.scenario import read_scenario
+from sim.terminal.console import ProjectGroup, echo
 from sim.text import printable
 from tests.abuse.core import check_end, run
 from tests.abuse.samples import NATIVE, SCENARIO, calibration
@@ -231,7 +231,7 @@ def test_copies_of_a_log_have_a_limit(tmp_path, monkeypatch, n, scale, complaint
             open_trace(tmp_path / "t.csv", rate_scale=scale)
         return
     assert open_trace(tmp_path / "t.csv", rate_scale=scale).n_arrivals > 0
-    monkeypatch.setattr("traces.events._MOST_COPIES", n)
+    monkeypatch.setattr("traces.arrivals.events._MOST_COPIES", n)
     with pytest.raises(TraceError, match="invocations in all of"):
         open_trace(tmp_path / "t.csv", rate_scale=scale)
 
@@ -251,7 +251,7 @@ def test_a_long_text_in_many_rows_of_parquet_is_held_once(tmp_path):
 
 
 def test_parquet_that_expands_without_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("traces.plainbytes._ALWAYS_ALLOWED_BYTES", 1 << 20)
+    monkeypatch.setattr("traces.files.plainbytes._ALWAYS_ALLOWED_BYTES", 1 << 20)
     table = pa.table({"arrival_s": np.zeros(2_000), "function": ["x" * 3_000] * 2_000})
     pq.write_table(table, tmp_path / "t.parquet", compression="zstd", use_dictionary=False)
     with pytest.raises(TraceError, match="6,036,155 bytes, more than the"):
@@ -328,12 +328,12 @@ def signals_are_not_ignored():
 
 
 def command(name, *words):
-    return [sys.executable, "-c", f"from sim.start import {name} as main; main()", *map(str, words)]
+    return [sys.executable, "-c", f"from sim.terminal.start import {name} as main; main()", *map(str, words)]
 
 
 @pytest.mark.parametrize(("redirection", "status"), [(">/dev/full", 2), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)])
 def test_standard_streams_may_be_gone(redirection, status):
-    shell = f"{sys.executable} -c 'from sim.start import simulate as s; s()' policies {redirection}"
+    shell = f"{sys.executable} -c 'from sim.terminal.start import simulate as s; s()' policies {redirection}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60)
     assert done.returncode == status
     assert "Traceback" not in done.stderr
@@ -342,7 +342,7 @@ def test_standard_streams_may_be_gone(redirection, status):
 
 @pytest.mark.parametrize("words", ["inspect none", "inspect", "inspect --none", "inspect t.csv >/dev/full"])
 def test_where_nothing_can_be_said_the_status_says_it(words, trace):
-    shell = f"{sys.executable} -c 'from sim.start import traces as t; t()' {words} 2>/dev/full"
+    shell = f"{sys.executable} -c 'from sim.terminal.start import traces as t; t()' {words} 2>/dev/full"
     assert subprocess.run(["bash", "-c", shell], cwd=trace.parent, timeout=60).returncode == 2
 
 
@@ -355,7 +355,7 @@ def test_a_reader_may_be_gone():
 
 
 def test_a_file_never_takes_the_place_of_a_closed_stream(trace, tmp_path):
-    shell = f"{sys.executable} -c 'from sim.start import simulate as s; s()' \"$@\" 2>&-"
+    shell = f"{sys.executable} -c 'from sim.terminal.start import simulate as s; s()' \"$@\" 2>&-"
     words = ["run", str(trace), *POLICY, "--out", str(tmp_path / "out")]
     assert subprocess.run(["bash", "-c", shell, "-", *words], capture_output=True, timeout=60).returncode == 0
     assert open_run(tmp_path / "out/balance").manifest["valid"] is True
@@ -363,7 +363,7 @@ def test_a_file_never_takes_the_place_of_a_closed_stream(trace, tmp_path):
 
 SWALLOWS = """
 import signal, sys, time, weakref
-from sim.console import ProjectGroup
+from sim.terminal.console import ProjectGroup
 class Thing: pass
 def swallow(_): signal.raise_signal(signal.{name})
 def body():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.results import open_run
+from sim.records.results import open_run
 from tests.abuse.writers import call, is_one_sentence, left, prepare, start, writers
 
 N = 3

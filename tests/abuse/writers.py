@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.errors import ProjectError
-from sim.output import PREFIX
-from sim.results import open_run
+from sim.files.output import PREFIX
+from sim.records.results import open_run
 
 MAIN = "import sys; from {package}.cli import main; main(sys.argv[1:])"
 

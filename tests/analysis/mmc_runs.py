@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sim.results import SCHEMA_VERSION
-from sim.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, Table
+from sim.records.results import SCHEMA_VERSION
+from sim.records.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, Table
 
 N_GPUS, INTERVAL_S = 4, 10.0
 DISPATCH_S = 0.005  # before an invocation starts; its GPU is not free then

@@ -16,8 +16,8 @@ from analysis.labels import SETTINGS
 from sim.domain import Role, WorkerKind
 from sim.models.calibration import Calibration, GraphCosts
 from sim.policies import known
-from sim.results import open_run
-from sim.tables import GPU_PARTS, STAGES, STATUSES, TABLES
+from sim.records.results import open_run
+from sim.records.tables import GPU_PARTS, STAGES, STATUSES, TABLES
 from tests.docs.commands import MAIN, options
 from tests.docs.pages import PAGES, README, ROOT, blocks, name, prose
 from tests.support import own, poisson, simulate

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from sim.errors import ProjectError
-from sim.signals import Stop
+from sim.terminal.signals import Stop
 from tests.docs.commands import MAIN
 from tests.docs.pages import ROOT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sim import __version__
-from sim.console import SETTINGS, ProjectGroup
+from sim.terminal.console import SETTINGS, ProjectGroup
 from traces.cli.convert import convert
 from traces.cli.fetch import fetch
 from traces.cli.formats import formats

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sim.console import ProjectCommand, echo
+from sim.terminal.console import ProjectCommand, echo
 from traces.cli.options import check_output, parquet_output, trace_options
 
 
@@ -24,8 +24,8 @@ def convert(trace: tuple[Path, ...], out: Path, force: bool, **options: Any) -> 
     Example:
       traces convert azure2019 --window 08:00-09:00 -o morning.parquet
     """
-    from traces.native import write_native
     from traces.open import open_trace
+    from traces.writer import write_native
 
     check_output(out, force)
     n_rows = write_native(open_trace(trace, **options), out, force=force)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sim.console import ProjectCommand, echo, note, quiet_option, shows_progress
+from sim.terminal.console import ProjectCommand, echo, note, quiet_option, shows_progress
 
 if TYPE_CHECKING:
-    from traces.datasets import Dataset
+    from traces.fetch.datasets import Dataset
 
 
 @click.command(cls=ProjectCommand)
@@ -31,9 +31,9 @@ def fetch(name: str | None, out: Path | None) -> None:
       traces fetch
       traces fetch azure2019 -o azure2019
     """
-    from traces.datasets import DATASETS
-    from traces.fetch import SOURCE, find_dataset
-    from traces.fetch import fetch as fetch_dataset
+    from traces.fetch.datasets import DATASETS
+    from traces.fetch.download import SOURCE, find_dataset
+    from traces.fetch.download import fetch as fetch_dataset
 
     if name is None:
         echo("\n".join(map(_description, DATASETS.values())))

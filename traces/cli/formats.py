@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sim.console import ProjectCommand, echo
+from sim.terminal.console import ProjectCommand, echo
 
 
 @click.command(cls=ProjectCommand)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sim.console import ProjectCommand, echo
+from sim.terminal.console import ProjectCommand, echo
 from sim.text import short
 from traces.cli.options import trace_options
 
@@ -34,8 +34,8 @@ def inspect(trace: tuple[Path, ...], plot: Path | None, as_json: bool, **options
     Example:
       traces inspect azure2019 --window 08:00-09:00 --plot azure2019.pdf
     """
+    from traces.inspect.summary import summarise
     from traces.open import open_trace
-    from traces.summary import summarise
 
     if plot:
         from analysis.figures.style import check_file

@@ -36,8 +36,8 @@ parquet_output = _all_of(
 def check_output(file: Path, force: bool) -> None:
     """Raise an error, before the work of reading, when the file can't be written or would replace another one."""
     from sim.errors import OutputError, TraceError
-    from sim.output import check_file
-    from traces.native import is_native
+    from sim.files.output import check_file
+    from traces.writer import is_native
 
     if file.suffix != ".parquet":
         raise TraceError(f"{file}: the name of a Parquet file must end in .parquet")

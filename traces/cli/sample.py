@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.console import ProjectCommand, echo
+from sim.terminal.console import ProjectCommand, echo
 from traces.cli.options import check_output, parquet_output, trace_options
 
 if TYPE_CHECKING:
-    from traces.sample import Sample
+    from traces.sample.choose import Sample
 
 
 @click.command(cls=ProjectCommand)
@@ -33,10 +33,10 @@ def sample(
     Example:
       traces sample azure2019 --functions 10 -o sample.parquet
     """
-    from sim.fingerprint import unchanged
-    from traces.native import write_native
+    from sim.files.fingerprint import unchanged
     from traces.open import open_trace
-    from traces.sample import sample as sample_of
+    from traces.sample.choose import sample as sample_of
+    from traces.writer import write_native
 
     check_output(out, force)
     whole = open_trace(trace, seed=seed, **options)
@@ -72,7 +72,7 @@ def _figures(sample: Sample, file: Path, n_written: int) -> dict[str, Any]:
 
 def _report(figures: dict[str, Any]) -> str:
     """The figures for people."""
-    from traces.sample_distances import DISTANCES
+    from traces.sample.distances import DISTANCES
 
     width = max(map(len, DISTANCES.values()))
     return "\n".join(

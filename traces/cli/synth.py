@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sim.console import ProjectCommand, echo
+from sim.terminal.console import ProjectCommand, echo
 
 if TYPE_CHECKING:
     from traces.synth.compare import Statistic
@@ -83,7 +83,7 @@ def _writer(arrivals: str, defects: bool) -> Callable[..., list[Path]]:
         from traces.synth.azure2019 import write_azure2019
 
         return partial(write_azure2019, defects=defects)
-    from traces.synth.native import write_pattern
+    from traces.synth.instants import write_pattern
     from traces.synth.patterns import make_pattern
 
     return partial(write_pattern, pattern=make_pattern(arrivals))
@@ -91,7 +91,7 @@ def _writer(arrivals: str, defects: bool) -> Callable[..., list[Path]]:
 
 def _compare(directory: Path, minutes: int, table: bool, plot: Path | None) -> None:
     """Read the trace again, and print and draw how near it is to what is published."""
-    from traces.minutes import MinuteTrace
+    from traces.arrivals.minutes import MinuteTrace
     from traces.open import open_trace
     from traces.synth.compare import compare
     from traces.synth.curves import curves

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from traces.csvfile import CsvFile
-from traces.durations import POINTS
-from traces.files import TraceFile
+from traces.arrivals.durations import POINTS
+from traces.files.content import TraceFile
+from traces.files.csvfile import CsvFile
 from traces.formats import Format
 from traces.readers.daily import read_daily
 from traces.units import MINUTES_A_DAY

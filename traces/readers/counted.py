@@ -13,12 +13,12 @@ import numpy.typing as npt
 from sim.domain import TraceSource
 from sim.errors import TraceError
 from sim.streams import Stream
-from traces.durations import DurationTable, no_durations
+from traces.arrivals.durations import DurationTable, no_durations
+from traces.arrivals.functions import Functions
+from traces.arrivals.minutes import DayCounts, MinuteTrace
+from traces.arrivals.placement import scale_counts
 from traces.formats import TracePath, count_paths, names
-from traces.functions import Functions
-from traces.minutes import DayCounts, MinuteTrace
 from traces.options import ReadOptions
-from traces.placement import scale_counts
 from traces.units import DAY_S, MINUTE_S, MINUTES_A_DAY, Ints
 from traces.window import format_window
 

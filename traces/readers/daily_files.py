@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from sim.errors import TraceError
-from traces.csvfile import CsvFile
+from traces.files.csvfile import CsvFile
 from traces.formats import TracePath, csv_files, names
 from traces.units import MINUTES_A_DAY
 

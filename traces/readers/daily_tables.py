@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import CsvFile
-from traces.durations import POINTS, DurationTable, duration_table
+from traces.arrivals.durations import POINTS, DurationTable, duration_table
+from traces.arrivals.keys import keys_of
+from traces.files.csvfile import CsvFile
+from traces.files.kinds import Kind
 from traces.formats import UNKNOWN_TRIGGER
-from traces.keys import keys_of
-from traces.kinds import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,12 +10,12 @@ import numpy as np
 
 from sim.domain import TraceSource
 from sim.errors import TraceError
-from traces.csvfile import Rule
-from traces.durations import FLOOR_S
-from traces.events import EventTrace, Rows, event_trace, sorted_blocks, whole_minutes
+from traces.arrivals.durations import FLOOR_S
+from traces.arrivals.events import EventTrace, Rows, event_trace, sorted_blocks, whole_minutes
+from traces.arrivals.functions import Functions, Numbers
+from traces.files.csvfile import Rule
+from traces.files.kinds import Kind
 from traces.formats import TracePath, count_paths, csv_files, names
-from traces.functions import Functions, Numbers
-from traces.kinds import Kind
 from traces.options import ReadOptions
 from traces.units import Floats
 from traces.window import check_span

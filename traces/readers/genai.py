@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import Rule
+from traces.arrivals.functions import Functions
+from traces.files.csvfile import Rule
+from traces.files.kinds import Kind
 from traces.formats import Format, has_columns
-from traces.functions import Functions
-from traces.kinds import Kind
 from traces.readers.eventlog import DatedRows, floored, read_log, since_midnight
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from traces.events import Rows
+from traces.arrivals.events import Rows
+from traces.arrivals.functions import Functions
+from traces.arrivals.keys import keys_of
+from traces.files.kinds import Kind
 from traces.formats import Format, has_columns
-from traces.functions import Functions
-from traces.keys import keys_of
-from traces.kinds import Kind
 from traces.readers.eventlog import floored, read_log
 from traces.units import MIB
 

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from traces.csvfile import CsvFile, Rule
-from traces.files import TraceFile
+from traces.arrivals.functions import Functions
+from traces.arrivals.minutes import MinuteTrace
+from traces.files.content import TraceFile
+from traces.files.csvfile import CsvFile, Rule
+from traces.files.kinds import Kind
 from traces.formats import Format, TracePath, csv_files
-from traces.functions import Functions
-from traces.kinds import Kind
-from traces.minutes import MinuteTrace
 from traces.options import ReadOptions
 from traces.readers.counted import Cells, counted_trace
 from traces.units import MIB, MINUTE_S, Ints

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import Rule
-from traces.events import Rows
+from traces.arrivals.events import Rows
+from traces.arrivals.functions import Functions
+from traces.arrivals.keys import escaped
+from traces.files.csvfile import Rule
+from traces.files.kinds import Kind
 from traces.formats import Format, has_columns
-from traces.functions import Functions
-from traces.keys import escaped
-from traces.kinds import Kind
 from traces.readers.eventlog import floored, read_log
 from traces.readers.huawei_minutes import function_key, pool_bytes
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from traces.csvfile import CsvFile
-from traces.files import TraceFile
+from traces.files.content import TraceFile
+from traces.files.csvfile import CsvFile
 from traces.formats import Format
 from traces.readers.daily import read_daily
 from traces.readers.daily_files import role_of

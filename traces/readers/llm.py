@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from traces.events import EventTrace
+from traces.arrivals.events import EventTrace
+from traces.arrivals.functions import Functions
+from traces.files.kinds import Kind
 from traces.formats import Format, TracePath, csv_files, has_columns
-from traces.functions import Functions
-from traces.kinds import Kind
 from traces.llm_facts import service_s
 from traces.options import ReadOptions
 from traces.readers.eventlog import DatedRows, log_trace, since_midnight

@@ -1,6 +1,6 @@
 """The project's own layout: one row an invocation, in order of time, in Parquet or CSV; read lazily.
 
-Times are seconds from the start of the trace, so 0 is 00:00 of trace time. ``traces.native`` writes it.
+Times are seconds from the start of the trace, so 0 is 00:00 of trace time. ``traces.writer`` writes it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 
 from sim.domain import TraceSource
 from sim.errors import TraceError
-from traces.csvfile import CsvFile
-from traces.durations import DEFAULT_S, FLOOR_S
-from traces.events import EventTrace, Rows, event_trace, whole_minutes
-from traces.files import TraceFile
+from traces.arrivals.durations import DEFAULT_S, FLOOR_S
+from traces.arrivals.events import EventTrace, Rows, event_trace, whole_minutes
+from traces.arrivals.functions import Functions
+from traces.files.content import TraceFile
+from traces.files.csvfile import CsvFile
+from traces.files.kinds import Kind
+from traces.files.parquetfile import ParquetFile
 from traces.formats import Format, TracePath, count_paths, names
-from traces.functions import Functions
-from traces.kinds import Kind
-from traces.native import METADATA
 from traces.options import ReadOptions
-from traces.parquetfile import ParquetFile
 from traces.window import check_span
+from traces.writer import METADATA
 
 if TYPE_CHECKING:
     import pyarrow as pa

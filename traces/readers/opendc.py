@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from traces.csvfile import Rule
-from traces.durations import POINTS, DurationTable, duration_table
+from traces.arrivals.durations import POINTS, DurationTable, duration_table
+from traces.arrivals.functions import Functions
+from traces.arrivals.minutes import MinuteTrace
+from traces.files.csvfile import Rule
+from traces.files.kinds import Kind
 from traces.formats import Format, TracePath, csv_files, has_columns
-from traces.functions import Functions
-from traces.kinds import Kind
-from traces.minutes import MinuteTrace
 from traces.options import ReadOptions
 from traces.readers.counted import Cells, counted_trace
 from traces.units import MIB, MINUTES_A_DAY, Floats

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sim.errors import TraceError
-from traces.culprit import LONGEST
-from traces.files import NumbersFile, TraceFile
+from traces.arrivals.functions import Functions
+from traces.arrivals.minutes import MinuteTrace
+from traces.files.content import NumbersFile, TraceFile
+from traces.files.culprit import LONGEST
+from traces.files.plainbytes import open_bytes
 from traces.formats import Format, TracePath
-from traces.functions import Functions
-from traces.minutes import MinuteTrace
 from traces.options import ReadOptions
-from traces.plainbytes import open_bytes
 from traces.readers.counted import Cells, counted_trace
 
 _NAME = "plain-counts"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import OutputError
-from sim.fingerprint import sha256_of
-from sim.output import as_json, extend, new_directory, write_text
+from sim.files.fingerprint import sha256_of
+from sim.files.output import as_json, extend, new_directory, write_text
 
 ARRIVALS = "arrivals.parquet"
 LOADS = "load_times.csv"

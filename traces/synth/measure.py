@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from traces.minutes import DayCounts, MinuteTrace
+from traces.arrivals.minutes import DayCounts, MinuteTrace
 from traces.synth import facts
 from traces.units import DAY_S, MIB, MINUTE_S, Floats, Ints
 

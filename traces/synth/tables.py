@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from traces.files import LOAD_TIMES
+from traces.files.content import LOAD_TIMES
 from traces.readers.azure2019 import DURATIONS_HEADER, INVOCATIONS_HEADER, MEMORY_HEADER
 from traces.readers.daily_files import Role
 from traces.synth import facts

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from traces import llm_facts
-from traces.durations import POINTS
+from traces.arrivals.durations import POINTS
 from traces.synth import facts
 from traces.synth.population import Population
 from traces.units import MIB, Floats, Ints

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from sim.domain import KernelGraph
 from sim.errors import ScenarioError
+from sim.files.output import has_keys, write_json
+from sim.files.plaindata import read_json, read_yaml
 from sim.models.workloads import bert, cgemm, jacobi, resnet50, sgemm, ssd_mobilenet, superres
 from sim.models.workloads.authors import bert as bert_tvm
 from sim.models.workloads.authors import cutlass, plain
 from sim.models.workloads.authors import resnet50 as resnet50_tvm
 from sim.models.workloads.authors import superres as superres_tvm
 from sim.models.workloads.data import GraphData, graph_to_dict
-from sim.output import has_keys, write_json
-from sim.plaindata import read_json, read_yaml
 from sim.schema import build
 from sim.settings import unknown
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 
-from replay.host_driver import HostDriver
-from replay.host_errors import Faults, HostCudaError
-from replay.host_memory import HostMemory
-from replay.host_runtime import HostRuntime
-from replay.host_streams import HostStreams
+from replay.device.cpu.driver import HostDriver
+from replay.device.cpu.errors import Faults, HostCudaError
+from replay.device.cpu.memory import HostMemory
+from replay.device.cpu.runtime import HostRuntime
+from replay.device.cpu.streams import HostStreams
 
 MEMORY_BYTES = 80 << 30
 BYTES_PER_S = 25e9

@@ -1,0 +1,1 @@
+"""A CPU in place of a GPU, behind the same seam."""

@@ -1,0 +1,1 @@
+"""The KaaS executor: kernel graphs of many functions on one device."""

@@ -1,0 +1,55 @@
+"""What each worker of a run is to be."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from replay.errors import ReplayError
+from replay.fleet.messages import Assignment
+from sim.domain import Function
+from sim.protocol import Standing
+
+
+def device_name(first: str, number: int) -> str:
+    """Name of the ``number``-th device of a fleet whose first is ``first``: "cpu" is all of it, GPUs follow it."""
+    kind, _, ordinal = first.partition(":")
+    if not ordinal:
+        return first
+    if not ordinal.isdecimal():
+        raise ReplayError(f"device {first!r} is neither 'cpu' nor 'cuda:N' with the number of a GPU, as 'cuda:0'")
+    return f"{kind}:{int(ordinal) + number}"
+
+
+class Assigner:
+    """Assignments as bytes, by what a worker is; made once, for starts are timed.
+
+    limits_bytes: memory of the standing workers; others have that of the pattern.
+    """
+
+    def __init__(
+        self, pattern: Assignment, functions: Sequence[Function], limits_bytes: Mapping[Standing, int]
+    ) -> None:
+        self._pattern = pattern
+        self._functions = functions
+        self._limits_bytes = limits_bytes
+        self._made: dict[Standing, bytes] = {}
+
+    def __call__(self, worker: Standing) -> bytes:
+        if worker not in self._made:
+            self._made[worker] = pickle.dumps(self._assignment(worker))
+        return self._made[worker]
+
+    def _assignment(self, worker: Standing) -> Assignment:
+        base = replace(
+            self._pattern,
+            device=device_name(self._pattern.device, worker.device),
+            memory_limit_bytes=self._limits_bytes.get(worker, self._pattern.memory_limit_bytes),
+            share=worker.share,
+        )
+        if worker.function < 0:
+            return replace(base, functions=tuple(self._functions))
+        only = self._functions[worker.function]
+        places = {only.graph.name: base.places[only.graph.name]}
+        return replace(base, functions=(only,), places=places, preload=True)

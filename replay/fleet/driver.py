@@ -1,0 +1,264 @@
+"""The real world in real time: issues arrivals at their instants and carries out the dispatcher's actions on processes.
+
+An open loop: arrivals come when the trace says, however late the fleet is. One thread waits for arrivals and messages
+alike, and never for a process.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from replay.fleet.fleet import Change, Fleet, Worker
+from replay.fleet.messages import Done, Failed, Job, Ready
+from sim.dispatcher import Dispatcher, Log
+from sim.domain import FleetSpec, WorkerKind
+from sim.models.costs import CostModel
+from sim.protocol import (
+    ANY_DEVICE,
+    Action,
+    Arrival,
+    Finished,
+    Policy,
+    Reject,
+    Run,
+    Start,
+    WorkerReady,
+    WorkerStopped,
+)
+from sim.records.recorder import ROW, Recorder
+from sim.workload import Workload
+
+
+class _Live(NamedTuple):
+    """An invocation that has not ended. Nothing comes before the pool: admitted and queued are one instant."""
+
+    function: int
+    arrival_at_s: float
+    admitted_at_s: float
+    queued_at_s: float
+
+
+class Driver:
+    """One workload under one policy on one real fleet.
+
+    ``start_standing()`` comes before ``run()``, which may be interrupted; ``close()`` records what is left then.
+    log: see Dispatcher. progress: called with the number of arrivals since its last call.
+    late_s: of each arrival, how long after its scheduled instant it was issued. end_s: when the run ended.
+    interrupted: whether ``interrupt()`` was called. is_realtime: whether the system gave the driver precedence over its
+    workers, see ``_hurry``.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        policy: Policy,
+        spec: FleetSpec,
+        costs: CostModel,
+        recorder: Recorder,
+        rng: np.random.Generator,
+        fleet: Fleet,
+        log: Log,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.dispatcher = Dispatcher(policy, spec, workload.functions, costs, rng, log)
+        self.late_s: list[float] = []
+        self.end_s = 0.0
+        self.is_realtime = False
+        self.interrupted = False
+        self._workload = workload
+        self._recorder = recorder
+        self._costs = costs
+        self._fleet = fleet
+        self._progress = progress
+        self._arrivals = _arrivals(workload)
+        self._next = next(self._arrivals, None)
+        self._live: dict[int, _Live] = {}
+        self._ordered_at_s: dict[int, float] = {}  # when an invocation was given to its worker
+        self._cold: set[int] = set()
+        self._freed_at_s: dict[int, float] = {}  # when a worker was done with what it ran last
+        self._workers: list[Worker] = []
+        self._first_runs: dict[int, tuple[str, float]] = {}  # worker -> graph, time in kernels
+        self._warm_runs: defaultdict[str, list[float]] = defaultdict(list)  # graph -> times in kernels
+        self._start_ns = time.monotonic_ns()
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the start of the run."""
+        return self._at_s(time.monotonic_ns())
+
+    def interrupt(self) -> None:
+        """Let ``start_standing`` and ``run`` end before the next event; for a handler of signals."""
+        self.interrupted = True
+        self._fleet.wake()
+
+    def start_standing(self) -> None:
+        """Start the standing workers, and wait until all are ready."""
+        for number, what in enumerate(self.dispatcher.standing):
+            self._keep(self._fleet.stand_up(number, what))
+        while not self.interrupted and any(w.ready_ns is None for w in self._workers):
+            self._fleet.wait(None)
+
+    def run(self) -> None:
+        """Replay until every invocation has ended and every order is carried out."""
+        with _hurry() as self.is_realtime:
+            self._start_ns = time.monotonic_ns()
+            while not self.interrupted and (self._next is not None or self._live or self._fleet.unsettled):
+                timeout_s = None if self._next is None else max(self._next[0] - self.now_s, 0.0)
+                for change in self._fleet.wait(timeout_s):
+                    self._take_in(change)
+                if self._next is not None and self._next[0] <= self.now_s:
+                    self._arrive(*self._next)
+                    self._next = next(self._arrivals, None)
+
+    def close(self) -> None:
+        """Record what is still there: workers, and what was issued and has not ended as unfinished."""
+        for worker in self._workers:
+            self._record_worker(worker)
+        for number, live in self._live.items():
+            self._recorder.ended(number, *live, float("nan"), "unfinished", "")
+
+    def _at_s(self, instant_ns: int | None) -> float:
+        return float("nan") if instant_ns is None else (instant_ns - self._start_ns) / 1e9
+
+    # Events
+
+    def _arrive(self, at_s: float, invocation: int, function: int) -> None:
+        now_s = self.now_s
+        self.late_s.append(now_s - at_s)
+        self._live[invocation] = _Live(function, at_s, now_s, now_s)
+        self._carry_out(self.dispatcher.report(now_s, Arrival(invocation, function)))
+        if self._progress is not None:
+            self._progress(1)
+
+    def _take_in(self, change: Change) -> None:
+        number, what = change.worker.number, change.what
+        if isinstance(what, Done):
+            self._record(change.worker, what)
+            event: Finished | WorkerReady | WorkerStopped = Finished(what.invocation, number)
+        elif isinstance(what, Failed):
+            live = self._live.pop(what.invocation)
+            self._freed_at_s[number] = self.now_s
+            del self._ordered_at_s[what.invocation]
+            self._cold.discard(what.invocation)
+            self._recorder.ended(what.invocation, *live, self.now_s, "failed", what.reason)
+            event = Finished(what.invocation, number, ok=False)
+        elif isinstance(what, Ready):
+            event = WorkerReady(number, change.worker.what.device)
+        else:
+            event = WorkerStopped(number)
+        self._carry_out(self.dispatcher.report(self.now_s, event))
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Run):
+                if self._fleet.workers[action.worker].ready_ns is None:
+                    self._cold.add(action.invocation)
+                self._ordered_at_s[action.invocation] = self.now_s
+                self._fleet.run(action.worker, Job(action.invocation, self._live[action.invocation].function))
+            elif isinstance(action, Start):
+                self._keep(self._fleet.start(action.worker, action.device, action.function))
+            elif isinstance(action, Reject):
+                live = self._live.pop(action.invocation)
+                self._recorder.ended(action.invocation, *live, self.now_s, "rejected", action.reason)
+            else:
+                self._fleet.stop(action.worker)
+
+    # Records
+
+    def _keep(self, worker: Worker) -> None:
+        self._workers.append(worker)
+        self._recorder.worker_device.append(ANY_DEVICE)
+
+    def _record(self, worker: Worker, done: Done) -> None:
+        live = self._live.pop(done.invocation)
+        self._recorder.worker_device[worker.number] = worker.what.device
+        cold = done.invocation in self._cold
+        self._cold.discard(done.invocation)
+        recorder = self._recorder
+        if cold or done.constant_bytes or done.n_evicted:
+            recorder.misses += (len(recorder.rows), cold, done.constant_bytes, done.n_evicted)
+        started_at_s, ended_at_s = self._at_s(done.started_ns), self._at_s(done.ended_ns)
+        idle_at_s = max(
+            self._freed_at_s.get(worker.number, self._at_s(worker.ready_ns)), self._ordered_at_s.pop(done.invocation)
+        )
+        self._freed_at_s[worker.number] = ended_at_s
+        row = {
+            "invocation": done.invocation,
+            **live._asdict(),
+            "dispatch_s": max(started_at_s - idle_at_s, 0.0),
+            "started_at_s": started_at_s,
+            "load_s": done.load_s,
+            "run_s": done.run_s,
+            "completed_at_s": ended_at_s,
+            "worker": worker.number,
+        }
+        recorder.rows += [row[name] for name in ROW]
+        if len(recorder.rows) >= recorder.limit:
+            recorder.flush()
+        if not worker.is_standing:
+            graph = self._workload.functions[live.function].graph.name
+            if worker.number in self._first_runs:
+                self._warm_runs[graph].append(done.run_s)
+            else:
+                self._first_runs[worker.number] = (graph, done.run_s)
+
+    def _record_worker(self, worker: Worker) -> None:
+        """Standing workers were ready before the run. Stage first_run: how much longer than warm the first run took."""
+        self._recorder.worker_device[worker.number] = worker.what.device
+        requested_s, ready_s = self._at_s(worker.requested_ns), self._at_s(worker.ready_ns)
+        if worker.is_standing:
+            requested_s = ready_s = 0.0
+        function, ladder, loaded_bytes = worker.what.function, worker.ladder, 0
+        if ladder is not None:
+            loaded_bytes = self._costs.constants_bytes[function]
+            graph, first_s = self._first_runs.get(worker.number, ("", 0.0))
+            if warm := self._warm_runs.get(graph):
+                ladder = ladder._replace(first_run=max(first_s - median(warm), 0.0))
+        kind = WorkerKind.KAAS if function < 0 else WorkerKind.EXCLUSIVE
+        instants_s = (requested_s, ready_s, self._at_s(worker.stopped_ns))
+        self._recorder.worker(worker.number, kind, function, instants_s, ladder, loaded_bytes)
+
+
+@contextmanager
+def _hurry() -> Iterator[bool]:
+    """Keep arrivals punctual: no collections of old garbage, and the processor at once where the system allows it.
+
+    The latter matters where workers keep all cores busy, and needs CAP_SYS_NICE; workers don't inherit it. Systems
+    refuse it in several ways: without rights, by a filter of system calls, or because they don't have it.
+    """
+    gc.freeze()
+    try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        is_realtime = True
+    except OSError:
+        is_realtime = False
+    try:
+        yield is_realtime
+    finally:
+        gc.unfreeze()
+        if is_realtime:
+            os.sched_setscheduler(0, *before)
+
+
+def _arrivals(workload: Workload) -> Iterator[tuple[float, int, int]]:
+    """(instant, invocation, function) of each arrival, all drawn before the clock starts."""
+    batches = list(workload.batches())
+    return iter(
+        [
+            arrival
+            for batch in batches
+            for arrival in zip(
+                batch.arrival_at_s.tolist(), batch.invocation.tolist(), batch.function.tolist(), strict=True
+            )
+        ]
+    )

@@ -1,0 +1,86 @@
+"""What driver and workers say to each other. Instants are ``time.monotonic_ns()``, one clock for all processes.
+
+A worker is born with a pipe and shared memory, is told its Assignment, answers Ready or Broken, and then answers
+each Job with Done or Failed, in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from replay.fleet.shm import Place
+from sim.domain import Function
+
+EXECUTOR = "replay.executor.executor:Executor"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is to be.
+
+    device: as for ``replay.device.cuda.open_device``. functions: those that it can run; places: where their data lie.
+    executor: import path of the class that runs graphs. memory_limit_bytes: of an executor, None for 90 % of what is
+    free. preload: have modules and constants on the device before being ready, as exclusive workers do. mode: of
+    ``replay.fleet.modes``. share: of the multiprocessors of a GPU, in the modes in which workers share them.
+    Without data, a worker compiles the kernels of its functions, says what there is, and leaves: see Ready.facts.
+    """
+
+    device: str
+    functions: tuple[Function, ...]
+    places: dict[str, dict[str, Place]]
+    executor: str
+    memory_limit_bytes: int | None = None
+    preload: bool = False
+    mode: str = "kaas"
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker can run jobs. Each instant ends a stage of its start.
+
+    facts, of a worker without data: name, arch, memory_bytes, free_bytes, versions and PCI ids of the device;
+    n_multiprocessors, and usable_multiprocessors: how many of them this worker may use, both None on a CPU;
+    limit_bytes and capacity_bytes of an executor: the memory it takes, and what of it is for buffers.
+    """
+
+    entered_ns: int  # the interpreter runs: stage process
+    imported_ns: int  # libraries and data: runtime
+    opened_ns: int  # device and executor: context
+    modules_ns: int  # kernels are loaded: modules
+    ready_ns: int  # constants are on the device: constants
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Broken(NamedTuple):
+    """The worker can't start; the message is for the user."""
+
+    message: str
+
+
+class Job(NamedTuple):
+    """Run an invocation of a function."""
+
+    invocation: int
+    function: int
+
+
+class Done(NamedTuple):
+    """A job is completed: when, and where its time went."""
+
+    invocation: int
+    started_ns: int
+    ended_ns: int
+    load_s: float
+    run_s: float
+    constant_bytes: int
+    n_evicted: int
+
+
+class Failed(NamedTuple):
+    """A job has failed. fatal: the worker leaves, since its context is unusable."""
+
+    invocation: int
+    reason: str
+    fatal: bool

@@ -1,0 +1,1 @@
+"""Kernels in CUDA C, and what their launches must be like."""

@@ -1,0 +1,1 @@
+"""Files: what users hand us is read with suspicion, and what we leave appears whole or not at all."""

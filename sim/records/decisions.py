@@ -1,0 +1,72 @@
+"""The decision log of a run: every event that a policy was told, and what it answered, one JSON object a line.
+
+``{"now_s": 0.25, "event": ["Arrival", {"invocation": 0, "function": 3}], "actions": [["Run", {...}], ...]}``; names
+and fields are those of ``sim.protocol``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from sim import protocol
+from sim.dispatcher import Dispatcher
+from sim.errors import RunError
+from sim.protocol import Action, Event
+
+FILE_NAME = "decisions.jsonl"
+
+_TYPES = {
+    t.__name__: t
+    for t in (
+        protocol.Arrival, protocol.Finished, protocol.WorkerReady, protocol.WorkerStopped,
+        protocol.Run, protocol.Start, protocol.Stop, protocol.Reject,
+    )
+}  # fmt: skip
+
+
+class DecisionLog:
+    """Writes a log; an instance is what ``sim.dispatcher.Dispatcher`` takes as ``log``."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def __call__(self, now_s: float, event: Event, actions: Sequence[Action]) -> None:
+        entry = {"now_s": now_s, "event": _plain(event), "actions": [_plain(a) for a in actions]}
+        self._file.write(json.dumps(entry) + "\n")
+
+
+def read_decisions(file: Path) -> Iterator[tuple[float, Event, list[Action]]]:
+    """The entries of a log, in order. Raises RunError for a line that is none."""
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = json.loads(line)
+                yield entry["now_s"], _record(entry["event"]), [_record(a) for a in entry["actions"]]
+            except (ValueError, KeyError, TypeError):
+                raise RunError(f"{file}, line {number}: {line.strip()[:80]!r} is no entry of a decision log") from None
+
+
+def check_decisions(entries: Iterable[tuple[float, Event, list[Action]]], dispatcher: Dispatcher) -> int:
+    """Tell a fresh dispatcher the events of a log again; returns how many.
+
+    Raises RunError at the first event to which its policy answers otherwise: then it is no pure function of what
+    it was told.
+    """
+    number = 0
+    for number, (now_s, event, logged) in enumerate(entries, 1):
+        answered = list(dispatcher.report(now_s, event))
+        if answered != logged:
+            raise RunError(f"decision {number}, {event} at {now_s} s: logged {logged}, now answered {answered}")
+    return number
+
+
+def _plain(record: Event | Action) -> list[Any]:
+    return [type(record).__name__, {name: getattr(record, name) for name in record.__slots__}]
+
+
+def _record(plain: list[Any]) -> Any:
+    name, fields = plain
+    return _TYPES[name](**fields)

@@ -1,0 +1,64 @@
+"""What every world says of a run: before it, what is run on what numbers; after it, what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from sim.models.calibration import Calibration
+from sim.policies.base import BasePolicy
+from sim.policies.files import spell
+from sim.records.caveats import caveats
+from sim.records.provenance import inputs, project
+from sim.records.recorder import Recorder
+from sim.records.rundir import RunDirectory, peak_rss_bytes
+from sim.scenario import Scenario
+from sim.workload import Workload
+
+
+def describe(
+    policy: BasePolicy, scenario: Scenario, workload: Workload, calibration: Calibration, interval_s: float
+) -> dict[str, Any]:
+    """What the manifest of a run says in every world: what was run, on what numbers."""
+    return {
+        "policy": policy.describe(),
+        "scenario": scenario.as_dict() | {"policies": [spell(policy)]},
+        "source": dataclasses.asdict(workload.trace.source),
+        "calibration": {"name": calibration.name, "sha256": calibration.sha256},
+        "project": project(),
+        "inputs": inputs(scenario, workload.inputs, policy),
+        "warnings": caveats(workload, calibration),
+        "interval_s": interval_s,
+    }
+
+
+def conclude(
+    out: RunDirectory,
+    recorder: Recorder,
+    policy: BasePolicy,
+    facts: dict[str, Any],
+    reasons: list[str],
+    error: str | None,
+    *,
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write summary and manifest of a run whose tables are closed; returns the summary. The same in every world.
+
+    facts: simulated_s and wall_s, and what else a world has to tell; they go into both. reasons: why it is not valid.
+    error: what ended it, if something did. warnings: that a world has; whether work piled up is added.
+    """
+    figures = recorder.summary(facts["simulated_s"])
+    summary = {
+        "policy": policy.describe(),
+        **figures,
+        **facts,
+        "invocations_per_wall_s": figures["invocations"] / facts["wall_s"] if facts["wall_s"] else None,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "valid": not reasons,
+        "reasons": [*reasons, *([error] if error else [])],
+        "warnings": [*warnings, *recorder.steadiness()],
+    }
+    facts = {**facts, "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
+    out.finish(summary, facts, reasons, error)
+    return summary

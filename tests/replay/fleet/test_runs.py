@@ -1,0 +1,92 @@
+"""Both modes, end to end on processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from replay.calibration.validate import check_log
+from replay.errors import ReplayError
+from replay.fleet.messages import EXECUTOR
+from sim.domain import Function
+from sim.models.workloads import sgemm
+from sim.protocol import Finished, Run, Start, Stop, WorkerReady, WorkerStopped
+from sim.records.decisions import FILE_NAME, read_decisions
+from tests.replay.worlds import functions, replay
+
+STAGES = ["kill_release_s", "process_s", "runtime_s", "context_s", "modules_s", "constants_s"]
+
+
+def test_executors_serve_every_function_in_order(tmp_path):
+    served = functions(["sleep-5", "sleep-10"])
+    run = replay(tmp_path / "run", served, [(0.02 * i, i % 2) for i in range(20)], "balance", gpus=2)
+    rows = run.table("invocations")
+    assert run.manifest["valid"], run.manifest["reasons"]
+    assert (rows.status == "completed").all()
+    assert run.summary["cold_starts"] == 0
+    assert set(rows.device) <= {0, 1}
+    by_worker = rows.sort_values("invocation").groupby("worker")
+    assert all((np.diff(r.started_at_s) > 0).all() for _, r in by_worker)
+    assert (rows.groupby("function").run_s.min() >= [0.005, 0.010]).all()
+    # Each executor loads the constants of a function once.
+    assert (rows.constant_bytes > 0).sum() == rows.groupby(["device", "function"]).ngroups
+
+
+def test_exclusive_workers_start_cold_and_make_way(tmp_path):
+    served = functions(["sleep-5", "sleep-6"])
+    run = replay(tmp_path / "run", served, [(0.0, 0), (0.05, 0), (0.1, 1), (0.15, 0)], "exclusive")
+    rows, workers = run.table("invocations"), run.table("workers")
+    assert (rows.status == "completed").all()
+    assert list(workers.function) == [0, 1, 0]
+    assert run.summary["cold_starts"] == rows.cold.sum() == 3
+    assert rows[rows.cold].worker.tolist() == [0, 1, 2], "the first of each worker waited for its start"
+    assert list(workers.kill_release_s > 0) == [False, True, True]
+    assert (workers[STAGES[1:]] > 0).all(axis=None)
+    begun_s = np.maximum(workers.requested_at_s.to_numpy()[1:], workers.stopped_at_s.to_numpy()[:-1])
+    after_s = workers[STAGES[1:]].sum(axis=1).to_numpy()[1:]
+    np.testing.assert_allclose(workers.ready_at_s.to_numpy()[1:], begun_s + after_s, atol=1e-6)
+    assert workers.stopped_at_s.isna().tolist() == [False, False, True]
+    assert workers.h2d_bytes.tolist() == [4096] * 3
+
+
+@pytest.mark.parametrize("policy", ["affinity", "exclusive"])
+def test_kernels_run_on_the_cpu_device(tmp_path, policy):
+    served = [Function(i, f"f{i}", sgemm.build(n=32, name="sgemm-32")) for i in range(2)]
+    run = replay(
+        tmp_path / "run", served, [(0.0, 0), (0.01, 0), (0.02, 1)], policy, executor=EXECUTOR, limit_bytes=1 << 20
+    )
+    rows = run.table("invocations").sort_values("invocation")
+    assert (rows.status == "completed").all(), rows.reason
+    assert (rows.run_s > 0).all()
+    loaded = 3 * 32 * 32 * 4  # three matrices
+    assert rows.constant_bytes.tolist() == ([loaded, 0, loaded] if policy == "affinity" else [0, 0, 0])
+    assert run.manifest["replay"]["device"]["capacity_bytes"] <= 1 << 20
+
+
+def test_evictions_are_counted(tmp_path):
+    served = functions(["sleep-1", "sleep-2"], constants_bytes=600_000)
+    run = replay(tmp_path / "run", served, [(0.05 * i, i % 2) for i in range(4)], "balance", limit_bytes=1_000_000)
+    rows = run.table("invocations")
+    assert rows.n_evicted.tolist() == [0, 1, 1, 1]
+    assert run.summary["evictions"] == 3
+    assert run.summary["cache_hit_frac"] == 0
+
+
+@pytest.mark.parametrize("policy", ["affinity", "exclusive"])
+def test_every_order_ends_exactly_once_and_the_log_replays(tmp_path, policy):
+    served = functions(["sleep-3", "sleep-4", "sleep-5"])
+    arrivals = [(0.01 * i, i % 3) for i in range(9)]
+    run = replay(tmp_path / "run", served, arrivals, policy, gpus=2)
+    log = list(read_decisions(run.path / FILE_NAME))
+    orders = Counter(type(a) for _, _, actions in log for a in actions)
+    events = Counter(type(e) for _, e, _ in log)
+    assert events[Finished] == orders[Run] == 9
+    assert events[WorkerReady] == orders[Start]
+    assert events[WorkerStopped] == orders[Stop]
+    assert check_log(run, served) == len(log)
+    file = run.path / FILE_NAME
+    file.write_text(file.read_text().replace('["Run", {"invocation": 3', '["Run", {"invocation": 4', 1))
+    with pytest.raises(ReplayError, match="answered"):
+        check_log(run, served)

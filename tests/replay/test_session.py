@@ -1,0 +1,183 @@
+"""A session: all steps from end to end, on the CPU and on a stand-in of a GPU, and what is left when steps fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+
+import pytest
+
+from replay.session import LOADS, Load, measure_service_s, plan
+from replay.steps import LIMIT_S, ROOT, Step, run_session
+from sim.errors import OutputError
+from sim.models.workloads import jacobi, sgemm
+from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
+from tests.conftest import GPU_ROOMS, TESTS
+from tests.replay.worlds import functions, replay
+
+STANDIN = TESTS / "standin"
+FILES = {"gpu.json", "gpu.tar.gz", "gpu.png"}
+PATIENT = "import replay.run; replay.run.LATE_S = 3600.0; "  # as in conftest.py
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Two tiny graphs at one load, for a second each, on a machine that may be as slow as it likes."""
+    monkeypatch.setattr("replay.session.LOADS", (0.5,))
+    monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
+    entries = [
+        CatalogueEntry(sgemm.build(n=64, name="sgemm-64"), fresh_inputs=True),
+        CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
+    ]
+    save_catalogue(entries, tmp_path / "tiny.json")
+    n_service, seconds = {"affinity": 30, "exclusive": 8}, {"affinity": 1.0, "exclusive": 2.0}
+    return Load(str(tmp_path / "tiny.json"), 4, 200.0, n_service, seconds, 1 << 20, seed=2)
+
+
+def patient(steps):
+    """The steps with all the time that they want."""
+    for step in steps:
+        words = [PATIENT + word if word.startswith("from replay") else word for word in step.command]
+        yield replace(step, command=words, limit_s=3600.0)
+
+
+def unpacked(out, place):
+    with tarfile.open(out / "gpu.tar.gz") as archive:
+        archive.extractall(place, filter="data")
+    return place / "gpu"
+
+
+def test_a_rehearsal_on_the_cpu(load, tmp_path):
+    out, told = tmp_path / "out", []
+    outcomes = run_session(lambda work: patient(plan("cpu", load, work)), out, told.append)
+    assert [o.name for o in outcomes if o.status != 0] == [], told
+    assert {file.name for file in out.iterdir()} == FILES
+    report = json.loads((out / "gpu.json").read_text())
+    assert len(report["steps"]) == len(told) == len(outcomes)
+    results = report["results"]
+    assert results["calibration.json"]["device"]["name"].startswith("CPU")
+    errors = results["validation/exclusive-50.errors.json"]["validation/exclusive-50"]
+    assert errors["throughput_per_s"]["simulated"] > 0
+    found = unpacked(out, tmp_path / "there")
+    for name in ("probe.json", "calibration.json", "runs.csv", "gpu.json", "logs/calibrate.txt"):
+        assert (found / name).stat().st_size > 10, name
+    assert (found / "simulated/figures/affinity-50/latency_cdf.png").exists()
+    assert (found / "validation/affinity-50/decisions.jsonl").exists()
+    assert sum(file.stat().st_size for file in out.iterdir()) < 4 << 20
+
+
+def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkeypatch):
+    """Kernels compile for the GPU, and are launched with its checks; only what they compute is not there."""
+    pytest.importorskip("nvidia.cuda_nvrtc", reason="NVRTC isn't installed")
+    monkeypatch.setenv("PYTHONPATH", str(STANDIN))
+    out, told = tmp_path / "out", []
+
+    def collected(steps):
+        """Tests for a GPU are found and not run: a stand-in gives no results."""
+        for step in steps:
+            yield replace(step, command=[*step.command, "--collect-only"]) if step.name == "tests" else step
+
+    outcomes = run_session(lambda work: collected(patient(plan("cuda:0", load, work))), out, told.append)
+    assert outcomes[0].name == "tests"
+    failed = {o.name: o.says for o in outcomes if o.status != 0}
+    without = "Error: simpy is missing, which a simulation needs: pip install simpy"
+    assert failed == {"validate/affinity-50": without, "validate/exclusive-50": without}, told
+    results = json.loads((out / "gpu.json").read_text())["results"]
+    assert results["calibration.json"]["device"]["name"] == "NVIDIA H100 (stand-in)"
+    assert results["calibration.json"]["n_multiprocessors"]["value"] == 132
+    assert (out / "gpu.png").stat().st_size > 1000
+
+
+def test_steps_of_a_session_fail_alone_and_each_brings_its_results_home(tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
+    python = [sys.executable, "-c"]
+    out, there = tmp_path / "out", []
+
+    def steps(work):
+        yield Step("wrong", [*python, "raise SystemExit('no such thing')"], 3600)
+        there.append(unpacked(out, tmp_path / "first"))
+        yield Step("slow", [*python, "import time; time.sleep(3600)"], 0.5)
+        yield Step("right", [*python, "print('{}')"], 3600, "right.json")
+        yield Step("impossible", [], 3600, lacks="there is nothing to do it with")
+
+    told = []
+    outcomes = run_session(steps, out, told.append)
+    assert [(o.name, o.status) for o in outcomes] == [
+        ("wrong", 1), ("slow", None), ("right", 0), ("impossible", None),
+    ]  # fmt: skip
+    assert "no such thing" in told[0]
+    assert "its 0 s were over" in told[1]
+    assert "there is nothing to do it with" in told[3]
+    assert "no such thing" in (there[0] / "logs" / "wrong.txt").read_text()
+    assert (unpacked(out, tmp_path / "last") / "right.json").read_text() == "{}\n"
+    assert len(json.loads((out / "gpu.json").read_text())["steps"]) == 4
+
+
+def test_what_closes_a_session_has_time_kept_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.steps.KEPT_S", LIMIT_S)
+    command = [sys.executable, "-c", ""]
+    steps = [Step("one of many", command, 60), Step("the last", command, 60, closes=True)]
+    outcomes = run_session(lambda work: steps, tmp_path / "out", lambda _: None)
+    assert [(o.status, o.says) for o in outcomes] == [(None, "no time was left"), (0, "")]
+
+
+def test_what_is_not_of_a_session_stays(tmp_path):
+    (tmp_path / "gpu.tar.gz").write_text("mine")
+    (tmp_path / "notes").write_text("mine too")
+    with pytest.raises(OutputError, match=r"gpu\.tar\.gz: is there already, and is of no session"):
+        run_session(lambda work: [], tmp_path, lambda _: None)
+    assert (tmp_path / "gpu.tar.gz").read_text() == "mine"
+
+
+def test_the_rates_of_a_session_come_from_what_was_measured(tmp_path, monkeypatch):
+    """Twice the time an invocation: half the rate. Without a measurement there is no replay, and the reason is said."""
+    load = Load("small", 4, 100.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0)
+    known = {"affinity": 0.02, "exclusive": None}
+    monkeypatch.setattr("replay.session.measure_service_s", lambda directory: known[directory.name])
+    steps = {step.name: step for step in plan("cpu", load, tmp_path)}
+    for part in LOADS:
+        words = steps[f"calibration/affinity-{100 * part:.0f}"].command
+        assert float(words[words.index("--rate-scale") + 1]) * load.rate_per_s == pytest.approx(part / 0.02, rel=1e-3)
+        assert "is not known: see service/exclusive" in steps[f"validation/exclusive-{100 * part:.0f}"].lacks
+    assert steps["calibrate"].lacks
+    assert steps["table"].lacks
+
+
+def test_the_service_time_of_exclusive_workers_has_their_starts_in_it(tmp_path):
+    served = functions(["sleep-20", "sleep-21"])
+    turns = [(0.001 * i, i % 2) for i in range(4)]
+    run = replay(tmp_path / "run", served, turns, "exclusive")
+    rows, workers = run.table("invocations"), run.table("workers")
+    assert len(workers) >= 2, "nothing is cold"
+    own_s = measure_service_s(run.path)
+    assert own_s > (rows.completed_at_s - rows.started_at_s).mean() + workers.process_s.sum() / len(rows)
+    assert own_s <= rows.completed_at_s.max() / len(rows) + 1e-3
+    shared = replay(tmp_path / "shared", served, turns, "balance").table("invocations")
+    assert measure_service_s(tmp_path / "shared") == pytest.approx((shared.completed_at_s - shared.started_at_s).mean())
+    assert measure_service_s(tmp_path / "nowhere") is None
+
+
+def test_the_bundle_takes_from_its_wheels_what_a_python_lacks(tmp_path):
+    """A Python that tells what it is called with, and has all but SimPy."""
+    (tmp_path / "gpu" / "wheels").mkdir(parents=True)
+    shutil.copy(ROOT / "gpu" / "run.sh", tmp_path / "gpu")
+    for name in ("simpy-4.1.1-py3-none-any.whl", "pytest-9.0.0-py3-none-any.whl"):
+        (tmp_path / "gpu" / "wheels" / name).touch()
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@" >> calls\n[ "$2" != "import simpy" ]\n')
+    python.chmod(0o755)
+    subprocess.run(["sh", "gpu/run.sh", "results"], cwd=tmp_path, env={**os.environ, "PYTHON": str(python)}, check=True)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call for call in calls if "zipfile" in call and "gpu/wheels/simpy-4.1.1-py3-none-any.whl" in call]
+    assert not [call for call in calls if "zipfile" in call and "pytest" in call]
+    assert calls[-1].endswith("session --out results")
+
+
+def test_every_test_for_a_gpu_lies_where_it_is_looked_for():
+    files = [file for file in TESTS.rglob("*.py") if "pytest.mark" + ".gpu" in file.read_text("utf-8")]
+    assert {file.relative_to(TESTS).parts[0] for file in files} == GPU_ROOMS

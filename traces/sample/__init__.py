@@ -1,0 +1,1 @@
+"""A few functions that look like all of them."""
