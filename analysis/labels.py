@@ -26,7 +26,7 @@ def identity(run: Run) -> dict[str, Any]:
     doesn't say, such as the window of a whole trace.
     """
     settings = flatten(run.manifest)
-    device = "replay.device.seam.name" if run.manifest.get("world") == "replay" else "calibration.name"
+    device = "replay.device.name" if run.manifest.get("world") == "replay" else "calibration.name"
     keys = ("scenario.fleet.gpus", "scenario.seed", "scenario.window", device)
     return {"path": str(run.path), **{name: settings.get(key) for name, key in zip(SETTINGS, keys, strict=True)}}
 

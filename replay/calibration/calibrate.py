@@ -45,9 +45,9 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
         "executor": {
             "margin_bytes": {"value": 0, "source": capacity},
             "context_bytes": {"value": 0, "source": capacity},
-            "keeps_headroom": {"value": False, "source": "design of replay.executor.executor"},
-            "caches_temporaries": {"value": False, "source": "design of replay.executor.executor"},
-            "alignment_bytes": {"value": ALIGNMENT_BYTES, "source": "design of replay.executor.executor"},
+            "keeps_headroom": {"value": False, "source": "design of replay.executor"},
+            "caches_temporaries": {"value": False, "source": "design of replay.executor"},
+            "alignment_bytes": {"value": ALIGNMENT_BYTES, "source": "design of replay.executor"},
         },
         "copies": {
             "h2d_bytes_per_s": fits.h2d.as_entry(),

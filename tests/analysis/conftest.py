@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from mmc_runs import make_tables, write_run
+
+from tests.analysis.mmc_runs import make_tables, write_run
 
 MakeRun = Callable[..., Path]
 

@@ -10,12 +10,12 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmc_runs import empty, make_tables
 
 from analysis import compare
 from analysis.runs import open_runs
 from sim.errors import RunError
 from sim.records.tables import DEVICES
+from tests.analysis.mmc_runs import empty, make_tables
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from mmc_runs import empty, make_tables
 
 from analysis import metrics
 from sim.records.tables import DEVICES, GPU_PARTS
+from tests.analysis.mmc_runs import empty, make_tables
 
 TIMES = st.floats(0, 100)
 NAN = float("nan")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trace_files import Azure2019
+
+from tests.traces.trace_files import Azure2019
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "traces"
 

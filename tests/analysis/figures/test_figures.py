@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.figures import runs as figures
@@ -23,6 +22,7 @@ from analysis.figures.style import MAX_RUNS, STYLE, TEXT_WIDTH_IN, WIDTH_IN, lin
 from analysis.runs import open_runs
 from sim.errors import RunError
 from sim.records.tables import DEVICES, GPU_PARTS, INVOCATIONS
+from tests.analysis.mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
 REPO = Path(__file__).resolve().parents[3]
 

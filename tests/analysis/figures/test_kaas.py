@@ -7,10 +7,10 @@ from functools import partial
 import matplotlib.style
 import numpy as np
 import pytest
-from test_analysis_figures import check_readable
 
 from analysis.figures.kaas import latency, latency_cdf, micro, throughput
 from analysis.figures.style import STYLE, put
+from tests.analysis.figures.test_figures import check_readable
 
 
 def row(workload, mode, clients, **cells):

@@ -3,11 +3,11 @@
 import matplotlib
 import numpy as np
 import pytest
-from test_analysis_figures import check_readable
 
 from analysis.figures.style import STYLE
 from analysis.figures.traces import draw, trace_figure
 from sim.errors import OutputError
+from tests.analysis.figures.test_figures import check_readable
 
 
 @pytest.fixture(autouse=True)

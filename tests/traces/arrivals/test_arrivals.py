@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trace_files import Azure2019, collect
 
 from sim.errors import TraceError
+from tests.traces.trace_files import Azure2019, collect
 from traces.arrivals import chunks
 from traces.open import open_trace
 from traces.options import PLACEMENTS

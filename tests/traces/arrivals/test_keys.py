@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trace_files import collect
 
+from tests.traces.trace_files import collect
 from traces.arrivals.keys import app_of, escaped, keys_of
 from traces.open import open_trace
 from traces.writer import write_native

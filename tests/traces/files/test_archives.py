@@ -10,9 +10,9 @@ import sys
 import tarfile
 
 import pytest
-from trace_files import collect
 
 from sim.errors import TraceError
+from tests.traces.trace_files import collect
 from traces.files import plainbytes
 from traces.open import open_trace
 

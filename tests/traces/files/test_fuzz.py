@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trace_files import collect
 
 from sim.errors import TraceError
+from tests.traces.trace_files import collect
 from traces.anomalies import RULES
 from traces.inspect.summary import summarise
 from traces.open import FORMATS, open_trace

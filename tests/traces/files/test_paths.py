@@ -4,9 +4,9 @@ import os
 import tarfile
 
 import pytest
-from trace_files import collect
 
 from sim.errors import TraceError
+from tests.traces.trace_files import collect
 from traces.open import open_trace
 from traces.readers.daily_files import Role
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trace_files import collect
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
+from tests.traces.trace_files import collect
 from traces.inspect.summary import summarise
 from traces.inspect.tally import LogHistogram, Tally
 from traces.open import open_trace

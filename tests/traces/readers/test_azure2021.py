@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from trace_files import collect
 
 from sim.errors import TraceError
+from tests.traces.trace_files import collect
 from traces.open import open_trace
 
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from trace_files import collect
 
 from sim.errors import OutputError, TraceError
+from tests.traces.trace_files import collect
 from traces import writer
 from traces.arrivals.durations import DEFAULT_S
 from traces.cli import main

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from trace_files import collect
 
 from sim.errors import TraceError
+from tests.traces.trace_files import collect
 from traces.arrivals.durations import DEFAULT_S
 from traces.llm_facts import service_s
 from traces.open import open_trace

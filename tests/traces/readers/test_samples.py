@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 import pytest
-from trace_files import collect
 
+from tests.traces.trace_files import collect
 from traces.open import open_trace
 from traces.writer import write_native
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp, wasserstein_distance
-from trace_files import collect
 
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from sim.errors import TraceError
+from tests.traces.trace_files import collect
 from traces.cli import main
 from traces.open import open_trace
 from traces.sample.choose import sample as sample_of

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from trace_files import collect
 
 from sim.errors import TraceError
+from tests.traces.trace_files import collect
 from traces.cli import main
 from traces.open import open_trace
 from traces.synth.files import MARK

@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 from scipy import stats
-from trace_files import collect
 
 from sim.errors import OutputError, TraceError
+from tests.traces.trace_files import collect
 from traces.open import open_trace
 from traces.readers.daily_files import Role
 from traces.synth import facts
