@@ -6,17 +6,21 @@ and fields are those of ``sim.protocol``.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from sim import protocol
 from sim.dispatcher import Dispatcher
 from sim.errors import RunError
+from sim.files.output import create
 from sim.protocol import Action, Event
 
 FILE_NAME = "decisions.jsonl"
+_BUFFER_BYTES = 1 << 20  # in a replay, writing is not to make arrivals late
 
 _TYPES = {
     t.__name__: t
@@ -36,6 +40,13 @@ class DecisionLog:
     def __call__(self, now_s: float, event: Event, actions: Sequence[Action]) -> None:
         entry = {"now_s": now_s, "event": _plain(event), "actions": [_plain(a) for a in actions]}
         self._file.write(json.dumps(entry) + "\n")
+
+
+@contextmanager
+def decision_log(directory: Path) -> Iterator[DecisionLog]:
+    """A log in the directory of a run in the making."""
+    with io.TextIOWrapper(create(directory / FILE_NAME, _BUFFER_BYTES), "utf-8") as file:
+        yield DecisionLog(file)
 
 
 def read_decisions(file: Path) -> Iterator[tuple[float, Event, list[Action]]]:
