@@ -77,9 +77,9 @@ class Residency:
         loads = self._place(layout.cached_set, placement.n_loaded, moves)
         tenant.cached[:0] = loads
         tenant.scratch = self._place(scratch, scratch.n, moves)
-        still_empty = {id(e.block) for e in (*loads, *tenant.scratch)}
+        still_empty = {e.block.offset for e in (*loads, *tenant.scratch)}
         offsets = np.concatenate([_offsets(layout.cached_set, tenant.cached), _offsets(scratch, tenant.scratch)])
-        return Admission(placement, [m for m in moves if id(m.block) not in still_empty], loads, offsets)
+        return Admission(placement, [m for m in moves if m.block.offset not in still_empty], loads, offsets)
 
     def leave(self, key: int) -> None:
         """End the invocation of a function."""

@@ -121,6 +121,18 @@ def test_one_graph_with_fresh_and_with_repeated_inputs():
     assert [b.total_bytes for b in costs.buffers] == [16, 24]
 
 
+def test_graphs_are_numbered_by_what_they_are():
+    def graph(name, size):
+        return KernelGraph(name, (), (Buffer("c", size, Role.CONSTANT),))
+
+    a, b = graph("a", 8), graph("b", 8)
+    graphs = [b, a, graph("a", 16), b, graph("a", 8)]  # the last is another object, but the same graph as the second
+    functions = [Function(i, f"f{i}", g) for i, g in enumerate(graphs)]
+    assert CostModel(V100, functions, KAAS).graph_of == [0, 1, 2, 0, 1]
+    unknown = [replace(f, run_s=1.0) if f.id in (0, 4) else f for f in functions]
+    assert CostModel(V100, unknown, KAAS).graph_of == [0, 1, 2, 3, 4]
+
+
 def test_a_function_that_just_fits_is_accepted():
     limit = V100.device.memory_bytes - V100.executor.context_bytes
     assert CostModel(V100, opaque_functions([limit]), EXCLUSIVE).constants_bytes == [limit]
