@@ -11,9 +11,10 @@ from itertools import accumulate
 
 from sim.domain import Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
+from sim.models.buffers import BufferSet
 from sim.models.calibration import Calibration, GraphCosts
 from sim.models.layout import layout
-from sim.models.memory import BufferSet, Placement
+from sim.models.memory import Placement
 from sim.models.occupancy import Shared, under_share
 from sim.models.startup import Ladder
 
@@ -59,6 +60,7 @@ class CostModel:
         self._first_use_s = calibration.executor_first_use_s
         self._module_s = calibration.module_s.of(kind)
         self.keeps_headroom = executor.keeps_headroom
+        self.eviction = executor.eviction
         self.cache_bytes = calibration.device.memory_bytes - executor.margin_bytes - executor.context_bytes
         facts: dict[tuple[int, bool], _GraphFacts] = {}
         each = []

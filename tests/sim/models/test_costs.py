@@ -18,6 +18,7 @@ from sim.models.workloads.catalogue import load_catalogue
 from tests.support import opaque_functions
 
 V100 = load_calibration("v100-kaas")
+LRU = {"value": "lru", "source": "assumed"}
 KAAS, EXCLUSIVE = WorkerKind.KAAS, WorkerKind.EXCLUSIVE
 REFERENCE = Path(__file__).parents[3].parent / "shared" / "reference"
 
@@ -215,10 +216,14 @@ def spoiled(tmp_path, change):
             r"executor: alignment_bytes is 0, must be at least 1",
         ),
         (
+            lambda d: d["executor"].update(eviction={"value": "fifo2", "source": "assumed"}),
+            r"mine.json: executor: unknown eviction strategy 'fifo2'; known are kaas, lru",
+        ),
+        (
             lambda d: d["graphs"]["bert"].update(kass=d["graphs"]["bert"].pop("kaas")),
             "graphs: bert: unknown kind of worker 'kass'; they are kaas, exclusive",
         ),
-        (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: value is 'x', must be 0, or a number"),
+        (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: is 'x', must be a number"),
         (
             lambda d: d["device"]["memory_bytes"].update(value=1.5),
             r"device: memory_bytes: is 1.5, must be a whole number",
@@ -229,6 +234,11 @@ def spoiled(tmp_path, change):
 def test_a_wrong_calibration_is_refused_with_key_and_rule(tmp_path, change, complaint):
     with pytest.raises(ScenarioError, match=complaint):
         load_calibration(spoiled(tmp_path, change))
+
+
+def test_a_calibration_names_its_eviction_strategy(tmp_path):
+    lru = load_calibration(spoiled(tmp_path, lambda d: d["executor"].update(eviction=LRU)))
+    assert (V100.executor.eviction, lru.executor.eviction) == ("kaas", "lru")
 
 
 def test_an_unknown_calibration_names_the_known_ones(tmp_path):
