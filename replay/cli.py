@@ -73,12 +73,12 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
       replay run azure2019/ --policy exclusive --catalogue small --window 08:00-08:01 --rate-scale 0.05
     """
     from replay.fleet.paced import announce
-    from replay.run import RealExperiment, Setup
+    from replay.run import RealExperiment, ReplaySettings
     from sim.models.calibration import load_calibration
     from sim.records.rundir import check_free, new_runs
 
     pace = {name: flags.pop(name) for name in ("time_scale", "duration_s")}
-    setup = Setup(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
+    setup = ReplaySettings(**{name: flags.pop(name) for name in ("device", "mode", "memory_limit_bytes")})
     scenario = _scenario(policy, **flags)
     calibration = load_calibration(scenario.fleet.calibration)
     workload = open_workload(scenario, **pace)

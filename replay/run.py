@@ -21,7 +21,7 @@ import numpy as np
 from replay.errors import ReplayError
 from replay.fleet.assign import Assigner, device_name
 from replay.fleet.driver import Driver
-from replay.fleet.fleet import PATIENCE_S, Fleet
+from replay.fleet.fleet import PATIENCE_S, RealFleet
 from replay.fleet.machine import describe, release_of
 from replay.fleet.messages import EXECUTOR, Assignment
 from replay.fleet.modes import check_mode, check_shares
@@ -33,7 +33,7 @@ from sim.domain import FleetSpec
 from sim.errors import PolicyError
 from sim.files.fingerprint import changed
 from sim.files.output import create
-from sim.models.calibration import Calibration, Device, Executor
+from sim.models.calibration import Calibration, DeviceFacts, ExecutorFacts
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
@@ -58,7 +58,7 @@ LOG_BUFFER_BYTES = 1 << 20  # of decisions: writing them is not to make arrivals
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class ReplaySettings:
     """How a scenario is replayed.
 
     device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.fleet.modes``, None for
@@ -84,7 +84,7 @@ class RealExperiment:
     """
 
     def __init__(
-        self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration, setup: Setup
+        self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration, setup: ReplaySettings
     ) -> None:
         self.policy = make_policy(policy)
         self.mode = check_mode(setup.mode, self.policy, setup.device)
@@ -136,7 +136,7 @@ class RealExperiment:
             assign = Assigner(replace(pattern, places=data.places), functions, limits_bytes)
             n_on = Counter(worker.device for worker, _ in seats)
             releases = [release_of(facts, n_on[number]) for number, facts in enumerate(devices)]
-            fleet = Fleet(releases, assign, data.fd, log, max(len(devices), len(seats)), setup.patience_s)
+            fleet = RealFleet(releases, assign, data.fd, log, max(len(devices), len(seats)), setup.patience_s)
             record = DecisionLog(decisions)
             driver = Driver(self._workload, self.policy, spec, costs, recorder, self._rng(), fleet, record, progress)
             reasons, error = _drive(driver, fleet)
@@ -203,14 +203,16 @@ def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibra
         name: {kind: replace(costs, memory_bytes=0) for kind, costs in kinds.items()}
         for name, kinds in calibration.without_frontend().graphs.items()
     }
-    executor = Executor(
+    executor = ExecutorFacts(
         margin_bytes=0,
         context_bytes=0,
         keeps_headroom=False,
         caches_temporaries=False,
         alignment_bytes=ALIGNMENT_BYTES,
     )
-    return replace(calibration, device=Device(device, capacity_bytes), executor=executor, graphs=graphs, frontend=None)
+    return replace(
+        calibration, device=DeviceFacts(device, capacity_bytes), executor=executor, graphs=graphs, frontend=None
+    )
 
 
 def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
@@ -222,7 +224,7 @@ def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
         process.kill()
 
 
-def _drive(driver: Driver, fleet: Fleet) -> tuple[list[str], str | None]:
+def _drive(driver: Driver, fleet: RealFleet) -> tuple[list[str], str | None]:
     """Run to the end, whatever that is; returns reasons against the run, and the error that ended it."""
     try:
         with first_signal_calls(driver.interrupt):

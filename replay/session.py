@@ -25,7 +25,7 @@ MOST_PER_S = 200.0  # arrivals: what one driver issues in time
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class SessionLoad:
     """What is replayed: a synthetic trace, at rates that the device decides, under a memory limit.
 
     rate_per_s: of the trace itself, the most that is replayed. n_service: arrivals of the first replay, by policy.
@@ -42,13 +42,15 @@ class Load:
     seed: int
 
 
-ON_GPU = Load("kaas", 24, MOST_PER_S, {"affinity": 100, "exclusive": 15}, {"affinity": 8, "exclusive": 25}, 8 << 30, 87)
-ON_CPU = Load(
+ON_GPU = SessionLoad(
+    "kaas", 24, MOST_PER_S, {"affinity": 100, "exclusive": 15}, {"affinity": 8, "exclusive": 25}, 8 << 30, 87
+)
+ON_CPU = SessionLoad(
     "small", 48, MOST_PER_S, {"affinity": 200, "exclusive": 40}, {"affinity": 8, "exclusive": 10}, 40_000_000, 1
 )
 
 
-def plan(device: str, load: Load, work: Path) -> Iterator[Step]:
+def plan(device: str, load: SessionLoad, work: Path) -> Iterator[Step]:
     """The steps, in order; each is made when those before it have ended. work: where they run, see ``Step``."""
     replay, traces, analyze = map(_command, ("replay", "traces", "analysis"))
     if device != "cpu":
@@ -111,7 +113,7 @@ def _command(package: str) -> list[str]:
     return [sys.executable, "-c", f"from {package}.cli import main; main()"]
 
 
-def _replay(device: str, load: Load, name: str, policy: str, window: str, seconds: float, scale: float) -> Step:
+def _replay(device: str, load: SessionLoad, name: str, policy: str, window: str, seconds: float, scale: float) -> Step:
     options = {
         "--policy": policy,
         "--device": device,

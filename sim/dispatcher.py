@@ -35,7 +35,7 @@ _LISTS = (tuple, list)  # what may be gone through twice
 Log = Callable[[float, Event, Sequence[Action]], None]
 
 
-class Worker:
+class WorkerBelief:
     """Belief about one worker."""
 
     __slots__ = ("device", "function", "outstanding", "ready", "stopping")
@@ -80,11 +80,11 @@ class Dispatcher:
         self._now_s = 0.0
         self.waiting: dict[int, int] = {}
         self.running: dict[int, int] = {}
-        self.workers: dict[int, Worker] = {}
+        self.workers: dict[int, WorkerBelief] = {}
         self.standing = policy.standing(fleet)
         self._check_standing()
         for number, (device, function, _) in enumerate(self.standing):
-            self.workers[number] = Worker(device, function, ready=True)
+            self.workers[number] = WorkerBelief(device, function, ready=True)
         self._n_started = len(self.standing)
 
     def report(self, now_s: float, event: Event) -> Sequence[Action]:
@@ -168,7 +168,7 @@ class Dispatcher:
             elif not 0 <= action.function < self._n_functions:
                 why = f"the functions are 0 to {self._n_functions - 1}"
             else:
-                self.workers[action.worker] = Worker(action.device, action.function, ready=False)
+                self.workers[action.worker] = WorkerBelief(action.device, action.function, ready=False)
                 self._n_started += 1
                 return
         elif isinstance(action, Stop):
@@ -190,7 +190,7 @@ class Dispatcher:
             why = "it is no action"
         raise self._refusal(now_s, event, action, why)
 
-    def _why_not_run(self, action: Run, worker: Worker | None, function: int | None) -> str:
+    def _why_not_run(self, action: Run, worker: WorkerBelief | None, function: int | None) -> str:
         if worker is None:
             return f"there is no worker {action.worker}"
         if function is None:

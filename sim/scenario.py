@@ -19,7 +19,7 @@ _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", 
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class FleetSettings:
     """Equal GPUs. calibration: its name or file. gpus_per_link: neighbours that share a host link."""
 
     gpus: int = 4
@@ -72,7 +72,7 @@ class Scenario:
     functions: Literal["catalogue", "trace"] = "catalogue"
     catalogue: str = "kaas"
     map: str | None = None
-    fleet: Fleet = field(default_factory=Fleet)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     frontend: Literal["none", "kaas"] = "none"
     granularity: Literal["graph", "kernel"] = "graph"
     load: ClientLoad | None = None

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures.axes import log_axis
 from analysis.figures.style import COLOURS, add_legend, add_small_print, line_of, new_figure
 
-Row = Mapping[str, Any]
+_Row = Mapping[str, Any]
 Key = tuple[str, str, int]  # workload, mode, clients
 
 _MARKS: Mapping[str, Any] = {"linestyle": "none", "markersize": 2.6, "markeredgewidth": 0.6, "markerfacecolor": "white"}
@@ -25,7 +25,7 @@ _IN_A_CDF = 3  # numbers of clients of a mode
 _PARTS = ("kernel", "init", "copy", "rest")
 
 
-def throughput(rows: Sequence[Row]) -> Figure:
+def throughput(rows: Sequence[_Row]) -> Figure:
     """Completed requests a second over the number of clients: a panel a workload, a line a mode."""
     rows = [row for row in rows if not row.get("offered_per_s")]  # of a latency
     figure = _by_clients(rows, "throughput_qps", "Throughput (requests/s)", shade=None)
@@ -33,7 +33,7 @@ def throughput(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def latency(rows: Sequence[Row]) -> Figure:
+def latency(rows: Sequence[_Row]) -> Figure:
     """Median latency over the number of clients, shaded up to the 90th percentile; measured ones are triangles.
 
     Points at a rate of their own are crosses: large the median, small the 90th percentile.
@@ -75,7 +75,7 @@ def latency_cdf(quantiles: Mapping[Key, Sequence[float]]) -> Figure:
     return figure
 
 
-def micro(rows: Sequence[Row]) -> Figure:
+def micro(rows: Sequence[_Row]) -> Figure:
     """Parts of a call, simulated over measured, of the cold start of a process on an axis of its own."""
     figure = new_figure(2.1)
     started = [row for row in rows if row["mode"] == "exclusive" and row["temperature"] == "cold"]
@@ -102,7 +102,7 @@ def micro(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _by_clients(rows: Sequence[Row], name: str, label: str, shade: str | None) -> Figure:
+def _by_clients(rows: Sequence[_Row], name: str, label: str, shade: str | None) -> Figure:
     """Panels of a quantity over the number of clients; ``shade`` is another, up to which is shaded."""
     rows = [row for row in rows if row[f"simulated_{name}"]]
     workloads = list(dict.fromkeys(row["workload"] for row in rows))
@@ -129,7 +129,7 @@ def _by_clients(rows: Sequence[Row], name: str, label: str, shade: str | None) -
     return figure
 
 
-def _mode(axes: Axes, rows: Sequence[Row], place: int, name: str, shade: str | None) -> None:
+def _mode(axes: Axes, rows: Sequence[_Row], place: int, name: str, shade: str | None) -> None:
     colour = line_of(place)["color"]
     for row in rows:
         if row.get("offered_per_s"):

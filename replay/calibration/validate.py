@@ -30,7 +30,7 @@ QUANTITIES: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Comparison:
     """One quantity. error_frac: simulated / measured - 1; None where that is not defined."""
 
     name: str
@@ -47,12 +47,12 @@ class Row:
         return self.simulated / self.measured - 1
 
 
-def compare(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[Row]:
+def compare(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[Comparison]:
     """Two summaries, quantity by quantity."""
-    return [Row(name, of(measured), of(simulated)) for name, of in QUANTITIES.items()]
+    return [Comparison(name, of(measured), of(simulated)) for name, of in QUANTITIES.items()]
 
 
-def as_text(label: str, rows: list[Row]) -> str:
+def as_text(label: str, rows: list[Comparison]) -> str:
     """Aligned columns for a terminal."""
     lines = [(label, "measured", "simulated", "error %")]
     for row in rows:

@@ -24,7 +24,7 @@ from replay.executor.modules import Modules
 from replay.executor.plan import Launch, Plan
 from replay.executor.residency import Admission, Residency
 from replay.executor.staging import Staging
-from replay.executor.stream import Stream
+from replay.executor.stream import DeviceStream
 from replay.kernels.check import check_graph
 from sim.domain import Buffer, KernelGraph
 from sim.models.eviction import Kaas
@@ -49,7 +49,7 @@ class KernelFault(ReplayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Execution:
     """One invocation. Seconds by CUDA events, but modules_s and total_s by the host's clock; exact bytes.
 
     outputs: flat arrays by name of the buffer. modules_s: loading of modules. load_s: moves that make room, and copies
@@ -92,10 +92,10 @@ class Executor:
     """Serves functions on one device; to be used in the thread that opened it.
 
     memory_limit_bytes: device memory for buffers, all of it taken at once; by default 90 % of what is free. Of it,
-        ``capacity_bytes`` are for BufferCache; the rest serves to move buffers (see Residency and Stream).
+        ``capacity_bytes`` are for BufferCache; the rest serves to move buffers (see Residency and DeviceStream).
     keep_headroom, eviction: see BufferCache.
     seed, fill: the content of constants and example inputs is drawn from the seed, or is what ``fill`` puts there.
-    profile: launches are timed and waited for one by one, for ``Result.kernels_s``; KernelFault names the kernel then.
+    profile: launches are timed and waited for one by one, for ``Execution.kernels_s``; KernelFault names the kernel.
     cuda_graphs: launches are captured in a CUDA graph when their addresses come for the second time.
     Raises DeviceError when the device doesn't have the memory.
     """
@@ -124,7 +124,7 @@ class Executor:
         bounce_bytes = min(BOUNCE_BYTES, int(n_bytes * BOUNCE_FRAC))
         slab_bytes = (n_bytes - bounce_bytes) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
         self._residency = Residency(slab_bytes, keep_headroom, eviction)
-        self._stream = Stream(device, N_MARKS, self._base + slab_bytes, bounce_bytes)
+        self._stream = DeviceStream(device, N_MARKS, self._base + slab_bytes, bounce_bytes)
         self._modules = Modules(device)
         self._captures = Captures(device.runtime, self._stream.handle) if cuda_graphs else None
         self._programs: dict[tuple[str, bool], _Program] = {}
@@ -174,7 +174,7 @@ class Executor:
         self._residency.leave(key)
         return self._stream.elapsed_s(BEGIN, LOADED)
 
-    def run(self, function: int, inputs: Mapping[str, Array] | None = None) -> Result:
+    def run(self, function: int, inputs: Mapping[str, Array] | None = None) -> Execution:
         """One invocation, from inputs in host memory to outputs there.
 
         inputs: by name, of a function with fresh inputs; by default the example that the seed makes.
@@ -189,7 +189,7 @@ class Executor:
             kernels_s = self._execute(key, program, admission)
         self._residency.leave(key)
         placement, stream = admission.placement, self._stream
-        return Result(
+        return Execution(
             outputs=program.staging.read_outputs(),
             modules_s=modules_s,
             load_s=stream.elapsed_s(BEGIN, LOADED),

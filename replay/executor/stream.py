@@ -7,7 +7,7 @@ from typing import Any
 from replay.device.seam import Device
 
 
-class Stream:
+class DeviceStream:
     """A stream with ``n_marks`` events; ``handle`` is for launches.
 
     bounce: address of ``bounce_bytes`` of device memory, for moves. What is copied from and to the host must be pinned.

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from replay.fleet.fleet import Change, Fleet, Worker
+from replay.fleet.fleet import Change, RealFleet, RealWorker
 from replay.fleet.messages import Done, Failed, Job, Ready
 from sim.dispatcher import Dispatcher, Log
 from sim.domain import FleetSpec, WorkerKind
@@ -65,7 +65,7 @@ class Driver:
         costs: CostModel,
         recorder: Recorder,
         rng: np.random.Generator,
-        fleet: Fleet,
+        fleet: RealFleet,
         log: Log,
         progress: Callable[[int], None] | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class Driver:
         self._ordered_at_s: dict[int, float] = {}  # when an invocation was given to its worker
         self._cold: set[int] = set()
         self._freed_at_s: dict[int, float] = {}  # when a worker was done with what it ran last
-        self._workers: list[Worker] = []
+        self._workers: list[RealWorker] = []
         self._first_runs: dict[int, tuple[str, float]] = {}  # worker -> graph, time in kernels
         self._warm_runs: defaultdict[str, list[float]] = defaultdict(list)  # graph -> times in kernels
         self._start_ns = time.monotonic_ns()
@@ -174,11 +174,11 @@ class Driver:
 
     # Records
 
-    def _keep(self, worker: Worker) -> None:
+    def _keep(self, worker: RealWorker) -> None:
         self._workers.append(worker)
         self._recorder.worker_device.append(ANY_DEVICE)
 
-    def _record(self, worker: Worker, done: Done) -> None:
+    def _record(self, worker: RealWorker, done: Done) -> None:
         live = self._live.pop(done.invocation)
         self._recorder.worker_device[worker.number] = worker.what.device
         cold = done.invocation in self._cold
@@ -211,7 +211,7 @@ class Driver:
             else:
                 self._first_runs[worker.number] = (graph, done.run_s)
 
-    def _record_worker(self, worker: Worker) -> None:
+    def _record_worker(self, worker: RealWorker) -> None:
         """Standing workers were ready before the run. Stage first_run: how much longer than warm the first run took."""
         self._recorder.worker_device[worker.number] = worker.what.device
         requested_s, ready_s = self._at_s(worker.requested_ns), self._at_s(worker.ready_ns)

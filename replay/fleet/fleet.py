@@ -28,18 +28,18 @@ PATIENCE_S = 120.0  # with a silent worker: a start takes seconds, a job less, a
 Assign = Callable[[Standing], bytes]  # what a worker is -> pickled replay.fleet.messages.Assignment
 
 
-class Device:
+class RealDevice:
     """One device: who has it, and the line of those that want it. freed: the end of the process that ended last."""
 
     def __init__(self, number: int, release: Release) -> None:
         self.number = number
         self.release = release
-        self.owners: set[Worker] = set()
-        self.line: deque[Worker] = deque()
+        self.owners: set[RealWorker] = set()
+        self.line: deque[RealWorker] = deque()
         self.freed: Death | None = None
 
 
-class Worker:
+class RealWorker:
     """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come.
 
     what: its device, function and share; is_standing: whether it was there from the beginning. ladder: how it was
@@ -48,8 +48,8 @@ class Worker:
 
     def __init__(self, number: int, what: Standing, *, is_standing: bool) -> None:
         self.number = number
-        self.device: Device
-        self.line: deque[Worker] | None = None
+        self.device: RealDevice
+        self.line: deque[RealWorker] | None = None
         self.what = what
         self.is_standing = is_standing
         self.requested_ns = time.monotonic_ns()
@@ -71,11 +71,11 @@ class Change(NamedTuple):
     """What happened to a worker: a job is Done or Failed, it is Ready for the first time, or stopped (None)."""
 
     priority: int
-    worker: Worker
+    worker: RealWorker
     what: Done | Failed | Ready | None
 
 
-class Fleet:
+class RealFleet:
     """Workers by number, as the dispatcher knows them. Processes write what they have to say to ``log``.
 
     n_processes: how many there are at most, whose ends then don't wait for each other. patience_s: a process that has
@@ -91,16 +91,16 @@ class Fleet:
         n_processes: int,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self.workers: dict[int, Worker] = {}
-        self._devices = [Device(number, release) for number, release in enumerate(releases)]
-        self._line: deque[Worker] = deque()  # for any device
+        self.workers: dict[int, RealWorker] = {}
+        self._devices = [RealDevice(number, release) for number, release in enumerate(releases)]
+        self._line: deque[RealWorker] = deque()  # for any device
         self._assign = assign
         self._data_fd = data_fd
         self._log = log
         self._undertaker = Undertaker(n_processes)
         self._patience_s = patience_s
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK)
-        self._by_fd: dict[int, Worker] = {}
+        self._by_fd: dict[int, RealWorker] = {}
         self._changes: list[Change] = []
 
     @property
@@ -110,15 +110,15 @@ class Fleet:
 
     # Orders
 
-    def stand_up(self, number: int, what: Standing) -> Worker:
+    def stand_up(self, number: int, what: Standing) -> RealWorker:
         """Start a worker at once, beside those that stand on its device."""
-        worker = self.workers[number] = Worker(number, what, is_standing=True)
+        worker = self.workers[number] = RealWorker(number, what, is_standing=True)
         self._put_on_device(worker, self._devices[what.device])
         return worker
 
-    def start(self, number: int, device: int, function: int) -> Worker:
+    def start(self, number: int, device: int, function: int) -> RealWorker:
         """Start a worker, once those that were on the device before it are gone; on ANY_DEVICE the first free one."""
-        worker = self.workers[number] = Worker(number, Standing(device, function), is_standing=False)
+        worker = self.workers[number] = RealWorker(number, Standing(device, function), is_standing=False)
         worker.line = self._line if device == ANY_DEVICE else self._devices[device].line
         worker.line.append(worker)
         for place in self._devices if device == ANY_DEVICE else [self._devices[device]]:
@@ -178,7 +178,7 @@ class Fleet:
 
     # Jobs
 
-    def _feed(self, worker: Worker) -> None:
+    def _feed(self, worker: RealWorker) -> None:
         """Send what may be sent; kill a worker that has nothing left to do and was told to stop."""
         if worker.process is None or not worker.accepts or worker.leaves:
             return
@@ -190,7 +190,7 @@ class Fleet:
         if worker.stopping and not worker.sent:
             self._bury(worker)
 
-    def _listen(self, worker: Worker) -> None:
+    def _listen(self, worker: RealWorker) -> None:
         """Take in what a process has to say."""
         while worker.process is not None and worker.process.has_message():
             message = worker.process.receive()
@@ -229,20 +229,20 @@ class Fleet:
 
     # Processes
 
-    def _occupy(self, device: Device) -> None:
+    def _occupy(self, device: RealDevice) -> None:
         """The next worker takes a device that is free; first come those that want no other."""
         line = device.line or self._line
         if line and not device.owners:
             self._put_on_device(line.popleft(), device)
 
-    def _put_on_device(self, worker: Worker, device: Device) -> None:
+    def _put_on_device(self, worker: RealWorker, device: RealDevice) -> None:
         worker.line = None
         worker.device = device
         worker.what = worker.what._replace(device=device.number)
         device.owners.add(worker)
         self._spawn(worker)
 
-    def _spawn(self, worker: Worker) -> None:
+    def _spawn(self, worker: RealWorker) -> None:
         if worker.n_starts == MAX_STARTS:
             raise ReplayError(f"worker {worker.number} ended {MAX_STARTS} times before it was ready; see workers.log")
         worker.n_starts += 1
@@ -252,7 +252,7 @@ class Fleet:
         worker.process = WorkerProcess(self._assign(worker.what), self._data_fd, self._log)
         self._by_fd[worker.process.fileno()] = worker
 
-    def _accept(self, worker: Worker, ready: Ready) -> None:
+    def _accept(self, worker: RealWorker, ready: Ready) -> None:
         """A process is ready; the ladder of a worker is that of its first."""
         worker.accepts = True
         worker.n_starts = 0
@@ -263,7 +263,7 @@ class Fleet:
             self._changes.append(Change(WORKER_CHANGED, worker, ready))
         self._feed(worker)
 
-    def _bury(self, worker: Worker) -> None:
+    def _bury(self, worker: RealWorker) -> None:
         """The process of a worker is killed, or has ended by itself."""
         assert worker.process is not None
         del self._by_fd[worker.process.fileno()]
@@ -294,13 +294,13 @@ class Fleet:
         else:
             self._spawn(worker)
 
-    def _leave(self, worker: Worker) -> None:
+    def _leave(self, worker: RealWorker) -> None:
         worker.stopped_ns = worker.stopped_ns or time.monotonic_ns()
         del self.workers[worker.number]
         self._changes.append(Change(WORKER_CHANGED, worker, None))
 
 
-def _ladder(worker: Worker, ready: Ready) -> Ladder:
+def _ladder(worker: RealWorker, ready: Ready) -> Ladder:
     """The stages of a start. ``first_run`` is told by the first job, see ``replay.fleet.driver``."""
     begun_ns, kill_release_ns = worker.requested_ns, 0
     freed = worker.device.freed

@@ -12,7 +12,7 @@ import click
 from sim.terminal.console import INVALID, ProjectCommand, echo, quiet_option
 
 if TYPE_CHECKING:
-    from sim.loads import MLPerf, Result
+    from sim.loads import MLPerf, Verdict
     from sim.records.results import Run
 
 
@@ -82,7 +82,7 @@ def load(
         sys.exit(INVALID)
 
 
-def judge(load: MLPerf, graph: str, run: Run) -> Result:
+def judge(load: MLPerf, graph: str, run: Run) -> Verdict:
     """What a run of an MLPerf load has shown. A run that is not valid itself shows nothing."""
     rows = run.table("invocations", ["function", "status", "arrival_at_s", "completed_at_s"])
     replied_at_s = rows.completed_at_s.where(rows.status == "completed", float("inf"))

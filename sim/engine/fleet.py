@@ -12,7 +12,7 @@ import simpy
 
 from sim.domain import FleetSpec, WorkerKind
 from sim.engine.clock import Clock, Signal
-from sim.engine.hardware import Compute, Device, Worker, make_devices
+from sim.engine.hardware import Compute, SimDevice, SimWorker, make_devices
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
 from sim.models.startup import Ladder, elapsed_s
@@ -20,7 +20,7 @@ from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing, Start, 
 from sim.records.recorder import Recorder
 
 
-class Fleet:
+class SimFleet:
     """Devices, and the workers that are not gone, by number.
 
     lumped: an invocation and a cold start are one event each. Else copies are steps, as links may be shared, and so
@@ -37,18 +37,18 @@ class Fleet:
         standing: Sequence[Standing],
         *,
         per_kernel: bool,
-        on_finish: Callable[[Worker, simpy.Event], None],
-        on_ready: Callable[[float, Worker], None],
-        on_gone: Callable[[float, Worker], None],
+        on_finish: Callable[[SimWorker, simpy.Event], None],
+        on_ready: Callable[[float, SimWorker], None],
+        on_gone: Callable[[float, SimWorker], None],
     ) -> None:
         self._clock = clock
         self._costs = costs
         self._recorder = recorder
         self._on_finish, self._on_ready, self._on_gone = on_finish, on_ready, on_gone
         self._devices = make_devices(spec)
-        self._line: deque[Worker] = deque()  # for any device
+        self._line: deque[SimWorker] = deque()  # for any device
         self._free = list(range(spec.n_gpus))  # heap of devices that nobody has; some that were taken meanwhile
-        self.workers: dict[int, Worker] = {}
+        self.workers: dict[int, SimWorker] = {}
         shared = share_devices(standing)
         self.lumped = not per_kernel and spec.gpus_per_link == 1 and not shared
         if shared:
@@ -66,7 +66,7 @@ class Fleet:
         while worker.line is not None and order.device == ANY_DEVICE and self._free:
             self._occupy(now_s, self._devices[heappop(self._free)])
 
-    def dismiss(self, now_s: float, worker: Worker) -> None:
+    def dismiss(self, now_s: float, worker: SimWorker) -> None:
         """A worker that is idle, or in line for a device, will be gone at this instant."""
         if worker.line is not None:
             worker.line.remove(worker)
@@ -74,7 +74,7 @@ class Fleet:
             worker.device.elapsed_s = elapsed_s(self._costs.notice_period_s, now_s - worker.idle_at_s)
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
-    def record(self, worker: Worker) -> None:
+    def record(self, worker: SimWorker) -> None:
         """Record a worker that is gone, or there at the end."""
         kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
         loaded = worker.ladder is not None and worker.ready
@@ -87,8 +87,8 @@ class Fleet:
             self._costs.constants_bytes[worker.function] if loaded else 0,
         )
 
-    def _add(self, number: int, function: int, now_s: float) -> Worker:
-        worker = self.workers[number] = Worker(number, function, now_s)
+    def _add(self, number: int, function: int, now_s: float) -> SimWorker:
+        worker = self.workers[number] = SimWorker(number, function, now_s)
         self._recorder.worker_device.append(-1)
         return worker
 
@@ -107,7 +107,7 @@ class Fleet:
         worker.ready = True
         worker.ready_at_s = 0.0
 
-    def _put(self, worker: Worker, device: Device) -> None:
+    def _put(self, worker: SimWorker, device: SimDevice) -> None:
         """A worker is on a device from now on."""
         worker.line = None
         worker.device = device
@@ -116,7 +116,7 @@ class Fleet:
         worker.signal = Signal(self._clock)
         worker.on_finish = [partial(self._on_finish, worker)]
 
-    def _occupy(self, now_s: float, device: Device) -> None:
+    def _occupy(self, now_s: float, device: SimDevice) -> None:
         """The next worker takes a device that nobody has, and climbs its ladder; first those that want no other."""
         if device.n_workers:
             return
@@ -134,18 +134,18 @@ class Fleet:
         else:
             self._clock.process(self._climb(worker, ladder, context_at_s))
 
-    def _climb(self, worker: Worker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
+    def _climb(self, worker: SimWorker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
         yield self._clock.at(context_at_s, FINISHED)
         waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
         worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
         worker.signal.fire(loaded_at_s + ladder.first_run, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
-    def _get_ready(self, worker: Worker, _: simpy.Event) -> None:
+    def _get_ready(self, worker: SimWorker, _: simpy.Event) -> None:
         worker.ready = True
         worker.ready_at_s = worker.idle_at_s = self._clock._now
         self._on_ready(self._clock._now, worker)
 
-    def _leave(self, worker: Worker, _: simpy.Event) -> None:
+    def _leave(self, worker: SimWorker, _: simpy.Event) -> None:
         now_s = self._clock._now
         worker.stopped_at_s = now_s
         self.record(self.workers.pop(worker.number))

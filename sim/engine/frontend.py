@@ -10,7 +10,7 @@ import numpy as np
 import simpy
 
 from sim.engine.clock import Clock
-from sim.models.calibration import Frontend as Facts
+from sim.models.calibration import FrontendFacts
 from sim.models.costs import CostModel
 from sim.models.frontend import Cores, Gate, Server
 from sim.protocol import ARRIVAL
@@ -26,7 +26,7 @@ class Frontend:
     def __init__(
         self,
         clock: Clock,
-        facts: Facts,
+        facts: FrontendFacts,
         costs: CostModel,
         rng: np.random.Generator,
         *,

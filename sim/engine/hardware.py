@@ -78,7 +78,7 @@ class Compute:
         self._expect()
 
 
-class Device:
+class SimDevice:
     """One GPU. elapsed_s: of the notice period of who had it last (``sim.models.startup``); None where nobody had it.
 
     n_workers: that are on it. line: of those that are to be started on it, once nobody has it.
@@ -94,11 +94,11 @@ class Device:
         self.d2h = d2h
         self.elapsed_s: float | None = None
         self.n_workers = 0
-        self.line: deque[Worker] = deque()
+        self.line: deque[SimWorker] = deque()
         self.compute: Compute | None = None
 
 
-class Worker:
+class SimWorker:
     """One worker. ``job`` is None when it is idle, ``line`` when it is on its device rather than waiting for one.
 
     Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
@@ -113,8 +113,8 @@ class Worker:
 
     def __init__(self, number: int, function: int, requested_at_s: float) -> None:
         self.number = number
-        self.device: Device
-        self.line: deque[Worker] | None = None
+        self.device: SimDevice
+        self.line: deque[SimWorker] | None = None
         self.function = function
         self.requested_at_s = requested_at_s
         self.ready_at_s = self.stopped_at_s = NAN
@@ -132,12 +132,12 @@ class Worker:
         self.was_cold = False
 
 
-def make_devices(fleet: FleetSpec) -> list[Device]:
+def make_devices(fleet: FleetSpec) -> list[SimDevice]:
     """Devices in nodes; ``gpus_per_link`` neighbours of a node share their links."""
     devices = []
     for number in range(fleet.n_gpus):
         place = number % fleet.gpus_per_node
         if place % fleet.gpus_per_link == 0:
             h2d, d2h = Link(), Link()
-        devices.append(Device(number, h2d, d2h))
+        devices.append(SimDevice(number, h2d, d2h))
     return devices

@@ -18,9 +18,9 @@ from sim.dispatcher import Dispatcher, Log
 from sim.domain import FleetSpec
 from sim.engine.arrivals import Arrivals
 from sim.engine.clock import Clock
-from sim.engine.fleet import Fleet
+from sim.engine.fleet import SimFleet
 from sim.engine.frontend import Frontend
-from sim.engine.hardware import NAN, Job, Worker
+from sim.engine.hardware import NAN, Job, SimWorker
 from sim.errors import PolicyError
 from sim.models.costs import CostModel
 from sim.models.memory import HIT
@@ -74,7 +74,7 @@ class Simulation:
         self._waiting: dict[int, tuple[int, float, float, float, float]] = {}
         self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, generator(seed, Stream.POLICY), log)
         self._report = self.dispatcher.report
-        self._fleet = Fleet(
+        self._fleet = SimFleet(
             self._clock,
             fleet,
             costs,
@@ -199,7 +199,7 @@ class Simulation:
 
     # Invocations
 
-    def _begin(self, worker: Worker, invocation: int, ordered_at_s: float, now_s: float, cold: bool) -> None:
+    def _begin(self, worker: SimWorker, invocation: int, ordered_at_s: float, now_s: float, cold: bool) -> None:
         """The device turns to an invocation, now or when its dispatch is done, and is idle until then."""
         function, arrival_at_s, admitted_at_s, queued_at_s, size = self._waiting.pop(invocation)
         costs = self._costs
@@ -227,7 +227,7 @@ class Simulation:
         else:
             self._clock.process(self._step_through(worker, worker.job))
 
-    def _finish(self, worker: Worker, _: simpy.Event) -> None:
+    def _finish(self, worker: SimWorker, _: simpy.Event) -> None:
         now_s = self._clock._now
         job = worker.job
         assert job is not None
@@ -249,7 +249,7 @@ class Simulation:
         if actions:
             self._carry_out(now_s, actions)
 
-    def _go_on(self, now_s: float, worker: Worker) -> None:
+    def _go_on(self, now_s: float, worker: SimWorker) -> None:
         """An idle worker turns to its queue, or leaves when it is empty and it was told to stop."""
         if worker.queue:
             queue = worker.queue
@@ -258,7 +258,7 @@ class Simulation:
         elif worker.stopping:
             self._fleet.dismiss(now_s, worker)
 
-    def _step_through(self, worker: Worker, job: Job) -> Generator[simpy.Event, Any, None]:
+    def _step_through(self, worker: SimWorker, job: Job) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
         device, costs = worker.device, self._costs
         function, started_at_s, load_s, run_s = job[1], *job[6:]
@@ -283,15 +283,15 @@ class Simulation:
 
     # Workers
 
-    def _get_ready(self, now_s: float, worker: Worker) -> None:
+    def _get_ready(self, now_s: float, worker: SimWorker) -> None:
         self._go_on(now_s, worker)
         self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number, worker.device.number)))
 
-    def _stop(self, now_s: float, worker: Worker) -> None:
+    def _stop(self, now_s: float, worker: SimWorker) -> None:
         worker.stopping = True
         idle = worker.ready and worker.job is None
         if (idle or worker.line is not None) and not worker.queue:
             self._fleet.dismiss(now_s, worker)
 
-    def _leave(self, now_s: float, worker: Worker) -> None:
+    def _leave(self, now_s: float, worker: SimWorker) -> None:
         self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))

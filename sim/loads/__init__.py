@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sim.loads.clients import Clients, Load
 from sim.loads.closed import Closed, NShot
-from sim.loads.mlperf import MLPerf, MultiStream, Offline, Result, Server, SingleStream
+from sim.loads.mlperf import MLPerf, MultiStream, Offline, Server, SingleStream, Verdict
 from sim.loads.open import Poisson, Zipf
 from sim.settings import parse
 
-__all__ = ["Clients", "Load", "MLPerf", "Result", "known", "make_load"]
+__all__ = ["Clients", "Load", "MLPerf", "Verdict", "known", "make_load"]
 
 
 def known() -> dict[str, type[Load]]:

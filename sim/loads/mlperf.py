@@ -32,7 +32,7 @@ _IN_CHUNK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Verdict:
     """What a run has shown: ``value`` is the scenario's figure, of what ``metric`` says. It counts if it is valid.
 
     value: None where it can't be told. n_queries: that it rests on. reasons: why it isn't valid.
@@ -62,7 +62,9 @@ class MLPerf(Load):
     scenario: ClassVar[str]
     source: ClassVar[str] = "MLPerf inference rules, LoadGen (mlcommons/inference)"
 
-    def result(self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats) -> Result:
+    def result(
+        self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats
+    ) -> Verdict:
         """What a run has shown, from its requests as equally long columns; replied_at_s: inf where no reply came."""
         raise NotImplementedError
 
@@ -83,7 +85,9 @@ class _Stream(MLPerf):
         least = self.samples * self.min_queries
         return ClosedLoop(self, clients, self.samples, group=self.samples, duration_s=self.duration, least=least)
 
-    def result(self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats) -> Result:
+    def result(
+        self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats
+    ) -> Verdict:
         """The early-stopping estimate of the percentile: of the late ones that are allowed, the fastest.
 
         A query lasts until its slowest sample is done. The rules want at least one that may be late.
@@ -96,11 +100,11 @@ class _Stream(MLPerf):
         metric = f"s, {100 * self.percentile:g}th percentile latency by early stopping"
         n_late = late_allowed(n, self.percentile)
         if n_late < 1:
-            return Result(self.scenario, metric, None, n, ("too few queries for early stopping",))
+            return Verdict(self.scenario, metric, None, n, ("too few queries for early stopping",))
         estimate_s = float(np.sort(latency_s)[-n_late])
         if np.isinf(estimate_s):
-            return Result(self.scenario, metric, None, n, ("too many queries had no reply",))
-        return Result(self.scenario, metric, estimate_s, n, ())
+            return Verdict(self.scenario, metric, None, n, ("too many queries had no reply",))
+        return Verdict(self.scenario, metric, estimate_s, n, ())
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,9 @@ class Server(MLPerf):
         rates_per_s = equal_shares(self.rate, clients)
         return PoissonTrace(self, clients, rates_per_s, self.duration, self.min_queries)
 
-    def result(self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats) -> Result:
+    def result(
+        self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats
+    ) -> Verdict:
         """The rate; valid when as many queries as these show that 99 % are in time."""
         bound_s = BOUNDS_S.get(graph, BOUND_S) if self.bound is None else self.bound
         n = len(function)
@@ -168,7 +174,7 @@ class Server(MLPerf):
             reasons.append("too few queries for early stopping")
         elif n_late > n_allowed:
             reasons.append(f"{n_late:,} had no reply within {bound_s:g} s, and {n_allowed:,} may")
-        return Result(self.scenario, f"queries/s, 99 % within {bound_s:g} s", self.rate, n, tuple(reasons))
+        return Verdict(self.scenario, f"queries/s, 99 % within {bound_s:g} s", self.rate, n, tuple(reasons))
 
 
 @dataclass(frozen=True)
@@ -193,17 +199,19 @@ class Offline(MLPerf):
         n = SAMPLES.get(clients.graph, SAMPLES_ELSE) if self.samples is None else self.samples
         return _AtOnce(self, clients, self.duration, n, at_once=n)
 
-    def result(self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats) -> Result:
+    def result(
+        self, graph: str, function: npt.NDArray[np.int32], arrival_at_s: Floats, replied_at_s: Floats
+    ) -> Verdict:
         """Samples a second, until the last is done."""
         lasted_s = float(replied_at_s.max(initial=0.0))
         if not 0 < lasted_s < np.inf:
-            return Result(self.scenario, "samples/s", None, 1, ("not every sample had a reply",))
+            return Verdict(self.scenario, "samples/s", None, 1, ("not every sample had a reply",))
         rate_per_s = len(function) / lasted_s
         reasons = []
         if lasted_s < self.duration:
             enough = int(np.ceil(1.1 * rate_per_s * self.duration))  # LoadGen takes 10 % more, too
             reasons.append(f"it lasted {lasted_s:.4g} s, must be {self.duration:g} s: try samples={enough}")
-        return Result(self.scenario, "samples/s", rate_per_s, 1, tuple(reasons))
+        return Verdict(self.scenario, "samples/s", rate_per_s, 1, tuple(reasons))
 
 
 class _AtOnce(LoadTrace):

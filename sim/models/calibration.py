@@ -44,7 +44,7 @@ class ByKind:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceFacts:
     """The GPU."""
 
     name: str
@@ -52,7 +52,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Executor:
+class ExecutorFacts:
     """How a KaaS executor uses device memory; every buffer takes a multiple of ``alignment_bytes``.
 
     eviction: the name of a strategy, see ``sim.models.eviction``.
@@ -146,7 +146,7 @@ class GraphCosts:
 
 
 @dataclass(frozen=True, slots=True)
-class Frontend:
+class FrontendFacts:
     """The path between clients and pool, see ``sim.models.frontend``.
 
     transport_s: one way. server_s: mean time that the server is taken up by a request. cores: for host stages.
@@ -174,8 +174,8 @@ class Calibration:
     schema_version: int
     name: str
     provenance: str
-    device: Device
-    executor: Executor
+    device: DeviceFacts
+    executor: ExecutorFacts
     copies: Copies
     executor_first_use_s: float
     dispatch_s: ByKind
@@ -185,7 +185,7 @@ class Calibration:
     module_s: ByKind
     startup_s: Startup
     graphs: dict[str, dict[str, GraphCosts]] = field(default_factory=dict)
-    frontend: Frontend | None = None
+    frontend: FrontendFacts | None = None
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from replay.session import LOADS, Load, measure_service_s, plan
+from replay.session import LOADS, SessionLoad, measure_service_s, plan
 from replay.steps import LIMIT_S, ROOT, Step, run_session
 from sim.errors import OutputError
 from sim.models.workloads import jacobi, sgemm
@@ -36,7 +36,7 @@ def load(tmp_path, monkeypatch):
     ]
     save_catalogue(entries, tmp_path / "tiny.json")
     n_service, seconds = {"affinity": 30, "exclusive": 8}, {"affinity": 1.0, "exclusive": 2.0}
-    return Load(str(tmp_path / "tiny.json"), 4, 200.0, n_service, seconds, 1 << 20, seed=2)
+    return SessionLoad(str(tmp_path / "tiny.json"), 4, 200.0, n_service, seconds, 1 << 20, seed=2)
 
 
 def patient(steps):
@@ -136,7 +136,9 @@ def test_what_is_not_of_a_session_stays(tmp_path):
 
 def test_the_rates_of_a_session_come_from_what_was_measured(tmp_path, monkeypatch):
     """Twice the time an invocation: half the rate. Without a measurement there is no replay, and the reason is said."""
-    load = Load("small", 4, 100.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0)
+    load = SessionLoad(
+        "small", 4, 100.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0
+    )
     known = {"affinity": 0.02, "exclusive": None}
     monkeypatch.setattr("replay.session.measure_service_s", lambda directory: known[directory.name])
     steps = {step.name: step for step in plan("cpu", load, tmp_path)}

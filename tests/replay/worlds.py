@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replay.fleet.fleet import PATIENCE_S
-from replay.run import RealExperiment, Setup
+from replay.run import RealExperiment, ReplaySettings
 from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role
 from sim.models.calibration import load_calibration
 from sim.policies.static import Static
 from sim.records.results import Run, open_run
-from sim.scenario import Fleet, Scenario
+from sim.scenario import FleetSettings, Scenario
 from sim.workload import Workload
 from tests.replay.fake_executor import PATH
 from tests.support import ListTrace
@@ -52,8 +52,8 @@ def experiment(
     at_s, function = zip(*arrivals, strict=True)
     trace = ListTrace(at_s, function, [1.0] * len(at_s), n_functions=len(served))
     workload = Workload(trace, tuple(served), own_durations=False)
-    scenario = Scenario(traces=("list",), policies=(policy,), fleet=Fleet(gpus=gpus))
-    setup = Setup("cpu", None, limit_bytes, executor, patience_s)
+    scenario = Scenario(traces=("list",), policies=(policy,), fleet=FleetSettings(gpus=gpus))
+    setup = ReplaySettings("cpu", None, limit_bytes, executor, patience_s)
     return RealExperiment(scenario, policy, workload, load_calibration("v100-kaas"), setup)
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
-from sim.scenario import Fleet, Scenario, read_scenario
+from sim.scenario import FleetSettings, Scenario, read_scenario
 
 MINIMAL = {"traces": ["t"], "policies": ["balance"]}
 
@@ -23,7 +23,11 @@ def test_flags_override_single_values(tmp_path):
     file = written(tmp_path, {**MINIMAL, "seed": 3, "limit": 7, "fleet": {"gpus": 8, "gpus_per_link": 2}})
     scenario = read_scenario(file, {"seed": 4, "fleet": {"gpus": 16}})
     assert scenario == Scenario(
-        traces=(str(tmp_path / "t"),), policies=("balance",), seed=4, limit=7, fleet=Fleet(gpus=16, gpus_per_link=2)
+        traces=(str(tmp_path / "t"),),
+        policies=("balance",),
+        seed=4,
+        limit=7,
+        fleet=FleetSettings(gpus=16, gpus_per_link=2),
     )
 
 

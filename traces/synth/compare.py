@@ -38,7 +38,7 @@ class Statistic:
         return bool(abs(self.measured - self.published) <= self.tolerance)
 
 
-Row: TypeAlias = tuple[str, float, float, float]
+_Row: TypeAlias = tuple[str, float, float, float]
 
 
 def compare(measured: Measured) -> list[Statistic]:
@@ -47,7 +47,7 @@ def compare(measured: Measured) -> list[Statistic]:
     return [Statistic(*row) for row in rows if math.isfinite(row[2])]
 
 
-def _rates(m: Measured) -> Iterator[Row]:
+def _rates(m: Measured) -> Iterator[_Row]:
     for what, invocations, rates, cdf, tolerance in (
         ("functions", m.invocations, facts.RATE_A_DAY, facts.RATE_CDF, 0.05),  # as found
         ("apps", np.bincount(m.app, m.invocations), facts.APP_RATE_A_DAY, facts.APP_RATE_CDF, 0.15),  # as found
@@ -56,7 +56,7 @@ def _rates(m: Measured) -> Iterator[Row]:
             yield f"{what} with at most {rate:g} invocations a day", p, _share(invocations / m.days <= rate), tolerance
 
 
-def _popularity(m: Measured) -> Iterator[Row]:
+def _popularity(m: Measured) -> Iterator[_Row]:
     for top, share in zip(facts.TOP_FUNCTIONS, facts.TOP_FUNCTIONS_SHARE, strict=True):
         of_top = top_share(m.invocations, top)
         yield f"invocations of the top {100 * top:g} % of functions", share, of_top, 0.10  # as found
@@ -69,7 +69,7 @@ def _popularity(m: Measured) -> Iterator[Row]:
     )
 
 
-def _triggers(m: Measured) -> Iterator[Row]:
+def _triggers(m: Measured) -> Iterator[_Row]:
     for name, functions, invocations, apps in zip(
         facts.TRIGGERS,
         facts.FUNCTIONS_BY_TRIGGER,
@@ -84,7 +84,7 @@ def _triggers(m: Measured) -> Iterator[Row]:
         yield f"invocations: {name}", invocations / 100, _of_all(m, is_it), 0.25  # as found
 
 
-def _apps(m: Measured) -> Iterator[Row]:
+def _apps(m: Measured) -> Iterator[_Row]:
     for size, p in ((1, 0.54), (3, 0.80), (10, 0.95)):
         yield f"apps of at most {size} functions", p, _share(m.app_size <= size), 0.03
     for size, p in zip(facts.INVOCATIONS_APP_SIZE[:-1], facts.INVOCATIONS_APP_SIZE_CDF, strict=False):
@@ -92,7 +92,7 @@ def _apps(m: Measured) -> Iterator[Row]:
         yield f"invocations of apps of at most {size} functions", p, of_apps, 0.25  # as found
 
 
-def _irregularity(m: Measured) -> Iterator[Row]:
+def _irregularity(m: Measured) -> Iterator[_Row]:
     is_timer = m.trigger == "timer"
     known, with_timer, with_other = np.isfinite(m.app_cv), m.apps(is_timer), m.apps(~is_timer)
     for what, apps, cv, cdf, tolerance in (  # as found
@@ -106,7 +106,7 @@ def _irregularity(m: Measured) -> Iterator[Row]:
         yield f"variance / mean of counts in {length} min", ratio, m.variance_to_mean[length], 0.3 * ratio  # as found
 
 
-def _durations(m: Measured) -> Iterator[Row]:
+def _durations(m: Measured) -> Iterator[_Row]:
     """All tolerances are as found."""
     for limit, p in zip(facts.DURATION_S, facts.DURATION_CDF, strict=True):
         yield f"functions with a mean of at most {limit:g} s", p, _share(m.mean_s <= limit), 0.08
@@ -117,7 +117,7 @@ def _durations(m: Measured) -> Iterator[Row]:
     yield "rank correlation of rate and mean", facts.RATE_DURATION_CORRELATION, _spearman(m.invocations, m.mean_s), 0.06
 
 
-def _memory(m: Measured) -> Iterator[Row]:
+def _memory(m: Measured) -> Iterator[_Row]:
     """All tolerances are as found."""
     known = m.app_mb[np.isfinite(m.app_mb)]
     for percent in (1, 10, 50, 90, 99):
@@ -126,7 +126,7 @@ def _memory(m: Measured) -> Iterator[Row]:
         yield f"memory of apps, p{percent}, in MiB", mb, measured, (0.25 if percent == 99 else 0.08) * mb
 
 
-def _hours(m: Measured) -> Iterator[Row]:
+def _hours(m: Measured) -> Iterator[_Row]:
     """Of traces of whole weeks only: the published range is that of two."""
     if m.days % 7 == 0:
         per_hour = m.per_minute.reshape(-1, 60).sum(axis=1)
@@ -136,7 +136,7 @@ def _hours(m: Measured) -> Iterator[Row]:
             yield f"{name} hour over the mean", published, value / per_hour.mean(), 0.1  # as found
 
 
-_PARTS: Sequence[Callable[[Measured], Iterator[Row]]] = (
+_PARTS: Sequence[Callable[[Measured], Iterator[_Row]]] = (
     _rates,
     _popularity,
     _triggers,

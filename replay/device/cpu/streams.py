@@ -17,7 +17,7 @@ DEFAULT_STREAM = 0
 
 
 @dataclass
-class Stream:
+class CpuStream:
     """``captured``: what a capture has so far."""
 
     queue: deque[Operation] = field(default_factory=deque)
@@ -29,7 +29,7 @@ class Event:
     """``at_s`` is on the clock of ``time.perf_counter``. ``stream`` is the one whose queue holds the record."""
 
     timed: bool
-    stream: Stream | None = None
+    stream: CpuStream | None = None
     at_s: float | None = None
 
 
@@ -43,11 +43,11 @@ class HostStreams:
     def __init__(self, deferred: bool) -> None:
         self._deferred = deferred
         self._handles = count(0x1000, 0x10)
-        self._streams = {DEFAULT_STREAM: Stream()}
+        self._streams = {DEFAULT_STREAM: CpuStream()}
         self._events: dict[int, Event] = {}
         self._graphs: dict[int, list[Operation]] = {}
 
-    def stream(self, handle: int) -> Stream:
+    def stream(self, handle: int) -> CpuStream:
         """The stream of a handle; error 400 if there is none."""
         return _get(self._streams, handle)
 
@@ -80,7 +80,7 @@ class HostStreams:
     def create(self, blocking: bool) -> int:
         """Handle of a new stream. A blocking one keeps order with the default stream: it shares its queue."""
         queue = self._streams[DEFAULT_STREAM].queue if blocking else deque[Operation]()
-        return self._add(self._streams, Stream(queue))
+        return self._add(self._streams, CpuStream(queue))
 
     def destroy(self, handle: int) -> None:
         """Forget a stream after what is queued in it has run."""
@@ -173,7 +173,7 @@ def _get(table: dict[int, T], handle: int) -> T:
     return table[handle]
 
 
-def _drain(stream: Stream) -> None:
+def _drain(stream: CpuStream) -> None:
     while stream.queue:
         stream.queue.popleft()()
 

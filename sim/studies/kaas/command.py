@@ -20,7 +20,7 @@ from sim.terminal.console import ProjectGroup, echo, quiet_option, shows_progres
 
 if TYPE_CHECKING:
     from sim.studies.kaas.experiments import Point, Setup
-    from sim.studies.kaas.run import Result
+    from sim.studies.kaas.run import PointResult
 
 Tables = dict[str, list[dict[str, Any]]]
 _MANIFEST = "manifest.json"
@@ -86,10 +86,10 @@ def kaas(
 
 def _simulate(
     setup: str, figure: str, files: Sequence[Path], seed: int, jobs: int
-) -> tuple[Tables, Mapping[Point, Result]]:
+) -> tuple[Tables, Mapping[Point, PointResult]]:
     """What a figure shows, by name, and the results of its points."""
     tables: Tables = {}
-    results: Mapping[Point, Result] = {}
+    results: Mapping[Point, PointResult] = {}
     if figure == "ablation":
         from sim.studies.kaas.ablation import ablate
 
@@ -105,7 +105,7 @@ def _simulate(
 
 def _points(
     setup: str, figure: str, files: Sequence[Path], seed: int, jobs: int
-) -> tuple[list[dict[str, Any]], Mapping[Point, Result]]:
+) -> tuple[list[dict[str, Any]], Mapping[Point, PointResult]]:
     """Simulate the rows of files, or the built-in ones."""
     from sim.studies.kaas.experiments import SETUPS, WORKLOADS
     from sim.studies.kaas.points import P50, P90, built_in, complete, read_points
@@ -143,7 +143,9 @@ def _older(out: Path) -> list[str]:
     return [_MANIFEST, *files]
 
 
-def _write(place: Path, tables: Tables, results: Mapping[Point, Result], figure: str, facts: Mapping[str, Any]) -> None:
+def _write(
+    place: Path, tables: Tables, results: Mapping[Point, PointResult], figure: str, facts: Mapping[str, Any]
+) -> None:
     """Tables and figures, and the manifest that lists them."""
     from analysis.figures import kaas as kaas_figures
     from analysis.figures.style import put

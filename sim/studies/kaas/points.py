@@ -15,7 +15,7 @@ from sim.errors import ScenarioError
 from sim.files.inputs import read_text
 from sim.files.output import write_text
 from sim.studies.kaas.experiments import LOAD_FRAC, Point, Setup
-from sim.studies.kaas.run import Result
+from sim.studies.kaas.run import PointResult
 from sim.text import shown
 
 KEYS = ("workload", "mode", "clients")
@@ -43,7 +43,7 @@ AGAIN: Mapping[Point, tuple[float, str]] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class PointRow:
     """A point, in a file or built in.
 
     measured: by name, what was measured there. others: further columns, as they stand. wants: which of MEASURED are
@@ -58,12 +58,12 @@ class Row:
     duplicate: bool = False
 
 
-def built_in(setup: Setup) -> list[Row]:
+def built_in(setup: Setup) -> list[PointRow]:
     """The points of a setup, without measurements."""
-    return [Row(point, frozenset(MEASURED)) for point in setup.points]
+    return [PointRow(point, frozenset(MEASURED)) for point in setup.points]
 
 
-def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]:
+def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[PointRow]:
     """Rows of a CSV file with the columns of KEYS, any of OFFERED and MEASURED, and others.
 
     What the file has columns for is wanted; all of it if there are none. An empty cell wasn't measured, or is the usual
@@ -88,18 +88,18 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Row]
         others = {name: line[name] for name in columns if name not in (*KEYS, OFFERED, *MEASURED, "note")}
         first = seen.setdefault(point, number)
         note = f"the same point as row {first}" if first != number else _note(point, measured)
-        rows.append(Row(point, wants, measured, others, note, duplicate=first != number))
+        rows.append(PointRow(point, wants, measured, others, note, duplicate=first != number))
         rows += _again(rows[-1])
     return rows
 
 
-def _again(row: Row) -> list[Row]:
+def _again(row: PointRow) -> list[PointRow]:
     """The row at the other rate that its latencies may be of."""
     latencies = {name: row.measured[name] for name in (P50, P90) if name in row.measured}
     if row.duplicate or not latencies or row.point not in AGAIN:
         return []
     offered_per_s, note = AGAIN[row.point]
-    return [Row(row.point._replace(offered_per_s=offered_per_s), row.wants, latencies, row.others, note)]
+    return [PointRow(row.point._replace(offered_per_s=offered_per_s), row.wants, latencies, row.others, note)]
 
 
 def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -119,7 +119,7 @@ def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     return columns, lines
 
 
-def complete(row: Row, result: Result | None) -> dict[str, Any]:
+def complete(row: PointRow, result: PointResult | None) -> dict[str, Any]:
     """The row with what was simulated; None in cells that stay empty.
 
     ``error_frac`` is simulated / measured - 1, of the throughput, or in a row without it of the median latency.

@@ -33,7 +33,7 @@ SHARES = np.linspace(0, 1, 201)  # at which latencies are kept
 
 
 @dataclass(frozen=True)
-class Result:
+class PointResult:
     """What a point came to.
 
     throughput_qps: None where the policy refused the point, and ``note`` tells why. latency_s: quantiles at SHARES;
@@ -51,19 +51,19 @@ class Result:
 
 def simulate_points(
     setup: str, points: Mapping[Point, bool], seed: int, *, jobs: int, bar: Bar = no_bar
-) -> dict[Point, Result]:
+) -> dict[Point, PointResult]:
     """Simulate points of a setup; True asks for latencies as well. See ``in_processes``."""
     tasks = [(setup, point, wanted, seed) for point, wanted in points.items()]
     results = in_processes(_simulate, tasks, cost=_cost, jobs=jobs, bar=bar)
     return dict(zip(points, results, strict=True))
 
 
-def _simulate(task: tuple[str, Point, bool, int]) -> Result:
+def _simulate(task: tuple[str, Point, bool, int]) -> PointResult:
     setup, point, wants_latency, seed = task
     try:
         return measure(SETUPS[setup].system(point), point, seed, wants_latency=wants_latency)
     except ScenarioError as refused:
-        return Result(None, note=str(refused))
+        return PointResult(None, note=str(refused))
 
 
 def _cost(task: tuple[str, Point, bool, int]) -> float:
@@ -73,7 +73,7 @@ def _cost(task: tuple[str, Point, bool, int]) -> float:
     return (0.05 if thrashes else 1.0) * (4 if point.workload == "resnet50" else 1) * (1.7 if wants_latency else 1)
 
 
-def measure(system: System, point: Point, seed: int, *, wants_latency: bool) -> Result:
+def measure(system: System, point: Point, seed: int, *, wants_latency: bool) -> PointResult:
     """Throughput of a point, and the latency at 70 % of it. Raises ScenarioError for what the policy refuses.
 
     Throughput counts replies for ``duration_s`` after the fleet is warm. Latency is of requests that are offered for
@@ -84,11 +84,11 @@ def measure(system: System, point: Point, seed: int, *, wants_latency: bool) -> 
     _, replied_at_s = serve_load(f"closed[outstanding={OUTSTANDING},duration={lasts_s!r}]")
     throughput_qps = float(np.sum(replied_at_s <= lasts_s)) / lasts_s
     if not wants_latency:
-        return Result(throughput_qps)
+        return PointResult(throughput_qps)
     offered_per_s = point.offered_per_s or LOAD_FRAC * throughput_qps
     arrival_at_s, replied_at_s = serve_load(f"poisson[rate={offered_per_s!r},duration={lasts_s!r}]")
     quantiles_s = np.quantile(replied_at_s - arrival_at_s, SHARES)
-    return Result(throughput_qps, tuple(quantiles_s.tolist()))
+    return PointResult(throughput_qps, tuple(quantiles_s.tolist()))
 
 
 def serve(system: System, point: Point, seed: int, load: str) -> tuple[Floats, Floats]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from replay.executor.constants import fill
-from replay.executor.stream import Stream
+from replay.executor.stream import DeviceStream
 from sim.domain import Buffer, Role
 from tests.replay.executor.rig import calls_of
 
@@ -18,7 +18,7 @@ def test_moves_that_overlap_keep_the_content(device, n_bytes, distance):
     runtime = device.runtime
     memory, bounce = runtime.malloc(distance + n_bytes), runtime.malloc(64)
     host = runtime.hostAlloc(2 * n_bytes, 0)
-    stream = Stream(device, 0, bounce, 64)
+    stream = DeviceStream(device, 0, bounce, 64)
     content = np.random.default_rng(n_bytes).integers(0, 256, n_bytes, np.uint8)
     view = np.ctypeslib.as_array((ctypes.c_uint8 * (2 * n_bytes)).from_address(host))
     view[:n_bytes] = content

@@ -10,13 +10,13 @@ from replay.errors import ReplayError
 from replay.fleet.machine import bus_id, release_of
 from replay.fleet.messages import EXECUTOR
 from replay.fleet.modes import check_mode
-from replay.run import RealExperiment, Setup
+from replay.run import RealExperiment, ReplaySettings
 from sim.domain import Function
 from sim.models.calibration import load_calibration
 from sim.models.workloads import sgemm
 from sim.policies import make_policy
 from sim.records.results import open_run
-from sim.scenario import Fleet, Scenario
+from sim.scenario import FleetSettings, Scenario
 from sim.workload import Workload
 from tests.replay.worlds import check_run
 from tests.support import ListTrace
@@ -54,13 +54,13 @@ def on_gpu(directory, policy, n_functions, mode=None):
     served = products(n_functions)
     n = 3 * n_functions
     trace = ListTrace([0.1 * i for i in range(n)], [i % n_functions for i in range(n)], [1.0] * n)
-    scenario = Scenario(traces=("list",), policies=(policy,), fleet=Fleet(gpus=1))
+    scenario = Scenario(traces=("list",), policies=(policy,), fleet=FleetSettings(gpus=1))
     made = RealExperiment(
         scenario,
         policy,
         Workload(trace, served, own_durations=False),
         load_calibration("v100-kaas"),
-        Setup("cuda:0", mode, LIMIT_BYTES, EXECUTOR),
+        ReplaySettings("cuda:0", mode, LIMIT_BYTES, EXECUTOR),
     )
     made.run(directory, force=False)
     run = open_run(directory)

@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.loads import Clients, make_load
-from sim.models.calibration import ByKind, Frontend, GraphCosts
+from sim.models.calibration import ByKind, FrontendFacts, GraphCosts
 from sim.models.frontend import Cores, Gate, Server
 from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import make_policy
@@ -18,7 +18,7 @@ from sim.protocol import Arrival, Finished, Reject
 from sim.workload import bind
 from tests.support import V100, ListTrace, ideal, own, poisson, simulate
 
-OPEN = Frontend(transport_s=0.0, server_s=ByKind(0.0, 0.0), cores=1000, max_outstanding=10**9, resume_frac=0.8)
+OPEN = FrontendFacts(transport_s=0.0, server_s=ByKind(0.0, 0.0), cores=1000, max_outstanding=10**9, resume_frac=0.8)
 
 RESNET50 = {"resnet50": load_catalogue("kaas")["resnet50"]}
 

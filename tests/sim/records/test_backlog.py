@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.models.calibration import ByKind, Frontend
+from sim.models.calibration import ByKind, FrontendFacts
 from sim.policies import make_policy
 from sim.protocol import Arrival, Reject
 from sim.records.backlog import Backlog
@@ -81,7 +81,7 @@ def test_what_was_rejected_no_longer_waits(tmp_path):
 
 
 def test_what_waits_before_the_pool_is_counted_and_told(tmp_path):
-    server = Frontend(0.0, ByKind(1.0, 1.0), cores=1, max_outstanding=10**9, resume_frac=0.8)
+    server = FrontendFacts(0.0, ByKind(1.0, 1.0), cores=1, max_outstanding=10**9, resume_frac=0.8)
     workload = own(replace(poisson(2_000, 2.0, "constant", 1), mean_s=0.001))
     run = simulate(workload, make_policy("balance"), tmp_path, gpus=4, calibration=ideal(frontend=server))
     assert len(run.warnings) == 2

@@ -8,7 +8,7 @@ from sim.errors import ScenarioError
 from sim.studies.kaas.experiments import SETUPS, WORKLOADS
 from sim.studies.kaas.points import complete, read_points
 from sim.studies.kaas.report import as_text, errors, gains
-from sim.studies.kaas.run import Result
+from sim.studies.kaas.run import PointResult
 
 ARXIV = SETUPS["arxiv"]
 
@@ -26,7 +26,7 @@ def read(tmp_path, text, setup=ARXIV):
 def test_measurements_and_other_columns_are_kept(tmp_path):
     (row,) = read(tmp_path, "dataset,workload,mode,clients,p50_s,p90_s\nmine,cGEMM,kaas,8,0.15,\n")
     assert row.point == ("cGEMM", "kaas", 8, None)
-    cells = complete(row, Result(88.0, (0.1, 0.2, 0.3)))
+    cells = complete(row, PointResult(88.0, (0.1, 0.2, 0.3)))
     assert cells["dataset"] == "mine"
     assert (cells["p50_s"], cells["p90_s"]) == (0.15, None)
     assert (cells["simulated_throughput_qps"], cells["simulated_p50_s"]) == (88.0, 0.2)
@@ -64,7 +64,7 @@ def test_a_latency_whose_rate_is_in_doubt_comes_at_both(tmp_path):
 
 def test_what_the_authors_set_by_hand_does_not_count(tmp_path):
     rows = read(tmp_path, "workload,mode,clients,throughput_qps\ncGEMM,kaas,29,45.9\ncGEMM,kaas,28,88\n")
-    completed = [complete(row, Result(44.0)) for row in rows]
+    completed = [complete(row, PointResult(44.0)) for row in rows]
     assert "by hand" in completed[0]["note"]
     assert [e["n"] for e in errors(completed)] == [1, 1, 1]
     assert errors(completed)[0]["median_frac"] == 0.5
