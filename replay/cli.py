@@ -228,12 +228,13 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
     """Simulate what a run replayed; returns the summary. Also checks that its policy would decide the same again."""
     from replay.calibration.validate import ToldPolicy, check_log, check_pair
     from replay.errors import ReplayError
+    from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
     from sim.scenario import Scenario
     from sim.schema import build
 
     try:
-        from sim.experiment import Experiment
+        import sim.engine  # noqa: F401
     except ModuleNotFoundError as missing:  # a machine that was set up for replays alone
         raise ReplayError(f"{missing.name} is missing, which a simulation needs: pip install {missing.name}") from None
     numbers = load_calibration(calibration)
