@@ -27,6 +27,7 @@ from replay.executor.staging import Staging
 from replay.executor.stream import DeviceStream
 from replay.kernels.check import check_graph
 from sim.domain import Buffer, KernelGraph
+from sim.models.eviction import Kaas
 from sim.models.layout import ALIGNMENT_BYTES, Layout, layout
 
 Addresses = npt.NDArray[np.int64]
@@ -92,7 +93,7 @@ class Executor:
 
     memory_limit_bytes: device memory for buffers, all of it taken at once; by default 90 % of what is free. Of it,
         ``capacity_bytes`` are for BufferCache; the rest serves to move buffers (see Residency and DeviceStream).
-    keep_headroom: see BufferCache.
+    keep_headroom, eviction: see BufferCache.
     seed, fill: the content of constants and example inputs is drawn from the seed, or is what ``fill`` puts there.
     profile: launches are timed and waited for one by one, for ``Execution.kernels_s``; KernelFault names the kernel.
     cuda_graphs: launches are captured in a CUDA graph when their addresses come for the second time.
@@ -105,6 +106,7 @@ class Executor:
         *,
         memory_limit_bytes: int | None = None,
         keep_headroom: bool = False,
+        eviction: str = Kaas.name,
         seed: int = 0,
         fill: Fill | None = None,
         profile: bool = False,
@@ -121,7 +123,7 @@ class Executor:
         self._base = _malloc(device, n_bytes)
         bounce_bytes = min(BOUNCE_BYTES, int(n_bytes * BOUNCE_FRAC))
         slab_bytes = (n_bytes - bounce_bytes) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
-        self._residency = Residency(slab_bytes, keep_headroom)
+        self._residency = Residency(slab_bytes, keep_headroom, eviction)
         self._stream = DeviceStream(device, N_MARKS, self._base + slab_bytes, bounce_bytes)
         self._modules = Modules(device)
         self._captures = Captures(device.runtime, self._stream.handle) if cuda_graphs else None

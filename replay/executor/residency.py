@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.executor.slab import Block, Move, Slab
+from sim.models.buffers import BufferSet
+from sim.models.eviction import Kaas
 from sim.models.layout import ALIGNMENT_BYTES, Layout
-from sim.models.memory import BufferCache, BufferSet, Eviction, Placement
+from sim.models.memory import BufferCache, Eviction, Placement
 
 SPARE_FRAC = 1 / 32  # see Residency
 
@@ -54,12 +56,12 @@ class Residency:
     there is no hole for the next one, blocks are moved to unite holes (see Slab). BufferCache evicts just what a
     request lacks, so without spare memory there would be nothing but small holes. It is given SPARE_FRAC less than
     there is; where 200 functions share 80 GiB, that cuts the moves from 13.7 bytes for each byte loaded to 0.8
-    (benchmarks/launch.py). ``keep_headroom``: see BufferCache.
+    (benchmarks/launch.py). keep_headroom, eviction: see BufferCache.
     """
 
-    def __init__(self, memory_bytes: int, keep_headroom: bool = False) -> None:
+    def __init__(self, memory_bytes: int, keep_headroom: bool = False, eviction: str = Kaas.name) -> None:
         capacity_bytes = int(memory_bytes * (1 - SPARE_FRAC)) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
-        self.cache = BufferCache(capacity_bytes, keep_headroom=keep_headroom)
+        self.cache = BufferCache(capacity_bytes, keep_headroom=keep_headroom, eviction=eviction)
         self.slab = Slab(memory_bytes)
         self._tenants: dict[int, _Tenant] = {}
 
@@ -77,9 +79,9 @@ class Residency:
         loads = self._place(layout.cached_set, placement.n_loaded, moves)
         tenant.cached[:0] = loads
         tenant.scratch = self._place(scratch, scratch.n, moves)
-        still_empty = {id(e.block) for e in (*loads, *tenant.scratch)}
+        still_empty = {e.block.offset for e in (*loads, *tenant.scratch)}
         offsets = np.concatenate([_offsets(layout.cached_set, tenant.cached), _offsets(scratch, tenant.scratch)])
-        return Admission(placement, [m for m in moves if id(m.block) not in still_empty], loads, offsets)
+        return Admission(placement, [m for m in moves if m.block.offset not in still_empty], loads, offsets)
 
     def leave(self, key: int) -> None:
         """End the invocation of a function."""

@@ -102,7 +102,8 @@ class SimFleet:
             device.compute = device.compute or Compute(self._clock)
         if standing.function < 0:
             worker.modules = set()
-            worker.cache = BufferCache(self._costs.cache_bytes, keep_headroom=self._costs.keeps_headroom)
+            costs = self._costs
+            worker.cache = BufferCache(costs.cache_bytes, keep_headroom=costs.keeps_headroom, eviction=costs.eviction)
         worker.ready = True
         worker.ready_at_s = 0.0
 

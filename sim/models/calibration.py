@@ -14,6 +14,7 @@ from sim.domain import DeviceSpec, Kernel, WorkerKind
 from sim.errors import ScenarioError
 from sim.files.inputs import read_text
 from sim.files.plaindata import parse_json
+from sim.models.eviction import Kaas, make_strategy
 from sim.schema import build
 from sim.settings import unknown
 from sim.text import shown
@@ -52,17 +53,22 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorFacts:
-    """How a KaaS executor uses device memory; every buffer takes a multiple of ``alignment_bytes``."""
+    """How a KaaS executor uses device memory; every buffer takes a multiple of ``alignment_bytes``.
+
+    eviction: the name of a strategy, see ``sim.models.eviction``.
+    """
 
     margin_bytes: int
     context_bytes: int
     keeps_headroom: bool
     caches_temporaries: bool
     alignment_bytes: int = 1
+    eviction: str = Kaas.name
 
     def __post_init__(self) -> None:
         if self.alignment_bytes < 1:
             raise ScenarioError(f"alignment_bytes is {self.alignment_bytes}, must be at least 1")
+        make_strategy(self.eviction)  # refuses a name that isn't known
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +238,7 @@ def load_calibration(name_or_file: str) -> Calibration:
 
 
 def _values(node: Any, where: str) -> Any:
-    """Replace each {"value", "source"} by its value; a finite, non-negative number or a truth value with a source."""
+    """Replace each {"value", "source"} by its value; a finite, non-negative number, a truth value or a name."""
     if not isinstance(node, Mapping):
         if isinstance(node, int | float) and not where.endswith(": schema_version"):
             raise ScenarioError(f"{where}: is {node}, must be an object of value and source")
@@ -242,6 +248,8 @@ def _values(node: Any, where: str) -> Any:
     value, source = node["value"], node["source"]
     if not isinstance(source, str) or not source:
         raise ScenarioError(f"{where}: source is {shown(source)}, must say where the number comes from")
+    if isinstance(value, str):
+        return value
     if not isinstance(value, int | float) or not (value == 0 or LEAST <= value <= MOST):
         raise ScenarioError(f"{where}: value is {shown(value)}, must be 0, or a number from {LEAST:g} to {MOST:g}")
     return value

@@ -11,9 +11,10 @@ from itertools import accumulate
 
 from sim.domain import Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
+from sim.models.buffers import BufferSet
 from sim.models.calibration import Calibration, GraphCosts
 from sim.models.layout import layout
-from sim.models.memory import BufferSet, Placement
+from sim.models.memory import Placement
 from sim.models.occupancy import Shared, under_share
 from sim.models.startup import Ladder
 
@@ -26,6 +27,7 @@ class _GraphFacts:
     scratch_bytes: int
     input_bytes: int
     output_bytes: int
+    constants_bytes: int
     run_s: float
     pre_s: float
     post_s: float
@@ -42,7 +44,8 @@ class CostModel:
     begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
     sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels.
     scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
-    copied each time. ladders: cold starts. notice_period_s: see ``sim.models.startup.elapsed_s``.
+    copied each time. graph_of: functions with the same number share their modules. ladders: cold starts.
+    notice_period_s: see ``sim.models.startup.elapsed_s``.
     Raises ScenarioError when a function can't fit on the device.
     """
 
@@ -57,11 +60,13 @@ class CostModel:
         self._first_use_s = calibration.executor_first_use_s
         self._module_s = calibration.module_s.of(kind)
         self.keeps_headroom = executor.keeps_headroom
+        self.eviction = executor.eviction
         self.cache_bytes = calibration.device.memory_bytes - executor.margin_bytes - executor.context_bytes
         facts: dict[tuple[int, bool], _GraphFacts] = {}
         each = []
-        for f in functions:
-            key = (id(f.graph), f.fresh_inputs)
+        self.graph_of = _graph_numbers(functions)
+        for f, graph in zip(functions, self.graph_of, strict=True):
+            key = (graph, f.fresh_inputs)
             if key not in facts:
                 facts[key] = self._facts(f.graph, f.fresh_inputs)
             self._check_fit(f, facts[key])
@@ -79,8 +84,7 @@ class CostModel:
         self.run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
         self.ladders = [g.ladder for g in each]
         self._offsets = [g.offsets_s for g in each]
-        self.constants_bytes = [f.graph.bytes_of(Role.CONSTANT) for f in functions]
-        self.graph_of = [id(f.graph) for f in functions]  # functions of one graph share its modules
+        self.constants_bytes = [g.constants_bytes for g in each]
         self._graphs = [f.graph for f in functions]
         self._under_share: dict[tuple[int, float], Shared] = {}
         self.n_modules = [f.graph.n_modules for f in functions]
@@ -146,6 +150,7 @@ class CostModel:
         measured = self._calibration.graphs.get(graph.name, {}).get(self.kind.value)
         input_bytes = graph.bytes_of(Role.INPUT) if fresh_inputs else 0
         output_bytes = graph.bytes_of(Role.OUTPUT)
+        constants_bytes = graph.bytes_of(Role.CONSTANT)
         graph_bytes = its.cached_set.total_bytes + its.scratch_set.total_bytes
         copies = self._calibration.copies
         kernels_s = [self._kernel_s(k) for k in graph.kernels] * graph.n_iter
@@ -160,13 +165,14 @@ class CostModel:
             scratch_bytes=its.scratch_set.total_bytes,
             input_bytes=input_bytes,
             output_bytes=output_bytes,
+            constants_bytes=constants_bytes,
             run_s=run_s,
             pre_s=measured.pre_s if measured else 0.0,
             post_s=measured.post_s if measured else 0.0,
             dispatch_s=self._dispatch_s(measured),
             memory_bytes=measured_bytes or graph_bytes + executor.context_bytes,
             offsets_s=tuple(accumulate(kernels_s)),
-            ladder=self._ladder(graph, measured),
+            ladder=self._ladder(graph, constants_bytes, measured),
         )
 
     def _kernel_s(self, kernel: Kernel) -> float:
@@ -178,7 +184,7 @@ class CostModel:
             return self._calibration.dispatch_s.of(self.kind)
         return measured.dispatch_s
 
-    def _ladder(self, graph: KernelGraph, measured: GraphCosts | None) -> Ladder:
+    def _ladder(self, graph: KernelGraph, constants_bytes: int, measured: GraphCosts | None) -> Ladder:
         start = self._calibration.startup_s
         return Ladder(
             kill_release=start.kill_release + start.notice_period,
@@ -186,7 +192,7 @@ class CostModel:
             runtime=start.runtime + (measured.runtime_s if measured else 0.0),
             context=start.context,
             modules=graph.n_modules * self._module_s,
-            constants=graph.bytes_of(Role.CONSTANT) / self._h2d,
+            constants=constants_bytes / self._h2d,
             first_run=start.first_run,
         )
 
@@ -201,3 +207,24 @@ class CostModel:
                 f"function {function.key} runs {function.graph.name}, whose buffers need {needed:,} B; "
                 f"a worker has {limit:,} B of device memory on {device.name} ({self._calibration.name})"
             )
+
+
+def _graph_numbers(functions: Sequence[Function]) -> list[int]:
+    """The graph of each function as a number from 0, in order of first appearance; equal graphs have the same.
+
+    Of a function that brings its ``run_s`` nobody knows the kernels, so it shares its graph with no other.
+    Graphs are looked up by name, since large ones take long to hash.
+    """
+    of_name: dict[str, dict[int, KernelGraph]] = {}
+    numbers: list[int] = []
+    n_graphs = 0
+    for f in functions:
+        number = n_graphs
+        if f.run_s is None:
+            alike = of_name.setdefault(f.graph.name, {})
+            number = next((n for n, graph in alike.items() if graph is f.graph or graph == f.graph), n_graphs)
+            alike[number] = f.graph
+        if number == n_graphs:
+            n_graphs += 1
+        numbers.append(number)
+    return numbers

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sim.domain import Buffer, KernelGraph, Role
-from sim.models.memory import BufferSet
+from sim.models.buffers import BufferSet
 
 ALIGNMENT_BYTES = 256  # of cudaMalloc (CUDA C++ Programming Guide, Device Memory Accesses); replay keeps it everywhere
 

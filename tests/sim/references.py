@@ -193,4 +193,14 @@ class LiteralCache:
         self.scratch -= scratch
         for i in range(len(sizes)):
             self.uses[key, i] = self.uses.get((key, i), 0) + 1
-            (self.const if self.uses[key, i] > 2 else self.other)[key, i] = None
+            self.list_of(self.uses[key, i])[key, i] = None
+
+    def list_of(self, uses):
+        return self.const if uses > 2 else self.other
+
+
+class LiteralLru(LiteralCache):
+    """Buffer by buffer: one LRU list of unpinned buffers."""
+
+    def list_of(self, uses):
+        return self.other

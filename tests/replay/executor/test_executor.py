@@ -6,6 +6,7 @@ import pytest
 from replay.errors import DeviceError, ReplayError
 from replay.executor.executor import Executor
 from sim.domain import Role
+from sim.models.eviction import known
 from sim.models.layout import layout
 from sim.models.memory import BufferCache
 from sim.models.workloads.catalogue import load_catalogue
@@ -52,11 +53,12 @@ def test_outputs_are_those_of_numpy(device):
     executor.close()
 
 
-def test_scarce_memory_never_spoils_outputs_and_evicts_as_the_cache_says(device, mode):
+@pytest.mark.parametrize("eviction", known())
+def test_scarce_memory_never_spoils_outputs_and_evicts_as_the_cache_says(device, mode, eviction):
     """Twelve functions that need 2.1 MB in all take turns at random in 0.6 MB."""
     rng = np.random.default_rng(1)
-    executor = Executor(device, memory_limit_bytes=600_000, **mode)
-    alone = BufferCache(executor.capacity_bytes)
+    executor = Executor(device, memory_limit_bytes=600_000, eviction=eviction, **mode)
+    alone = BufferCache(executor.capacity_bytes, eviction=eviction)
     functions = [(g, fresh) for g in GRAPHS.values() for fresh in (False, True)]
     layouts = [layout(*f) for f in functions]
     for i, (graph, fresh) in enumerate(functions):

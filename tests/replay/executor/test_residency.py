@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from replay.executor.residency import Residency
 from sim.domain import Buffer, KernelGraph, Role
+from sim.models.buffers import BufferSet
+from sim.models.eviction import known
 from sim.models.layout import ALIGNMENT_BYTES, layout
-from sim.models.memory import BufferCache, BufferSet
+from sim.models.memory import BufferCache
 
 
 def test_layout_separates_what_may_stay_from_scratch():
@@ -39,8 +41,8 @@ def sized(cached, scratch):
 class Memory:
     """Device memory in units of alignment, filled as an executor would: with numbers that only one unit has."""
 
-    def __init__(self, units, keep_headroom=False):
-        self.residency = Residency(units * ALIGNMENT_BYTES, keep_headroom)
+    def __init__(self, units, **cache):
+        self.residency = Residency(units * ALIGNMENT_BYTES, **cache)
         self.units = np.zeros(units)
 
     def invoke(self, key, its):
@@ -82,22 +84,23 @@ def contents(key, buffers):
 
 @st.composite
 def histories(draw):
-    """Memory in units, layouts that fit in it alone, keep_headroom, and a sequence of functions."""
+    """Memory in units, layouts that fit in it alone, what the cache is like, and a sequence of functions."""
     units = draw(st.integers(12, 70))
     size = st.integers(1, 12) | st.integers(1, 3)
     tenants = draw(st.lists(st.tuples(st.lists(size, max_size=8), st.lists(size, max_size=4)), min_size=2, max_size=7))
     room = units * 31 // 32
     tenants = [t for t in tenants if sum(t[0]) + sum(t[1]) <= room] or [([room], [])]
     order = draw(st.lists(st.integers(0, len(tenants) - 1), min_size=10, max_size=60))
-    return units, [sized(*t) for t in tenants], draw(st.booleans()), order
+    cache = {"keep_headroom": draw(st.booleans()), "eviction": draw(st.sampled_from(known()))}
+    return units, [sized(*t) for t in tenants], cache, order
 
 
 @given(histories())
 @settings(max_examples=300)
 def test_all_that_the_cache_lets_in_is_placed_and_keeps_its_content(history):
-    units, layouts, keep_headroom, order = history
-    memory = Memory(units, keep_headroom)
-    alone = BufferCache(memory.residency.cache.capacity_bytes, keep_headroom=keep_headroom)
+    units, layouts, cache, order = history
+    memory = Memory(units, **cache)
+    alone = BufferCache(memory.residency.cache.capacity_bytes, **cache)
     for key in order:
         its = layouts[key]
         entered = memory.invoke(key, its)

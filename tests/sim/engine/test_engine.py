@@ -67,6 +67,23 @@ def test_functions_of_one_graph_share_its_modules(tmp_path):
     np.testing.assert_allclose(table.load_s, [0.75, 0.25])
 
 
+def test_functions_of_which_only_durations_are_known_have_modules_of_their_own(tmp_path):
+    workload = own(ListTrace([0.0, 10.0], [0, 1], [1.0, 1.0]))
+    calibration = ideal(module_s=replace(V100.module_s, kaas=0.5))
+    table = rows(simulate(workload, make_policy("balance"), tmp_path, calibration=calibration))
+    np.testing.assert_allclose(table.load_s, [0.5, 0.5])
+
+
+@pytest.mark.parametrize(("eviction", "evicted"), [("kaas", [0, 0, 0, 0, 1, 1]), ("lru", [0, 0, 0, 0, 1, 0])])
+def test_executors_evict_by_the_strategy_of_the_calibration(tmp_path, eviction, evicted):
+    """Function 0 has three uses and the older ones when 2 needs room, so that LRU takes it and KaaS the other."""
+    function = [0, 0, 0, 1, 2, 1]
+    workload = own(ListTrace(np.arange(6.0), function, [0.5] * 6, memory_bytes=7 * 10**9))
+    calibration = ideal(executor=replace(ideal().executor, eviction=eviction))
+    table = rows(simulate(workload, make_policy("balance"), tmp_path, calibration=calibration))
+    assert list(table.n_evicted) == evicted
+
+
 def test_every_dispatch_takes_its_time_and_a_worker_that_is_busy_does_not_wait_for_it(tmp_path):
     workload = own(ListTrace([0.0] * 4, range(4), [1.0] * 4))
     calibration = ideal(dispatch_s=replace(V100.dispatch_s, kaas=0.25))

@@ -18,6 +18,7 @@ from sim.models.workloads.catalogue import load_catalogue
 from tests.support import opaque_functions
 
 V100 = load_calibration("v100-kaas")
+LRU = {"value": "lru", "source": "assumed"}
 KAAS, EXCLUSIVE = WorkerKind.KAAS, WorkerKind.EXCLUSIVE
 REFERENCE = Path(__file__).parents[3].parent / "shared" / "reference"
 
@@ -121,6 +122,18 @@ def test_one_graph_with_fresh_and_with_repeated_inputs():
     assert [b.total_bytes for b in costs.buffers] == [16, 24]
 
 
+def test_graphs_are_numbered_by_what_they_are():
+    def graph(name, size):
+        return KernelGraph(name, (), (Buffer("c", size, Role.CONSTANT),))
+
+    a, b = graph("a", 8), graph("b", 8)
+    graphs = [b, a, graph("a", 16), b, graph("a", 8)]  # the last is another object, but the same graph as the second
+    functions = [Function(i, f"f{i}", g) for i, g in enumerate(graphs)]
+    assert CostModel(V100, functions, KAAS).graph_of == [0, 1, 2, 0, 1]
+    unknown = [replace(f, run_s=1.0) if f.id in (0, 4) else f for f in functions]
+    assert CostModel(V100, unknown, KAAS).graph_of == [0, 1, 2, 3, 4]
+
+
 def test_a_function_that_just_fits_is_accepted():
     limit = V100.device.memory_bytes - V100.executor.context_bytes
     assert CostModel(V100, opaque_functions([limit]), EXCLUSIVE).constants_bytes == [limit]
@@ -203,10 +216,14 @@ def spoiled(tmp_path, change):
             r"executor: alignment_bytes is 0, must be at least 1",
         ),
         (
+            lambda d: d["executor"].update(eviction={"value": "fifo2", "source": "assumed"}),
+            r"mine.json: executor: unknown eviction strategy 'fifo2'; known are kaas, lru",
+        ),
+        (
             lambda d: d["graphs"]["bert"].update(kass=d["graphs"]["bert"].pop("kaas")),
             "graphs: bert: unknown kind of worker 'kass'; they are kaas, exclusive",
         ),
-        (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: value is 'x', must be 0, or a number"),
+        (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: is 'x', must be a number"),
         (
             lambda d: d["device"]["memory_bytes"].update(value=1.5),
             r"device: memory_bytes: is 1.5, must be a whole number",
@@ -217,6 +234,11 @@ def spoiled(tmp_path, change):
 def test_a_wrong_calibration_is_refused_with_key_and_rule(tmp_path, change, complaint):
     with pytest.raises(ScenarioError, match=complaint):
         load_calibration(spoiled(tmp_path, change))
+
+
+def test_a_calibration_names_its_eviction_strategy(tmp_path):
+    lru = load_calibration(spoiled(tmp_path, lambda d: d["executor"].update(eviction=LRU)))
+    assert (V100.executor.eviction, lru.executor.eviction) == ("kaas", "lru")
 
 
 def test_an_unknown_calibration_names_the_known_ones(tmp_path):

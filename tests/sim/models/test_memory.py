@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.models.memory import HIT, BufferCache, BufferSet, Eviction
-from tests.sim.references import LiteralCache
+from sim.errors import ScenarioError
+from sim.models.buffers import BufferSet
+from sim.models.eviction import known
+from sim.models.memory import HIT, BufferCache, Eviction
+from tests.sim.references import LiteralCache, LiteralLru
 
 MIB = 2**20
 
@@ -98,12 +101,19 @@ def test_without_headroom_eight_clients_would_fit():
 FUNCTIONS = st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=6), min_size=1, max_size=6)
 
 
+def histories(sizes):
+    """Requests, as (function, scratch bytes)."""
+    return st.lists(st.tuples(st.integers(0, len(sizes) - 1), st.integers(0, 5)), max_size=40)
+
+
+@pytest.mark.parametrize(("eviction", "oracle"), [("kaas", LiteralCache), ("lru", LiteralLru)])
 @settings(max_examples=300)
 @given(FUNCTIONS, st.data(), st.booleans())
-def test_whole_functions_decide_as_single_buffers(sizes, data, keep_headroom):
+def test_whole_functions_decide_as_single_buffers(eviction, oracle, sizes, data, keep_headroom):
     capacity = data.draw(st.integers(max(sum(s) for s in sizes) + 5, 250))
-    ours, literal = BufferCache(capacity, keep_headroom=keep_headroom), LiteralCache(capacity, keep_headroom)
-    requests = data.draw(st.lists(st.tuples(st.integers(0, len(sizes) - 1), st.integers(0, 5)), max_size=40))
+    ours = BufferCache(capacity, keep_headroom=keep_headroom, eviction=eviction)
+    literal = oracle(capacity, keep_headroom)
+    requests = data.draw(histories(sizes))
     for key, scratch in requests:
         placement = ours.request(key, constant(*sizes[key]), scratch)
         loaded, evicted = literal.request(key, sizes[key], scratch)
@@ -113,6 +123,36 @@ def test_whole_functions_decide_as_single_buffers(sizes, data, keep_headroom):
         literal.release(key, sizes[key], scratch)
         assert ours.resident_bytes == sum(literal.resident.values())
         ours.check()
+
+
+@pytest.mark.parametrize("eviction", known())
+@given(FUNCTIONS, st.data(), st.booleans())
+def test_any_strategy_spares_the_request_and_gives_up_all_others(eviction, sizes, data, keep_headroom):
+    capacity = data.draw(st.integers(max(sum(s) for s in sizes) + 5, 250))
+    cache = BufferCache(capacity, keep_headroom=keep_headroom, eviction=eviction)
+    for key, scratch in data.draw(histories(sizes)):
+        placement = use(cache, key, constant(*sizes[key]), scratch)
+        assert key not in [e.key for e in placement.evictions]
+        assert cache.resident_bytes_of(key) == sum(sizes[key])
+        assert cache.resident_bytes + scratch <= capacity
+    there = {key for key in range(len(sizes)) if cache.resident_bytes_of(key)}
+    assert {e.key for e in use(cache, -1, constant(capacity)).evictions} == there
+    assert cache.resident_bytes == cache.resident_bytes_of(-1) == capacity
+
+
+def test_with_lru_many_uses_are_no_protection():
+    cache = BufferCache(100, eviction="lru")
+    for _ in range(3):
+        use(cache, 1, constant(60))
+    use(cache, 2, constant(30))
+    assert use(cache, 3, constant(35)).evictions == (Eviction(1, 0, 1),)
+
+
+def test_an_unknown_strategy_names_the_known_ones():
+    with pytest.raises(
+        ScenarioError, match=r"unknown eviction strategy 'lur', did you mean 'lru'\? Known are kaas, lru"
+    ):
+        BufferCache(100, eviction="lur")
 
 
 @pytest.mark.parametrize(("sizes", "loads"), [([1, 0], [1, 0]), ([1], [1, 2]), ([-1], [0])])
