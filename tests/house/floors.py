@@ -58,9 +58,9 @@ FLOORS = [
     Floor(
         "physics and protocol",
         (
+            ((_room("sim.protocol", "events, actions, and what a policy sees"),),),
             ((_room("sim.models", "memory, sharing, start-up, costs and their calibration"),),),
             ((_room("sim.models.workloads", "the kernel graphs of the catalogues"),),),
-            ((_room("sim.protocol", "events, actions, and what a policy sees"),),),
             ((_room("sim.loads", "clients that make a load in place of a trace"),),),
         ),
     ),
