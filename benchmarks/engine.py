@@ -21,14 +21,14 @@ import click
 import numpy as np
 import simpy
 
-from sim.domain import ArrivalChunk, FleetSpec, TraceFunction, TraceSource
-from sim.engine import Simulation
+from sim.compose import assemble, simulate_into
+from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from sim.models.calibration import ByKind, load_calibration
-from sim.models.costs import CostModel
 from sim.policies import make_policy
-from sim.records.intervals import choose_interval_s
 from sim.records.recorder import Recorder
 from sim.records.rundir import peak_rss_bytes
+from sim.scenario import FleetSettings
+from sim.seam import Outcome
 from sim.workload import bind
 
 LOAD = 0.8
@@ -89,20 +89,12 @@ def full(trace: PoissonTrace, n_gpus: int, policy: str = "affinity") -> float:
     v100 = load_calibration("v100-kaas")
     calibration = replace(v100, frontend=None, graphs={}, dispatch_s=ByKind(0.0, 0.0))
     workload = bind(trace, catalogue=None)
-    chosen = make_policy(policy)
-    fleet = FleetSpec(calibration.spec, n_gpus)
-    costs = CostModel(calibration, workload.functions, chosen.kind)
+    ended: list[tuple[Recorder, Outcome]] = []
+    inputs = assemble(workload, make_policy(policy), calibration, FleetSettings(gpus=n_gpus))
     with tempfile.TemporaryDirectory() as directory:
-        recorder = Recorder(Path(directory), workload, fleet, costs, choose_interval_s(trace.duration_s))
-        simulation = Simulation(workload, chosen, fleet, costs, recorder, seed=0)
-
-        def run() -> None:
-            simulation.run()
-            simulation.close()
-            recorder.close()
-
-        wall_s = timed(run)
-        assert recorder.summary(simulation.now_s)["completed"] == trace.n_arrivals
+        wall_s = timed(lambda: ended.append(simulate_into(Path(directory), inputs)))
+        recorder, outcome = ended[-1]
+        assert recorder.summary(outcome.end_s)["completed"] == trace.n_arrivals
     return wall_s
 
 

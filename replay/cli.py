@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sim import __version__
-from sim.cli.run import open_trace_of, progress
 from sim.terminal.console import INVALID, SETTINGS, ProjectGroup, echo, note, quiet_option
+from sim.terminal.progress import progress
 
 if TYPE_CHECKING:
     from sim.records.results import Run
@@ -88,7 +88,7 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
         check_free(out, force=force)
     directory = out or new_runs(f"-{experiment.policy.name}")
     note(announcement)
-    with progress(experiment.policy.describe(), workload) as tell:
+    with progress(experiment.policy.describe(), workload.n_arrivals) as tell:
         summary = experiment.run(directory, force=force, progress=tell)
     from analysis.compare import as_text, compare
     from analysis.labels import identity
@@ -233,7 +233,7 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
     from sim.schema import build
 
     try:
-        from sim.compose import Experiment
+        from sim.experiment import Experiment
     except ModuleNotFoundError as missing:  # a machine that was set up for replays alone
         raise ReplayError(f"{missing.name} is missing, which a simulation needs: pip install {missing.name}") from None
     numbers = load_calibration(calibration)
@@ -264,6 +264,7 @@ def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
 def open_workload(scenario: Scenario, time_scale: float, duration_s: float | None) -> Workload:
     """The workload of a scenario at the pace of a replay."""
     from replay.fleet.paced import PacedTrace
+    from sim.compose import open_trace_of
     from sim.models.workloads.catalogue import load_catalogue
     from sim.workload import bind
 

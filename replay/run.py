@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 import pickle
 import shutil
@@ -38,7 +37,7 @@ from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
 from sim.protocol import Standing, share_devices
-from sim.records.decisions import FILE_NAME, DecisionLog
+from sim.records.decisions import decision_log
 from sim.records.intervals import choose_interval_s
 from sim.records.manifest import conclude
 from sim.records.manifest import describe as describe_run
@@ -54,7 +53,6 @@ LATE_FRAC = 0.01  # with more late arrivals than this, a run is no replay of the
 LATE_N = 3  # ... but so few say nothing: a single hiccup of the system in a short run
 MOST_DEVICES = 64  # no machine has as many GPUs
 WORKER_LOG = "workers.log"
-LOG_BUFFER_BYTES = 1 << 20  # of decisions: writing them is not to make arrivals late
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class RealExperiment:
         self._devices = [device_name(setup.device, number) for number in range(scenario.fleet.gpus)]
 
     def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
-        """Replay and write the run directory; returns the summary, as ``sim.compose.Experiment.run`` does.
+        """Replay and write the run directory; returns the summary, as ``sim.experiment.Experiment.run`` does.
 
         An interruption, a policy's mistake, and workers that can't be kept alive end the run: the directory then
         holds what was completed, is marked invalid, and the summary says why; so it does after a run whose trace is
@@ -131,19 +129,19 @@ class RealExperiment:
             recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
             if share_devices([worker for worker, _ in seats]):
                 recorder.share_devices()
-            decisions = stack.enter_context(io.TextIOWrapper(create(out.path / FILE_NAME, LOG_BUFFER_BYTES), "utf-8"))
             limits_bytes = {worker: seat.limit_bytes for worker, seat in seats}
             assign = Assigner(replace(pattern, places=data.places), functions, limits_bytes)
             n_on = Counter(worker.device for worker, _ in seats)
             releases = [release_of(facts, n_on[number]) for number, facts in enumerate(devices)]
             fleet = RealFleet(releases, assign, data.fd, log, max(len(devices), len(seats)), setup.patience_s)
-            record = DecisionLog(decisions)
-            driver = Driver(self._workload, self.policy, spec, costs, recorder, self._rng(), fleet, record, progress)
-            reasons, error = _drive(driver, fleet)
+            with decision_log(out.path) as record:
+                driver = Driver(
+                    self._workload, self.policy, spec, costs, recorder, self._rng(), fleet, record, progress
+                )
+                reasons, error = _drive(driver, fleet)
             _keep(log, out.path / WORKER_LOG)
             driver.close()
             recorder.close()
-            decisions.close()
             reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
             late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
             end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late}

@@ -1,122 +1,105 @@
-"""One scenario, one policy, one run directory."""
+"""The one place where trace, workload, policy, costs, engine and recorder come together.
+
+Commands, studies, benchmarks, tests and the simulated twins of replays all go through it, as far as each needs:
+``open_workload``, then ``assemble``, then ``simulate_into``. What a scenario makes of it is in ``sim.experiment``.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sim.dispatcher import Dispatcher
-from sim.domain import FleetSpec
-from sim.engine import Simulation
-from sim.errors import PolicyError, ScenarioError
-from sim.files.fingerprint import changed
+from sim.binding import Map, read_map
+from sim.dispatcher import Dispatcher, Log
+from sim.domain import FleetSpec, Trace
+from sim.errors import ScenarioError
+from sim.loads import Clients, make_load
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
-from sim.offered import OfferedLoad, offered_load
-from sim.policies import make_policy
-from sim.protocol import share_devices
+from sim.models.workloads.catalogue import load_catalogue
+from sim.protocol import Policy, share_devices
 from sim.records.intervals import choose_interval_s
-from sim.records.manifest import conclude, describe
 from sim.records.recorder import Recorder
-from sim.records.rundir import RunDirectory, run_directory
-from sim.scenario import Scenario
-from sim.settings import exact
-from sim.terminal.signals import first_signal_calls
-from sim.workload import Workload
+from sim.scenario import FleetSettings, Scenario
+from sim.seam import Inputs, Interrupting, Outcome
+from sim.settings import unknown
+from sim.workload import Workload, bind
+from traces.open import open_trace
 
 
-class Experiment:
-    """A policy on the workload of a scenario. Everything that can be refused is refused when it is made."""
+def open_trace_of(scenario: Scenario) -> Trace:
+    """The trace that a scenario names, or that of its clients."""
+    if (load := scenario.load) is not None:
+        return make_load(load.name).trace(Clients(load.clients, load.graph, scenario.seed))
+    return open_trace(
+        [Path(t) for t in scenario.traces],
+        format=scenario.format,
+        placement=scenario.placement,
+        window=scenario.window,
+        rate_scale=scenario.rate_scale,
+        seed=scenario.seed,
+    )
 
-    def __init__(self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration) -> None:
-        self.policy = make_policy(policy)
-        if scenario.frontend == "none":
-            calibration = calibration.without_frontend()
-        elif calibration.frontend is None:
-            raise ScenarioError(f"frontend: is {scenario.frontend!r}, but the calibration {calibration.name} has none")
-        self._scenario = scenario
-        self._workload = workload
-        self._calibration = calibration
-        fleet = scenario.fleet
-        self._fleet = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
-        self._costs = CostModel(calibration, workload.functions, self.policy.kind)
-        rng = np.random.default_rng(0)
-        brain = Dispatcher(self.policy, self._fleet, workload.functions, self._costs, rng)  # may refuse them
-        if share_devices(brain.standing):
-            for worker in brain.standing:
-                self._costs.under_share(worker.function, worker.share)  # may not know how
 
-    @property
-    def name(self) -> str:
-        """A name for the run's directory: the policy and those parameters that are not at their defaults."""
-        changed = [
-            f"-{f.name}={exact(getattr(self.policy, f.name))}"
-            for f in dataclasses.fields(self.policy)  # type: ignore[arg-type]
-            if getattr(self.policy, f.name) != f.default
-        ]
-        return self.policy.name + "".join(changed)
+def open_workload(scenario: Scenario, note: Callable[[str], None]) -> Workload:
+    """The workload of a scenario. note: told what a user should know of it."""
+    catalogue = load_catalogue(scenario.catalogue) if scenario.functions == "catalogue" else None
+    chosen = read_map(Path(scenario.map), catalogue) if scenario.map is not None and catalogue is not None else None
+    if (load := scenario.load) is not None and catalogue is not None:
+        if load.graph not in catalogue:
+            raise ScenarioError(unknown("graph", load.graph, catalogue))
+        catalogue = {load.graph: catalogue[load.graph]}
+    trace = open_trace_of(scenario)
+    if chosen is not None:
+        _tell_unused(chosen, trace, note)
+    workload = bind(trace, catalogue=catalogue, chosen=chosen, limit=scenario.limit)
+    workload.require_arrivals()
+    return workload
 
-    def offered(self) -> OfferedLoad | None:
-        """What the invocations ask of the fleet; None for clients in a closed loop, who ask for all they can get."""
-        return offered_load(self._workload, self._costs, self._fleet)
 
-    def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
-        """Simulate and write the run directory; returns the summary.
+def _tell_unused(chosen: Map, trace: Trace, note: Callable[[str], None]) -> None:
+    if unused := chosen.unused(trace.functions):
+        n_rows = f"{len(unused):,} of {len(chosen.graph_of):,} rows"
+        note(f"{chosen.file}: {n_rows} name no {chosen.by} that is invoked, such as {unused[0]!r}")
 
-        An interruption, a policy's mistake, or a trace that is not what it was when it was opened makes the run
-        invalid: the directory then holds what was completed, and the summary says why. What a policy's code raises is
-        raised again after that. ``progress`` is called with the number of arrivals since its last call.
-        """
-        interval_s = choose_interval_s(self._workload.trace.duration_s)
-        facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
-        if (offered := self.offered()) is not None:
-            facts["offered"] = offered.as_dict()
-        with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
-            summary, crash = self._run(out, interval_s, facts["warnings"], progress)
-        if crash is not None:
-            raise crash
-        return summary
 
-    def _run(
-        self, out: RunDirectory, interval_s: float, warnings: list[str], progress: Callable[[int], None] | None
-    ) -> tuple[dict[str, Any], Exception | None]:
-        """The summary, and what a policy's code raised."""
-        recorder = Recorder(out.path, self._workload, self._fleet, self._costs, interval_s)
-        simulation = Simulation(
-            self._workload,
-            self.policy,
-            self._fleet,
-            self._costs,
-            recorder,
-            self._scenario.seed,
-            per_kernel=self._scenario.granularity == "kernel",
-            progress=progress,
-        )
-        reasons, error, crash = [], None, None
-        begun_s = time.perf_counter()
-        try:
-            with first_signal_calls(simulation.interrupt):
-                simulation.run()
-            if simulation.interrupted:
-                reasons = [f"interrupted at {simulation.now_s:.6g} s of simulated time"]
-            elif left := simulation.n_unfinished:
-                reasons = [f"the policy left {left} invocations waiting for ever"]
-        except PolicyError as refused:
-            reasons, error = ["the policy ordered something impossible"], str(refused)
-        except SystemExit as left:
-            reasons, error = ["the policy tried to end the process"], repr(left)
-        except OSError:  # nothing can be written, not even what was completed
-            raise
-        except Exception as failed:  # of a policy's code: its author gets the traceback, and what was completed
-            reasons, error, crash = ["the run crashed"], repr(failed), failed
-        simulation.close()
-        recorder.close()
-        times = {"simulated_s": simulation.now_s, "wall_s": time.perf_counter() - begun_s}
-        reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
-        warnings = [*warnings, *simulation.limits()]
-        return conclude(out, recorder, self.policy, times, reasons, error, warnings=warnings), crash
+def assemble(
+    workload: Workload,
+    policy: Policy,
+    calibration: Calibration,
+    fleet: FleetSettings,
+    seed: int = 0,
+    *,
+    per_kernel: bool = False,
+) -> Inputs:
+    """Inputs of an engine. Everything that can be refused is refused here, with a ScenarioError or PolicyError.
+
+    fleet: its ``calibration`` is not read, but the one given is used. For the others see ``sim.seam.Inputs``.
+    """
+    spec = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
+    costs = CostModel(calibration, workload.functions, policy.kind)
+    brain = Dispatcher(policy, spec, workload.functions, costs, np.random.default_rng(0))  # may refuse them
+    if share_devices(brain.standing):
+        for worker in brain.standing:
+            costs.under_share(worker.function, worker.share)  # may not know how
+    return Inputs(workload, policy, spec, costs, seed, per_kernel)
+
+
+def simulate_into(
+    directory: Path,
+    inputs: Inputs,
+    log: Log | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+    interrupting: Interrupting | None = None,
+) -> tuple[Recorder, Outcome]:
+    """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed."""
+    from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
+
+    interval_s = choose_interval_s(inputs.workload.trace.duration_s)
+    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s)
+    outcome = simulate(inputs, recorder, log, progress=progress, interrupting=interrupting)
+    recorder.close()
+    return recorder, outcome

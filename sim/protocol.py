@@ -15,7 +15,8 @@ same kind in the order in which their causes were ordered (arrivals: in order of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -25,105 +26,101 @@ from sim.domain import FleetSpec, Function, WorkerKind
 FINISHED, WORKER_CHANGED, ARRIVAL = 0, 1, 2
 
 
-class _Record:
-    """Equality and text by slots; dataclasses would be slower to make, and these are made for every invocation."""
+_Kind = TypeVar("_Kind", bound=type)
 
-    __slots__: tuple[str, ...] = ()
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and all(getattr(self, n) == getattr(other, n) for n in self.__slots__)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
+EVENTS: dict[str, type] = {}
+ACTIONS: dict[str, type] = {}
 
 
-class Arrival(_Record):
+def event(kind: _Kind) -> _Kind:
+    """Register a kind of event by its name, under which logs know it."""
+    EVENTS[kind.__name__] = kind
+    return kind
+
+
+def action(kind: _Kind) -> _Kind:
+    """Register a kind of action by its name."""
+    ACTIONS[kind.__name__] = kind
+    return kind
+
+
+@event
+@dataclass(slots=True)
+class Arrival:
     """An invocation of a function entered the pool."""
 
-    __slots__ = ("function", "invocation")
-
-    def __init__(self, invocation: int, function: int) -> None:
-        self.invocation = invocation
-        self.function = function
+    invocation: int
+    function: int
 
 
-class Finished(_Record):
+@event
+@dataclass(slots=True)
+class Finished:
     """A worker is done with an invocation; ``ok`` is False when it failed."""
 
-    __slots__ = ("invocation", "ok", "worker")
-
-    def __init__(self, invocation: int, worker: int, ok: bool = True) -> None:
-        self.invocation = invocation
-        self.worker = worker
-        self.ok = ok
+    invocation: int
+    worker: int
+    ok: bool = True
 
 
-class WorkerReady(_Record):
+@event
+@dataclass(slots=True)
+class WorkerReady:
     """A started worker can run invocations; ``device`` is the one that it got."""
 
-    __slots__ = ("device", "worker")
-
-    def __init__(self, worker: int, device: int) -> None:
-        self.worker = worker
-        self.device = device
+    worker: int
+    device: int
 
 
-class WorkerStopped(_Record):
+@event
+@dataclass(slots=True)
+class WorkerStopped:
     """A worker is gone and its device memory is released."""
 
-    __slots__ = ("worker",)
-
-    def __init__(self, worker: int) -> None:
-        self.worker = worker
+    worker: int
 
 
-class Run(_Record):
+@action
+@dataclass(slots=True)
+class Run:
     """Run a waiting invocation on a worker, after what that worker was given before (FIFO)."""
 
-    __slots__ = ("invocation", "worker")
-
-    def __init__(self, invocation: int, worker: int) -> None:
-        self.invocation = invocation
-        self.worker = worker
+    invocation: int
+    worker: int
 
 
 ANY_DEVICE = -1
 
 
-class Start(_Record):
+@action
+@dataclass(slots=True)
+class Start:
     """Start an exclusive worker of a function on a device, once the workers started there before are gone.
 
     On ANY_DEVICE it takes the first that nobody has or wants, in order of starting. ``worker`` is a new number, chosen
     by the policy; it is never used again.
     """
 
-    __slots__ = ("device", "function", "worker")
-
-    def __init__(self, worker: int, device: int, function: int) -> None:
-        self.worker = worker
-        self.device = device
-        self.function = function
+    worker: int
+    device: int
+    function: int
 
 
-class Stop(_Record):
+@action
+@dataclass(slots=True)
+class Stop:
     """Stop an exclusive worker once it has finished what it was given."""
 
-    __slots__ = ("worker",)
-
-    def __init__(self, worker: int) -> None:
-        self.worker = worker
+    worker: int
 
 
-class Reject(_Record):
+@action
+@dataclass(slots=True)
+class Reject:
     """End a waiting invocation without running it."""
 
-    __slots__ = ("invocation", "reason")
-
-    def __init__(self, invocation: int, reason: str) -> None:
-        self.invocation = invocation
-        self.reason = reason
+    invocation: int
+    reason: str
 
 
 class Standing(NamedTuple):

@@ -71,6 +71,11 @@ class Workload:
         require(self.limit is None or self.loop is None, "limit", self.limit, "left out with a closed loop")
 
     @property
+    def n_arrivals(self) -> int:
+        """How many invocations there are; with a closed loop, at most."""
+        return self.trace.n_arrivals if self.limit is None else min(self.trace.n_arrivals, self.limit)
+
+    @property
     def loop(self) -> ClosedTrace | None:
         """The trace, when its later arrivals follow from completions."""
         return self.trace if isinstance(self.trace, ClosedTrace) else None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from sim.compose import assemble, simulate_into
+from sim.dispatcher import Log
 from sim.domain import (
     ArrivalChunk,
     Buffer,
@@ -22,17 +25,16 @@ from sim.domain import (
     TraceSource,
 )
 from sim.models.calibration import Calibration, Copies, load_calibration
-from sim.models.costs import CostModel
 from sim.policies import known
 from sim.protocol import Policy, share_devices
-from sim.records.intervals import choose_interval_s
 from sim.records.recorder import Recorder
 from sim.records.results import Run
 from sim.records.tables import GPU_PARTS, TABLES
+from sim.scenario import FleetSettings
 from sim.workload import Workload, bind
 
 if TYPE_CHECKING:
-    from sim.engine import Simulation
+    from sim.engine.simulation import Simulation
 
 V100 = load_calibration("v100-kaas")
 POOL = V100.without_frontend()
@@ -111,38 +113,26 @@ def simulate(
     calibration: Calibration | None = None,
     gpus_per_link: int = 1,
     per_kernel: bool = False,
-    log: object = None,
-    progress: object = None,
+    log: Log | None = None,
+    progress: Callable[[int], None] | None = None,
     check: bool = True,
-    close: bool = True,
 ) -> Run:
     """Simulate into a directory, check every invariant, and return the run."""
-    from sim.engine import Simulation  # with SimPy, which tests on a GPU do without
+    from sim.engine.simulation import Simulation  # with SimPy, which tests on a GPU do without
 
-    calibration = calibration or ideal()
-    fleet = FleetSpec(calibration.spec, gpus, gpus_per_link=gpus_per_link)
-    costs = CostModel(calibration, workload.functions, policy.kind)
+    fleet = FleetSettings(gpus=gpus, gpus_per_link=gpus_per_link)
+    inputs = assemble(workload, policy, calibration or ideal(), fleet, per_kernel=per_kernel)
     directory.mkdir(parents=True, exist_ok=True)
-    recorder = Recorder(directory, workload, fleet, costs, choose_interval_s(workload.trace.duration_s))
-    simulation = Simulation(
-        workload,
-        policy,
-        fleet,
-        costs,
-        recorder,
-        seed=0,
-        per_kernel=per_kernel,
-        log=log,
-        progress=progress,
-    )
-    simulated_s = simulation.run()
-    if close:
-        simulation.close()
-        recorder.close()
-    warnings = [*simulation.limits(), *recorder.steadiness()]
-    run = Run(directory, {"policy": policy.describe(), "warnings": warnings}, recorder.summary(simulated_s))
+    held: list[Simulation] = []
+    close = Simulation.close
+    with patch.object(Simulation, "close", lambda simulation: held.append(simulation) or close(simulation)):
+        recorder, outcome = simulate_into(directory, inputs, log, progress=progress)
+    if outcome.failure is not None:
+        raise outcome.failure
+    warnings = [*outcome.limits, *recorder.steadiness()]
+    run = Run(directory, {"policy": policy.describe(), "warnings": warnings}, recorder.summary(outcome.end_s))
     if check:
-        check_run(run, workload, simulation, recorder)
+        check_run(run, workload, held[0], recorder)
     return run
 
 

@@ -34,7 +34,8 @@ from sim.protocol import (
     WorkerReady,
     WorkerStopped,
 )
-from sim.records.recorder import ROW, Recorder
+from sim.records.recorder import Recorder
+from sim.records.rows import ROW, Rows
 from sim.workload import Workload
 
 
@@ -76,6 +77,7 @@ class Driver:
         self.interrupted = False
         self._workload = workload
         self._recorder = recorder
+        self._rows = Rows(recorder.completed)
         self._costs = costs
         self._fleet = fleet
         self._progress = progress
@@ -121,6 +123,7 @@ class Driver:
 
     def close(self) -> None:
         """Record what is still there: workers, and what was issued and has not ended as unfinished."""
+        self._rows.flush()
         for worker in self._workers:
             self._record_worker(worker)
         for number, live in self._live.items():
@@ -183,9 +186,9 @@ class Driver:
         self._recorder.worker_device[worker.number] = worker.what.device
         cold = done.invocation in self._cold
         self._cold.discard(done.invocation)
-        recorder = self._recorder
+        rows = self._rows
         if cold or done.constant_bytes or done.n_evicted:
-            recorder.misses += (len(recorder.rows), cold, done.constant_bytes, done.n_evicted)
+            rows.missed += (len(rows.completed), cold, done.constant_bytes, done.n_evicted)
         started_at_s, ended_at_s = self._at_s(done.started_ns), self._at_s(done.ended_ns)
         idle_at_s = max(
             self._freed_at_s.get(worker.number, self._at_s(worker.ready_ns)), self._ordered_at_s.pop(done.invocation)
@@ -201,9 +204,9 @@ class Driver:
             "completed_at_s": ended_at_s,
             "worker": worker.number,
         }
-        recorder.rows += [row[name] for name in ROW]
-        if len(recorder.rows) >= recorder.limit:
-            recorder.flush()
+        rows.completed += [row[name] for name in ROW]
+        if len(rows.completed) >= rows.limit:
+            rows.flush()
         if not worker.is_standing:
             graph = self._workload.functions[live.function].graph.name
             if worker.number in self._first_runs:

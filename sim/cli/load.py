@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.terminal.console import INVALID, ProjectCommand, echo, quiet_option
+from sim.cli.show import show
+from sim.terminal.console import INVALID, ProjectCommand, echo, note, quiet_option
+from sim.terminal.progress import progress
 
 if TYPE_CHECKING:
     from sim.loads import MLPerf, Verdict
@@ -61,7 +63,7 @@ def load(
       simulate load 'closed[outstanding=8,duration=60]' --graph resnet50 --clients 8 --policy affinity
       simulate load 'server[rate=40,bound=0.1]' --graph resnet50 --policy affinity --policy balance --gpus 1
     """
-    from sim.cli.run import run_scenario, show
+    from sim.experiment import run_scenario
     from sim.loads import MLPerf, make_load
     from sim.records.results import open_run
     from sim.scenario import read_scenario
@@ -71,7 +73,7 @@ def load(
     fleet = {"gpus": gpus, "calibration": calibration}
     given = {"policies": list(policies), "load": _given(clients_of), "fleet": _given(fleet)}
     scenario = read_scenario(None, given | _given(flags))
-    summaries = run_scenario(scenario, out, force=force)
+    summaries = run_scenario(scenario, out, force=force, note=note, bar=progress)
     results = {path: judge(maker, graph, open_run(path)) for path in summaries} if isinstance(maker, MLPerf) else {}
     for path, result in results.items():
         summaries[path]["mlperf"] = {**asdict(result), "valid": result.valid}

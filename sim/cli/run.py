@@ -1,57 +1,22 @@
-"""The ``simulate`` command."""
+"""``simulate run``: a trace under policies."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from sim import __version__
-from sim.cli.load import load
+from sim.cli.show import show
 from sim.errors import ScenarioError
-from sim.studies.kaas.command import reproduce
-from sim.terminal.console import (
-    INVALID,
-    SETTINGS,
-    ProjectGroup,
-    check_packages,
-    echo,
-    note,
-    quiet_option,
-    shows_progress,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from sim.compose import Experiment
-    from sim.domain import Trace
-    from sim.scenario import Scenario
-    from sim.workload import Workload
-
-_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate,
-_LOOKS = 200  # but no fewer looks than this
+from sim.terminal.console import INVALID, ProjectCommand, note, quiet_option
+from sim.terminal.progress import progress
 
 
-@click.group(cls=ProjectGroup, context_settings=SETTINGS)
-@click.version_option(__version__)
-def main() -> None:
-    """Simulate a fleet of GPUs that serves serverless functions.
-
-    \b
-    Example:
-      simulate run azure2019/ --policy affinity --policy exclusive --gpus 8 --window 08:00-09:00
-      analyze plot runs/* -o figures
-    """
-
-
-@main.command()
+@click.command(cls=ProjectCommand)
 @click.argument("traces", nargs=-1, metavar="TRACE...", type=click.Path(path_type=Path))
 @click.option(
     "--policy",
@@ -83,6 +48,7 @@ def main() -> None:
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace older runs in DIR.")
+@click.option("--decisions", is_flag=True, help="Write decisions.jsonl too: all that policies were told and answered.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 @quiet_option
 def run(
@@ -91,6 +57,7 @@ def run(
     scenario: Path | None,
     out: Path | None,
     force: bool,
+    decisions: bool,
     as_json: bool,
     gpus: int | None,
     calibration: str | None,
@@ -107,6 +74,7 @@ def run(
       simulate run --scenario experiment.yaml --seed 7 --out runs/seed7
       simulate run azure2019/ --policy 'mine.py:ShortestFirst[ageing=0.1]' --limit 100000
     """
+    from sim.experiment import run_scenario
     from sim.scenario import read_scenario
 
     if scenario is None and not traces:
@@ -122,144 +90,10 @@ def run(
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     if scenario is not None:
         tell_changes(scenario)
-    summaries = run_scenario(resolved, out, force=force)
+    summaries = run_scenario(resolved, out, force=force, decisions=decisions, note=note, bar=progress)
     show(summaries, as_json=as_json)
     if not all(s["valid"] for s in summaries.values()):
         sys.exit(INVALID)
-
-
-@main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def policies(as_json: bool) -> None:
-    """List the policies, their parameters with defaults, and where each comes from.
-
-    \b
-    Example:
-      simulate policies
-    """
-    from sim.policies import known
-    from sim.settings import parameters
-
-    listed: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "parameters": {k: default for k, (_, default) in parameters(policy).items()},
-            "workers": policy.kind.value,
-            "summary": (policy.__doc__ or "").partition("\n")[0],
-            "source": policy.source,
-        }
-        for name, policy in known().items()
-    ]
-    if as_json:
-        click.echo(json.dumps(listed, indent=1))
-        return
-    for entry in listed:
-        settings = ", ".join(f"{k}={v:g}" for k, v in entry["parameters"].items()) or "none"
-        echo(f"{entry['name']}\n  {entry['summary']}")
-        echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
-
-
-main.add_command(load)
-main.add_command(reproduce)
-
-
-def show(summaries: dict[Path, dict[str, Any]], *, as_json: bool) -> None:
-    """Print what came out of runs, by directory: a table, or the summaries as JSON."""
-    from analysis.compare import as_text, compare
-    from analysis.labels import identity
-    from sim.records.results import open_run
-
-    runs = [open_run(path) for path in summaries]
-    if as_json:
-        whole = [{**identity(run), **summary} for run, summary in zip(runs, summaries.values(), strict=True)]
-        click.echo(json.dumps(whole, indent=1))
-        return
-    echo(as_text(compare(runs)))
-    echo("\n" + "\n".join(f"{path}/" for path in summaries))
-
-
-def run_scenario(scenario: Scenario, directory: Path | None, *, force: bool = False) -> dict[Path, dict[str, Any]]:
-    """Run every policy of a scenario into a directory of its own; all are checked before the first starts.
-
-    directory: where those are; None for a new one of ``runs``, named by the time. Returns the summaries by run
-    directory. The body of ``simulate run``, for use from Python.
-    """
-    from sim.compose import Experiment
-    from sim.models.calibration import load_calibration
-    from sim.records.caveats import caveats
-    from sim.records.rundir import check_free, new_runs
-
-    check_packages()
-    calibration = load_calibration(scenario.fleet.calibration)
-    workload = _open_workload(scenario)
-    experiments: dict[str, Experiment] = {}
-    for text in scenario.policies:
-        experiment = Experiment(scenario, text, workload, calibration)
-        if experiment.name in experiments:
-            raise ScenarioError(f"the policy {experiment.policy.describe()} is given twice")
-        if directory is not None:
-            check_free(directory / experiment.name, force=force)
-        experiments[experiment.name] = experiment
-    if directory is None:
-        directory = new_runs()
-    for caveat in caveats(workload, calibration):
-        note(f"Note: {caveat}")
-    _tell_offered(experiments.values())
-    summaries = {}
-    for name, experiment in experiments.items():
-        path = directory / name
-        with progress(experiment.policy.describe(), workload) as tell:
-            summaries[path] = experiment.run(path, force=force, progress=tell)
-        if any("interrupted" in reason for reason in summaries[path]["reasons"]):
-            break
-    return summaries
-
-
-def _tell_offered(experiments: Iterable[Experiment]) -> None:
-    """Print on stderr what is asked of the fleet, once where policies have the same kind of worker."""
-    by_kind = {experiment.policy.kind.value: experiment.offered() for experiment in experiments}
-    for kind, offered in by_kind.items():
-        if offered is not None:
-            note(f"{kind} workers: {offered.text()}" if len(by_kind) > 1 else offered.text())
-
-
-def open_trace_of(scenario: Scenario) -> Trace:
-    """The trace that a scenario names, or that of its clients."""
-    if (load := scenario.load) is not None:
-        from sim.loads import Clients, make_load
-
-        return make_load(load.name).trace(Clients(load.clients, load.graph, scenario.seed))
-    from traces.open import open_trace
-
-    return open_trace(
-        [Path(t) for t in scenario.traces],
-        format=scenario.format,
-        placement=scenario.placement,
-        window=scenario.window,
-        rate_scale=scenario.rate_scale,
-        seed=scenario.seed,
-    )
-
-
-def _open_workload(scenario: Scenario) -> Workload:
-    from sim.binding import read_map
-    from sim.models.workloads.catalogue import load_catalogue
-    from sim.settings import unknown
-    from sim.workload import bind
-
-    catalogue = load_catalogue(scenario.catalogue) if scenario.functions == "catalogue" else None
-    chosen = read_map(Path(scenario.map), catalogue) if scenario.map is not None and catalogue is not None else None
-    if (load := scenario.load) is not None and catalogue is not None:
-        if load.graph not in catalogue:
-            raise ScenarioError(unknown("graph", load.graph, catalogue))
-        catalogue = {load.graph: catalogue[load.graph]}
-    trace = open_trace_of(scenario)
-    if chosen is not None and (unused := chosen.unused(trace.functions)):
-        n_rows = f"{len(unused):,} of {len(chosen.graph_of):,} rows"
-        note(f"{chosen.file}: {n_rows} name no {chosen.by} that is invoked, such as {unused[0]!r}")
-    workload = bind(trace, catalogue=catalogue, chosen=chosen, limit=scenario.limit)
-    workload.require_arrivals()
-    return workload
 
 
 def tell_changes(scenario: Path) -> None:
@@ -274,15 +108,3 @@ def tell_changes(scenario: Path) -> None:
         return  # it lies beside none
     if found:
         note(f"Note: not all is as it was in {file.parent}: {'; '.join(found)}")
-
-
-@contextmanager
-def progress(label: str, workload: Workload) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar over arrivals on stderr, when that is a terminal."""
-    if not shows_progress():
-        yield None
-        return
-    n = min(workload.trace.n_arrivals, workload.limit or sys.maxsize)
-    steps = max(1, min(_STEPS, n // _LOOKS))
-    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=steps) as bar:
-        yield bar.update

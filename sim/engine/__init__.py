@@ -1,5 +1,5 @@
 """The simulated world: SimPy carries out the dispatcher's actions. Only this package imports simpy."""
 
-from sim.engine.simulation import Simulation
+from sim.engine.simulation import simulate
 
-__all__ = ["Simulation"]
+__all__ = ["simulate"]

@@ -12,7 +12,7 @@ import simpy
 
 from sim.domain import FleetSpec, WorkerKind
 from sim.engine.clock import Clock, Signal
-from sim.engine.hardware import Compute, SimDevice, SimWorker, make_devices
+from sim.engine.hardware import Compute, Service, SimDevice, SimWorker, make_devices
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
 from sim.models.startup import Ladder, elapsed_s
@@ -113,6 +113,7 @@ class SimFleet:
         worker.device = device
         device.n_workers += 1
         self._recorder.worker_device[worker.number] = device.number
+        worker.service = Service()
         worker.signal = Signal(self._clock)
         worker.on_finish = [partial(self._on_finish, worker)]
 

@@ -19,11 +19,6 @@ NAN = float("nan")
 Queued = tuple[int, float, bool]  # invocation, when it was ordered, cold
 
 
-# An invocation at a worker, the first columns of recorder.ROW: invocation, function, arrival_at_s, admitted_at_s,
-# queued_at_s, dispatch_s, started_at_s, load_s, run_s. A bare tuple, since naming its parts costs 5 % of a simulation.
-Job = tuple[int, int, float, float, float, float, float, float, float]
-
-
 class Link:
     """A host link in one direction: copies queue first come, first served."""
 
@@ -98,17 +93,56 @@ class SimDevice:
         self.compute: Compute | None = None
 
 
+class Service:
+    """What a worker is at: an invocation, with the columns of its row that are known when it begins.
+
+    A worker has one and uses it for each invocation; ``invocation`` is -1 while there is none. placement: what it found
+    in device memory. cold: it waited for its worker's start.
+    """
+
+    __slots__ = (
+        "admitted_at_s", "arrival_at_s", "cold", "dispatch_s", "function", "invocation", "load_s", "placement",
+        "queued_at_s", "run_s", "started_at_s",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.invocation = -1
+        self.function = -1
+        self.arrival_at_s = self.admitted_at_s = self.queued_at_s = self.started_at_s = NAN
+        self.dispatch_s = self.load_s = self.run_s = 0.0
+        self.placement = HIT
+        self.cold = False
+
+
+IDLE = Service()  # of workers that are on no device yet; nobody writes to it
+
+
 class SimWorker:
-    """One worker. ``job`` is None when it is idle, ``line`` when it is on its device rather than waiting for one.
+    """One worker. ``service.invocation`` is -1 when it is idle, ``line`` None when it is on its device.
 
     Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
     made when it gets there.
     """
 
     __slots__ = (
-        "cache", "device", "function", "idle_at_s", "job", "ladder", "line", "modules", "number", "on_finish",
-        "placement", "queue", "ready", "ready_at_s", "requested_at_s", "shared", "signal", "stopped_at_s", "stopping",
-        "was_cold",
+        "cache",
+        "device",
+        "function",
+        "idle_at_s",
+        "ladder",
+        "line",
+        "modules",
+        "number",
+        "on_finish",
+        "queue",
+        "ready",
+        "ready_at_s",
+        "requested_at_s",
+        "service",
+        "shared",
+        "signal",
+        "stopped_at_s",
+        "stopping",
     )  # fmt: skip
 
     def __init__(self, number: int, function: int, requested_at_s: float) -> None:
@@ -127,9 +161,7 @@ class SimWorker:
         self.signal: Signal
         self.on_finish: Callbacks
         self.queue: deque[Queued] | list[Queued] = deque() if function < 0 else []  # a list is ten times smaller
-        self.job: Job | None = None
-        self.placement = HIT
-        self.was_cold = False
+        self.service = IDLE
 
 
 def make_devices(fleet: FleetSpec) -> list[SimDevice]:

@@ -10,26 +10,24 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import simpy
 
 from sim.dispatcher import Dispatcher, Log
-from sim.domain import FleetSpec
 from sim.engine.arrivals import Arrivals
 from sim.engine.clock import Clock
 from sim.engine.fleet import SimFleet
 from sim.engine.frontend import Frontend
-from sim.engine.hardware import NAN, Job, SimWorker
+from sim.engine.hardware import NAN, SimWorker
 from sim.errors import PolicyError
-from sim.models.costs import CostModel
 from sim.models.memory import HIT
 from sim.protocol import (
     FINISHED,
     Action,
     Arrival,
     Finished,
-    Policy,
     Reject,
     Run,
     Start,
@@ -37,50 +35,67 @@ from sim.protocol import (
     WorkerStopped,
 )
 from sim.records.recorder import Recorder
+from sim.records.rows import Rows
+from sim.seam import Inputs, Interrupting, Outcome
 from sim.streams import Stream, generator
-from sim.workload import Workload
+
+
+def simulate(
+    inputs: Inputs,
+    recorder: Recorder,
+    log: Log | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+    interrupting: Interrupting | None = None,
+) -> Outcome:
+    """Simulate with SimPy; see ``sim.seam.Engine``."""
+    simulation = Simulation(inputs, recorder, log, progress)
+    failure: Exception | SystemExit | None = None
+    try:
+        with interrupting(simulation.interrupt) if interrupting is not None else nullcontext():
+            simulation.run()
+    except OSError:  # nothing can be written, not even what was completed
+        raise
+    except (Exception, SystemExit) as raised:
+        failure = raised
+    simulation.close()
+    return Outcome(
+        simulation.now_s, simulation.n_unfinished, simulation.interrupted, tuple(simulation.limits()), failure
+    )
 
 
 class Simulation:
-    """One workload under one policy on one simulated fleet.
+    """One workload under one policy on one simulated fleet; for log and progress see ``sim.seam.Engine``.
 
-    seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``).
-    per_kernel: give every kernel an event of its own, instead of one for the whole graph. log: see Dispatcher.
     ``interrupt()`` ends ``run()`` early. ``close()`` records what is left then.
     """
 
     def __init__(
-        self,
-        workload: Workload,
-        policy: Policy,
-        fleet: FleetSpec,
-        costs: CostModel,
-        recorder: Recorder,
-        seed: int,
-        *,
-        per_kernel: bool = False,
-        log: Log | None = None,
-        progress: Callable[[int], None] | None = None,
+        self, inputs: Inputs, recorder: Recorder, log: Log | None, progress: Callable[[int], None] | None
     ) -> None:
         self.interrupted = False
+        workload, costs, seed = inputs.workload, inputs.costs, inputs.seed
         self._clock = Clock()
         self._costs = costs
         self._recorder = recorder
-        self._rows, self._misses = recorder.rows, recorder.misses
-        self._per_kernel = per_kernel
+        self._rows = Rows(recorder.completed)
+        self._completed, self._missed = self._rows.completed, self._rows.missed
+        self._per_kernel = inputs.per_kernel
         self._n_arrived = 0
         self._replied_at_s = 0.0  # the last reply, which may come after the last event
         # Invocations on their way to a worker -> function, arrival, admission, entry into the pool (NaN before), size.
         self._waiting: dict[int, tuple[int, float, float, float, float]] = {}
-        self.dispatcher = Dispatcher(policy, fleet, workload.functions, costs, generator(seed, Stream.POLICY), log)
+        self.dispatcher = Dispatcher(
+            inputs.policy, inputs.fleet, workload.functions, costs, generator(seed, Stream.POLICY), log
+        )
         self._report = self.dispatcher.report
         self._fleet = SimFleet(
             self._clock,
-            fleet,
+            inputs.fleet,
             costs,
             recorder,
             self.dispatcher.standing,
-            per_kernel=per_kernel,
+            per_kernel=inputs.per_kernel,
             on_finish=self._finish,
             on_ready=self._get_ready,
             on_gone=self._leave,
@@ -118,7 +133,7 @@ class Simulation:
     @property
     def n_unfinished(self) -> int:
         """Invocations that arrived and have not ended."""
-        return len(self._waiting) + sum(worker.job is not None for worker in self._workers.values())
+        return len(self._waiting) + sum(worker.service.invocation >= 0 for worker in self._workers.values())
 
     @property
     def now_s(self) -> float:
@@ -131,13 +146,18 @@ class Simulation:
 
     def close(self) -> None:
         """Record what is still there: workers, and invocations as unfinished."""
+        self._rows.flush()
         for worker in self._workers.values():
             self._fleet.record(worker)
-            if worker.job is not None:
-                started_at_s = worker.job[6] if worker.job[6] <= self.now_s else NAN  # or still being dispatched
+            service = worker.service
+            if service.invocation >= 0:
+                before = (service.arrival_at_s, service.admitted_at_s, service.queued_at_s)
+                begun = service.started_at_s <= self.now_s  # or it is still being dispatched
                 self._recorder.ended(
-                    *worker.job[:5], NAN, "unfinished", "", started_at_s=started_at_s, worker=worker.number
-                )
+                    service.invocation, service.function, *before, NAN, "unfinished", "",
+                    started_at_s=service.started_at_s if begun else NAN,
+                    worker=worker.number,
+                )  # fmt: skip
         for number, waiting in self._waiting.items():
             self._recorder.ended(number, *waiting[:4], NAN, "unfinished", "")
 
@@ -184,7 +204,7 @@ class Simulation:
         for action in actions:
             if isinstance(action, Run):
                 worker = self._workers[action.worker]
-                if worker.ready and worker.job is None:
+                if worker.ready and worker.service.invocation < 0:
                     self._begin(worker, action.invocation, now_s, now_s, False)
                 else:
                     worker.queue.append((action.invocation, now_s, not worker.ready))
@@ -201,7 +221,8 @@ class Simulation:
 
     def _begin(self, worker: SimWorker, invocation: int, ordered_at_s: float, now_s: float, cold: bool) -> None:
         """The device turns to an invocation, now or when its dispatch is done, and is idle until then."""
-        function, arrival_at_s, admitted_at_s, queued_at_s, size = self._waiting.pop(invocation)
+        service = worker.service
+        function, service.arrival_at_s, service.admitted_at_s, service.queued_at_s, size = self._waiting.pop(invocation)
         costs = self._costs
         at_s = ordered_at_s + costs.dispatch_s[function]
         if at_s < now_s:
@@ -216,36 +237,41 @@ class Simulation:
                 new_modules = costs.graph_of[function] not in worker.modules
                 worker.modules.add(costs.graph_of[function])
                 load_s += costs.load_s(function, placement, new_modules)
-            worker.placement = placement
-        worker.was_cold = cold
+            service.placement = placement
         run_s = costs.run_s[function] * size
-        worker.job = (
-            invocation, function, arrival_at_s, admitted_at_s, queued_at_s, at_s - now_s, at_s, load_s, run_s,
-        )  # fmt: skip
+        service.invocation = invocation
+        service.function = function
+        service.dispatch_s = at_s - now_s
+        service.started_at_s = at_s
+        service.load_s = load_s
+        service.run_s = run_s
+        service.cold = cold
         if self._lumped:
             worker.signal.fire(at_s + load_s + run_s + costs.store_s[function], FINISHED, worker.on_finish)
         else:
-            self._clock.process(self._step_through(worker, worker.job))
+            self._clock.process(self._step_through(worker))
 
     def _finish(self, worker: SimWorker, _: simpy.Event) -> None:
         now_s = self._clock._now
-        job = worker.job
-        assert job is not None
-        rows = self._rows
-        placement = worker.placement
-        if placement is not HIT or worker.was_cold:
+        service = worker.service
+        invocation, function = service.invocation, service.function
+        completed = self._completed
+        placement = service.placement
+        if placement is not HIT or service.cold:
             n_evicted = sum(last - first for _, first, last in placement.evictions)
-            self._misses += (len(rows), worker.was_cold, placement.load_bytes, n_evicted)
-        rows += job
-        replied_at_s = now_s if self._straight else self._leave_pool(now_s, job[1], self._costs.post_s[job[1]])
-        rows += (replied_at_s, worker.number)
-        if len(rows) >= self._recorder.limit:
-            self._recorder.flush()
-        worker.job = None
+            self._missed += (len(completed), service.cold, placement.load_bytes, n_evicted)
+        replied_at_s = now_s if self._straight else self._leave_pool(now_s, function, self._costs.post_s[function])
+        completed += (
+            invocation, function, service.arrival_at_s, service.admitted_at_s, service.queued_at_s, service.dispatch_s,
+            service.started_at_s, service.load_s, service.run_s, replied_at_s, worker.number,
+        )  # fmt: skip
+        if len(completed) >= self._rows.limit:
+            self._rows.flush()
+        service.invocation = -1
         worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
             self._go_on(now_s, worker)
-        actions = self._report(now_s, Finished(job[0], worker.number))
+        actions = self._report(now_s, Finished(invocation, worker.number))
         if actions:
             self._carry_out(now_s, actions)
 
@@ -258,16 +284,14 @@ class Simulation:
         elif worker.stopping:
             self._fleet.dismiss(now_s, worker)
 
-    def _step_through(self, worker: SimWorker, job: Job) -> Generator[simpy.Event, Any, None]:
+    def _step_through(self, worker: SimWorker) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
-        device, costs = worker.device, self._costs
-        function, started_at_s, load_s, run_s = job[1], *job[6:]
-        yield self._clock.at(started_at_s, FINISHED)
-        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, load_s)
-        load_s += waited_s
-        worker.job = (*job[:7], load_s, run_s)
+        device, costs, service = worker.device, self._costs, worker.service
+        yield self._clock.at(service.started_at_s, FINISHED)
+        waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, service.load_s)
+        service.load_s += waited_s
         yield self._clock.at(loaded_at_s, FINISHED)
-        ends_s = costs.kernel_ends_s(function, run_s) if self._per_kernel else [run_s]
+        ends_s = costs.kernel_ends_s(service.function, service.run_s) if self._per_kernel else [service.run_s]
         shared = worker.shared
         if shared is None:
             for end_s in ends_s:
@@ -277,8 +301,8 @@ class Simulation:
             for begin_s, end_s in zip([0.0, *ends_s], ends_s, strict=False):
                 work_s = (end_s - begin_s) * shared.run_frac
                 yield device.compute.run(worker.number, work_s, shared.sm_frac, shared.bandwidth_frac)
-            worker.job = (*job[:7], load_s, self._clock.now - loaded_at_s)
-        _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[function])
+            service.run_s = self._clock.now - loaded_at_s
+        _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[service.function])
         worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
 
     # Workers
@@ -289,7 +313,7 @@ class Simulation:
 
     def _stop(self, now_s: float, worker: SimWorker) -> None:
         worker.stopping = True
-        idle = worker.ready and worker.job is None
+        idle = worker.ready and worker.service.invocation < 0
         if (idle or worker.line is not None) and not worker.queue:
             self._fleet.dismiss(now_s, worker)
 

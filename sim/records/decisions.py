@@ -6,25 +6,21 @@ and fields are those of ``sim.protocol``.
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 
-from sim import protocol
 from sim.dispatcher import Dispatcher
 from sim.errors import RunError
-from sim.protocol import Action, Event
+from sim.files.output import create
+from sim.protocol import ACTIONS, EVENTS, Action, Event
 
 FILE_NAME = "decisions.jsonl"
-
-_TYPES = {
-    t.__name__: t
-    for t in (
-        protocol.Arrival, protocol.Finished, protocol.WorkerReady, protocol.WorkerStopped,
-        protocol.Run, protocol.Start, protocol.Stop, protocol.Reject,
-    )
-}  # fmt: skip
+_BUFFER_BYTES = 1 << 20  # in a replay, writing is not to make arrivals late
 
 
 class DecisionLog:
@@ -38,13 +34,20 @@ class DecisionLog:
         self._file.write(json.dumps(entry) + "\n")
 
 
+@contextmanager
+def decision_log(directory: Path) -> Iterator[DecisionLog]:
+    """A log in the directory of a run in the making."""
+    with io.TextIOWrapper(create(directory / FILE_NAME, _BUFFER_BYTES), "utf-8") as file:
+        yield DecisionLog(file)
+
+
 def read_decisions(file: Path) -> Iterator[tuple[float, Event, list[Action]]]:
     """The entries of a log, in order. Raises RunError for a line that is none."""
     with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 entry = json.loads(line)
-                yield entry["now_s"], _record(entry["event"]), [_record(a) for a in entry["actions"]]
+                yield entry["now_s"], _record(entry["event"], EVENTS), [_record(a, ACTIONS) for a in entry["actions"]]
             except (ValueError, KeyError, TypeError):
                 raise RunError(f"{file}, line {number}: {line.strip()[:80]!r} is no entry of a decision log") from None
 
@@ -64,9 +67,9 @@ def check_decisions(entries: Iterable[tuple[float, Event, list[Action]]], dispat
 
 
 def _plain(record: Event | Action) -> list[Any]:
-    return [type(record).__name__, {name: getattr(record, name) for name in record.__slots__}]
+    return [type(record).__name__, {field.name: getattr(record, field.name) for field in fields(record)}]
 
 
-def _record(plain: list[Any]) -> Any:
-    name, fields = plain
-    return _TYPES[name](**fields)
+def _record(plain: list[Any], kinds: Mapping[str, type]) -> Any:
+    name, values = plain
+    return kinds[name](**values)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim.records.rows import Floats
 from sim.records.tables import DEVICES, GPU_PARTS
 
-Floats = npt.NDArray[np.float64]
 _Spans = tuple[npt.NDArray[np.int32], Floats, Floats]  # device, from, to
 
 N_INTERVALS = 2_000  # at most; a run that lasts longer gets longer intervals

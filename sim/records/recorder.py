@@ -17,38 +17,25 @@ from sim.domain import FleetSpec, WorkerKind
 from sim.models.costs import CostModel
 from sim.models.startup import Ladder
 from sim.records.backlog import Backlog
-from sim.records.intervals import DeviceSums, Floats
+from sim.records.intervals import DeviceSums
+from sim.records.rows import COLUMNS, ROWS_IN_BLOCK, Block, Floats
 from sim.records.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
 from sim.workload import Workload
 
-# What the event loop appends for a completed invocation, in this order.
-ROW = (
-    "invocation", "function", "arrival_at_s", "admitted_at_s", "queued_at_s", "dispatch_s", "started_at_s", "load_s",
-    "run_s", "completed_at_s", "worker",
-)  # fmt: skip
-# What it appends beside that for one which was cold or did not find its buffers resident; else these are 0.
-MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
-ROWS_IN_PACK = 4_096  # Python's numbers are packed into arrays before they fall out of the processor's cache
-ROWS_IN_GROUP = 16 * ROWS_IN_PACK
+ROWS_IN_GROUP = 16 * ROWS_IN_BLOCK
 
 
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``rows`` is a flat list to which the loop adds len(ROW) numbers for each completed invocation, ``misses`` one
-    to which it adds len(MISS) numbers for some; it calls ``flush()`` when ``rows`` has ``limit`` numbers.
-    ``worker_device`` lists the device of each worker by number.
-    The pages of the files have checksums.
+    ``worker_device`` lists the device of each worker by number. The pages of the files have checksums.
     """
 
     def __init__(
         self, directory: Path, workload: Workload, fleet: FleetSpec, costs: CostModel, interval_s: float
     ) -> None:
-        self.rows: list[float] = []
-        self.misses: list[float] = []
-        self.limit = ROWS_IN_PACK * len(ROW)
-        self._packed: list[dict[str, Floats]] = []
         self.worker_device: list[int] = []
+        self._blocks: list[Block] = []
         self._directory = directory
         self._workload = workload
         self._fleet = fleet
@@ -89,20 +76,12 @@ class Recorder:
         """Say, before the run, that several workers may be on a device at once."""
         self._devices.shared = True
 
-    # Called by the event loop
+    # Called by a world
 
-    def flush(self) -> None:
-        """Pack the rows collected so far, and write them out once they fill a group."""
-        if not self.rows:
-            return
-        row = _columns(ROW, self.rows)
-        miss = _columns(MISS, self.misses)
-        at = miss["row"].astype(np.int64) // len(ROW)
-        for name in MISS[1:]:
-            row[name] = np.zeros(len(row["invocation"]))
-            row[name][at] = miss[name]
-        self._packed.append(row)
-        if sum(len(r["invocation"]) for r in self._packed) >= ROWS_IN_GROUP:
+    def completed(self, block: Block) -> None:
+        """Invocations were completed: ``sim.records.rows.COLUMNS`` of them."""
+        self._blocks.append(block)
+        if sum(len(b["invocation"]) for b in self._blocks) >= ROWS_IN_GROUP:
             self._write_group()
 
     def ended(
@@ -147,7 +126,6 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is left, and the other tables."""
-        self.flush()
         self._write_group()
         if self._odd:
             self._write_odd()
@@ -217,10 +195,9 @@ class Recorder:
     # Groups of rows
 
     def _write_group(self) -> None:
-        if self._packed:
-            names = self._packed[0]
-            self._write_completed({name: np.concatenate([row[name] for row in self._packed]) for name in names})
-            self._packed.clear()
+        if self._blocks:
+            self._write_completed({name: np.concatenate([block[name] for block in self._blocks]) for name in COLUMNS})
+            self._blocks.clear()
 
     def _write_completed(self, row: dict[str, Floats]) -> None:
         function = row["function"].astype(np.int32)
@@ -316,13 +293,6 @@ class Recorder:
     def _write(self, table: Table, columns: Mapping[str, Any]) -> None:
         file = self._directory / f"{table.name}.parquet"
         pq.write_table(table.arrow(columns), file, write_page_checksum=True)
-
-
-def _columns(names: tuple[str, ...], flat: list[float]) -> dict[str, Floats]:
-    """Empty a flat list of rows into columns."""
-    columns = np.fromiter(flat, np.float64, len(flat)).reshape(-1, len(names)).T
-    flat.clear()
-    return dict(zip(names, columns, strict=True))
 
 
 def _spread(parts: list[Floats]) -> dict[str, float | None]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from sim.cli.run import run_scenario
 from sim.errors import TraceError
+from sim.experiment import run_scenario
 from sim.records.recorder import Recorder
 from sim.scenario import read_scenario
 from traces.open import open_trace

@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.cli import main as analyze
-from sim.cli.run import run_scenario
+from sim.experiment import run_scenario
 from sim.scenario import read_scenario
 
 N_DAMAGES = 100

@@ -77,7 +77,10 @@ FLOORS = [
     Floor(
         "worlds",
         (
-            ((_room("sim.engine", "the simulated fleet, the only room with SimPy"),),),
+            (
+                (_room("sim.seam", "what an engine is given, and what comes out"),),
+                (_room("sim.engine", "the simulated fleet, the only room with SimPy"),),
+            ),
             (
                 (_room("replay.errors replay", "errors of GPUs"),),
                 (_room("replay.kernels", "CUDA sources, their arguments and checks"),),
@@ -118,19 +121,27 @@ FLOORS = [
             ),
         ),
     ),
-    Floor("composition", (((_room("sim.compose", "trace, policy, costs, engine and recorder put together"),),),)),
+    Floor(
+        "composition",
+        (
+            (
+                (_room("sim.compose", "trace, policy, costs, engine and recorder put together"),),
+                (_room("sim.experiment", "a scenario: for each of its policies a run directory"),),
+            ),
+        ),
+    ),
     Floor("studies", (((_room("sim.studies", "all that is about one paper"),),),)),
     Floor(
         "commands",
         (
             (
                 (
+                    _room("replay.cli", "the replay command"),
                     _room("traces.cli", "the traces command"),
                     _room("analysis.cli", "the analyze command"),
                     _room("sim.studies.kaas.command", "simulate reproduce"),
                 ),
                 (_room("sim.cli", "the simulate command"),),
-                (_room("replay.cli", "the replay command"),),
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""``simulate reproduce``: published experiments, repeated and compared."""
+"""``simulate reproduce kaas``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import click
 from sim.errors import ScenarioError
 from sim.files.output import as_json as json_text
 from sim.files.output import has_keys, new_directory, write_text
-from sim.terminal.console import ProjectGroup, echo, quiet_option, shows_progress
+from sim.terminal.console import ProjectCommand, echo, quiet_option, shows_progress
 
 if TYPE_CHECKING:
     from sim.studies.kaas.experiments import Point, Setup
@@ -26,17 +26,7 @@ Tables = dict[str, list[dict[str, Any]]]
 _MANIFEST = "manifest.json"
 
 
-@click.group(cls=ProjectGroup)
-def reproduce() -> None:
-    """Repeat published experiments, and compare with what was measured.
-
-    \b
-    Example:
-      simulate reproduce kaas --figure throughput
-    """
-
-
-@reproduce.command()
+@click.command(cls=ProjectCommand)
 @click.option("--setup", type=click.Choice(["arxiv", "dissertation"]), default="arxiv", show_default=True,
               help="Generation of the experiments: that of arXiv 2212.08146, or the one before it.")  # fmt: skip
 @click.option("--figure", type=click.Choice(["throughput", "latency", "micro", "ablation", "all"]), default="all",

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sim.domain import FleetSpec, Trace
-from sim.engine import Simulation
+from sim.compose import assemble, simulate_into
+from sim.domain import Trace
 from sim.errors import ScenarioError
 from sim.files.output import scratch
 from sim.loads import Clients, make_load
-from sim.models.costs import CostModel
-from sim.records.intervals import choose_interval_s
-from sim.records.recorder import Recorder
 from sim.records.results import Run
+from sim.scenario import FleetSettings
 from sim.studies.kaas.experiments import LOAD_FRAC, N_GPUS, OUTSTANDING, SETUPS, Point, System, duration_s
 from sim.studies.kaas.warm import Warmed
 from sim.studies.processes import Bar, in_processes, no_bar
@@ -103,13 +101,10 @@ def serve(system: System, point: Point, seed: int, load: str) -> tuple[Floats, F
 def simulate(system: System, workload: str, trace: Trace, seed: int, *, n_gpus: int) -> dict[str, pd.DataFrame]:
     """Simulate a trace whose functions all run the graph of a system; returns the tables invocations and workers."""
     bound = bind(trace, catalogue={workload: system.entry})
-    fleet = FleetSpec(system.calibration.spec, n_gpus)
-    costs = CostModel(system.calibration, bound.functions, system.policy.kind)
+    inputs = assemble(bound, system.policy, system.calibration, FleetSettings(gpus=n_gpus), seed)
     with scratch() as place:
-        recorder = Recorder(place, bound, fleet, costs, choose_interval_s(trace.duration_s))
-        simulation = Simulation(bound, system.policy, fleet, costs, recorder, seed)
-        simulation.run()
-        simulation.close()
-        recorder.close()
+        _, outcome = simulate_into(place, inputs)
+        if outcome.failure is not None:
+            raise outcome.failure
         run = Run(place, {}, {})
         return {table: run.table(table) for table in ("invocations", "workers")}

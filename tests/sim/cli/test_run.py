@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sim.cli.run import main, progress
+from sim.cli import main
 from sim.policies import known
 from sim.protocol import Arrival, Run, Standing
 from sim.records.results import open_run
-from tests.support import ListTrace, own
+from sim.terminal.progress import progress
 from traces.synth.azure2019 import write_azure2019
 
 KEYS = {
@@ -236,7 +236,7 @@ def test_a_bar_on_a_terminal_moves_however_few_arrivals_there_are(monkeypatch, n
             return True
 
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with progress("affinity", own(ListTrace(range(n), [0] * n, [1.0] * n))) as tell:
+    with progress("affinity", n) as tell:
         for _ in range(n):
             tell(1)
     drawn = sys.stderr.getvalue()

@@ -11,16 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sim.compose import assemble
 from sim.domain import Buffer, BufferArg, Direction, FleetSpec, Kernel, KernelGraph, Role
-from sim.engine import Simulation
 from sim.engine import clock as clock_module
 from sim.engine.clock import Clock
 from sim.engine.hardware import make_devices
+from sim.engine.simulation import Simulation
 from sim.loads import Clients, make_load
 from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_calibration
 from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop, WorkerReady
+from sim.records.recorder import Recorder
+from sim.records.results import Run as Result
+from sim.scenario import FleetSettings
 from sim.workload import bind
 from tests.scripted import ScriptedWorld
 from tests.support import ELASTIC, POOL, ListTrace, ideal, own, poisson, simulate
@@ -398,28 +402,26 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, name):
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_two_simulations_at_once_do_not_see_each_other(tmp_path, monkeypatch):
+def test_two_simulations_at_once_do_not_see_each_other(tmp_path):
     """Step two simulations alternately in one process: each ends as if it were alone."""
     workload = own(poisson(400, 1.5, "exponential", 2, 10))
     alone = rows(simulate(workload, make_policy("affinity"), tmp_path / "alone", gpus=2))
-    held = []
-    with monkeypatch.context() as patch:
-        patch.setattr(Simulation, "run", lambda self: held.append(self) or 0.0)
-        runs = [
-            simulate(workload, make_policy("affinity"), tmp_path / name, gpus=2, check=False, close=False)
-            for name in ("one", "other")
-        ]
-    for simulation in held:
-        simulation._arrivals.await_next()
-    clocks = [simulation._clock for simulation in held]
+    recorders, simulations = [], []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        inputs = assemble(workload, make_policy("affinity"), ideal(), FleetSettings(gpus=2))
+        recorders.append(Recorder(tmp_path / name, workload, inputs.fleet, inputs.costs, 1.0))
+        simulations.append(Simulation(inputs, recorders[-1], None, None))
+        simulations[-1]._arrivals.await_next()
+    clocks = [simulation._clock for simulation in simulations]
     while any(clock.peek() < float("inf") for clock in clocks):
         for clock in clocks:
             if clock.peek() < float("inf"):
                 clock.step()
-    for run, simulation in zip(runs, held, strict=True):
+    for name, simulation, recorder in zip(("one", "other"), simulations, recorders, strict=True):
         simulation.close()
-        simulation._recorder.close()
-        pd.testing.assert_frame_equal(rows(run), alone)
+        recorder.close()
+        pd.testing.assert_frame_equal(rows(Result(tmp_path / name, {}, {})), alone)
 
 
 def test_chunks_of_a_trace_do_not_matter(tmp_path):

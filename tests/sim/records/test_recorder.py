@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
-from sim.records import recorder
+from sim.records import recorder, rows
 from sim.records.intervals import DeviceSums, choose_interval_s, lengthen, spread_over, without_overlap
 from sim.records.tables import TABLES
 from tests.support import ListTrace, ideal, own, poisson, simulate
@@ -59,7 +59,7 @@ def test_files_have_the_schema_of_the_tables(tmp_path):
 
 
 def test_rows_stream_in_groups_and_are_all_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder, "ROWS_IN_PACK", 16)
+    monkeypatch.setattr(rows, "ROWS_IN_BLOCK", 16)
     monkeypatch.setattr(recorder, "ROWS_IN_GROUP", 64)
     simulate(own(poisson(1000, 1.5, "exponential", 1, 7)), make_policy("affinity"), tmp_path, gpus=2)
     assert pq.ParquetFile(tmp_path / "invocations.parquet").num_row_groups == 16  # 15 of 64 rows and one of 40
@@ -123,7 +123,7 @@ def test_a_run_that_lasts_folds_its_intervals(monkeypatch, shared):
 
 
 def test_counts_are_booked_when_an_invocation_starts_and_time_when_it_passes(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.support.choose_interval_s", lambda duration_s: 1.0)
+    monkeypatch.setattr("sim.compose.choose_interval_s", lambda duration_s: 1.0)
     trace = ListTrace([0.5], [0], [2.0])
     devices = simulate(own(trace), make_policy("balance"), tmp_path).table("devices")
     assert list(devices.start_at_s) == [0.0, 1.0, 2.0]

@@ -8,7 +8,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from sim.studies.kaas.command import reproduce
+from sim.cli.reproduce import reproduce
 from sim.studies.kaas.experiments import SETUPS
 
 

@@ -1,0 +1,41 @@
+"""``simulate policies``: the known policies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from sim.terminal.console import ProjectCommand, echo
+
+
+@click.command(cls=ProjectCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def policies(as_json: bool) -> None:
+    """List the policies, their parameters with defaults, and where each comes from.
+
+    \b
+    Example:
+      simulate policies
+    """
+    from sim.policies import known
+    from sim.settings import parameters
+
+    listed: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "parameters": {k: default for k, (_, default) in parameters(policy).items()},
+            "workers": policy.kind.value,
+            "summary": (policy.__doc__ or "").partition("\n")[0],
+            "source": policy.source,
+        }
+        for name, policy in known().items()
+    ]
+    if as_json:
+        click.echo(json.dumps(listed, indent=1))
+        return
+    for entry in listed:
+        settings = ", ".join(f"{k}={v:g}" for k, v in entry["parameters"].items()) or "none"
+        echo(f"{entry['name']}\n  {entry['summary']}")
+        echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")

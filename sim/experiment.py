@@ -1,0 +1,162 @@
+"""Scenarios: each policy of one makes a run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sim.compose import assemble, open_workload, simulate_into
+from sim.errors import PolicyError, ScenarioError
+from sim.files.fingerprint import changed
+from sim.models.calibration import Calibration, load_calibration
+from sim.offered import OfferedLoad, offered_load
+from sim.policies import make_policy
+from sim.policies.base import BasePolicy
+from sim.records.caveats import caveats
+from sim.records.decisions import decision_log
+from sim.records.intervals import choose_interval_s
+from sim.records.manifest import conclude, describe
+from sim.records.recorder import Recorder
+from sim.records.rundir import RunDirectory, check_free, new_runs, run_directory
+from sim.scenario import Scenario
+from sim.seam import Outcome
+from sim.settings import exact
+from sim.terminal.signals import first_signal_calls
+from sim.workload import Workload
+
+Progress: TypeAlias = Callable[[int], None] | None  # called with the number of arrivals since its last call
+Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Progress]]
+
+
+class Experiment:
+    """A policy on the workload of a scenario. Everything that can be refused is refused when it is made."""
+
+    def __init__(self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration) -> None:
+        self.policy: BasePolicy = make_policy(policy)
+        if scenario.frontend == "none":
+            calibration = calibration.without_frontend()
+        elif calibration.frontend is None:
+            raise ScenarioError(f"frontend: is {scenario.frontend!r}, but the calibration {calibration.name} has none")
+        self._scenario = scenario
+        self._workload = workload
+        self._calibration = calibration
+        per_kernel = scenario.granularity == "kernel"
+        self._inputs = assemble(
+            workload, self.policy, calibration, scenario.fleet, scenario.seed, per_kernel=per_kernel
+        )
+
+    @property
+    def name(self) -> str:
+        """A name for the run's directory: the policy and those parameters that are not at their defaults."""
+        changed = [
+            f"-{f.name}={exact(getattr(self.policy, f.name))}"
+            for f in dataclasses.fields(self.policy)  # type: ignore[arg-type]
+            if getattr(self.policy, f.name) != f.default
+        ]
+        return self.policy.name + "".join(changed)
+
+    def offered(self) -> OfferedLoad | None:
+        """What the invocations ask of the fleet; None for clients in a closed loop, who ask for all they can get."""
+        return offered_load(self._workload, self._inputs.costs, self._inputs.fleet)
+
+    def run(
+        self, directory: Path, *, force: bool, decisions: bool = False, progress: Progress = None
+    ) -> dict[str, Any]:
+        """Simulate and write the run directory; returns the summary.
+
+        decisions: write the log of all decisions as well, see ``sim.records.decisions``.
+        An interruption, a policy's mistake, or a trace that is not what it was when it was opened makes the run
+        invalid: the directory then holds what was completed, and the summary says why. What a policy's code raises is
+        raised again after that.
+        """
+        interval_s = choose_interval_s(self._workload.trace.duration_s)
+        facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
+        if (offered := self.offered()) is not None:
+            facts["offered"] = offered.as_dict()
+        with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
+            begun_s = time.perf_counter()
+            with decision_log(out.path) if decisions else nullcontext() as log:
+                recorder, outcome = simulate_into(
+                    out.path, self._inputs, log, progress=progress, interrupting=first_signal_calls
+                )
+            wall_s = time.perf_counter() - begun_s
+            summary = self._conclude(out, recorder, outcome, wall_s, facts["warnings"])
+        if isinstance(outcome.failure, Exception) and not isinstance(outcome.failure, PolicyError):
+            raise outcome.failure
+        return summary
+
+    def _conclude(
+        self, out: RunDirectory, recorder: Recorder, outcome: Outcome, wall_s: float, warnings: list[str]
+    ) -> dict[str, Any]:
+        reasons, error = _against(outcome)
+        reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
+        times = {"simulated_s": outcome.end_s, "wall_s": wall_s}
+        return conclude(out, recorder, self.policy, times, reasons, error, warnings=[*warnings, *outcome.limits])
+
+
+def _against(outcome: Outcome) -> tuple[list[str], str | None]:
+    """Reasons against a run, and the error that ended it."""
+    failure = outcome.failure
+    if isinstance(failure, PolicyError):
+        return ["the policy ordered something impossible"], str(failure)
+    if isinstance(failure, SystemExit):
+        return ["the policy tried to end the process"], repr(failure)
+    if failure is not None:  # of a policy's code: its author gets the traceback, and what was completed
+        return ["the run crashed"], repr(failure)
+    if outcome.interrupted:
+        return [f"interrupted at {outcome.end_s:.6g} s of simulated time"], None
+    if left := outcome.n_unfinished:
+        return [f"the policy left {left} invocations waiting for ever"], None
+    return [], None
+
+
+def run_scenario(
+    scenario: Scenario,
+    directory: Path | None = None,
+    *,
+    force: bool = False,
+    decisions: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+    bar: Bar = lambda _, __: nullcontext(),
+) -> dict[Path, dict[str, Any]]:
+    """Run every policy of a scenario into a directory of its own; all are checked before the first starts.
+
+    directory: where those are; None for a new one of ``runs``, named by the time. force: replace older runs there.
+    decisions: see ``Experiment.run``. note: told what a user should know. bar: by the text of a policy and the
+    number of arrivals, a context that shows how far the run is. Returns the summaries by run directory.
+    """
+    calibration = load_calibration(scenario.fleet.calibration)
+    workload = open_workload(scenario, note)
+    experiments: dict[str, Experiment] = {}
+    for text in scenario.policies:
+        experiment = Experiment(scenario, text, workload, calibration)
+        if experiment.name in experiments:
+            raise ScenarioError(f"the policy {experiment.policy.describe()} is given twice")
+        if directory is not None:
+            check_free(directory / experiment.name, force=force)
+        experiments[experiment.name] = experiment
+    if directory is None:
+        directory = new_runs()
+    for caveat in caveats(workload, calibration):
+        note(f"Note: {caveat}")
+    _tell_offered(experiments.values(), note)
+    summaries = {}
+    for name, experiment in experiments.items():
+        path = directory / name
+        with bar(experiment.policy.describe(), workload.n_arrivals) as progress:
+            summaries[path] = experiment.run(path, force=force, decisions=decisions, progress=progress)
+        if any("interrupted" in reason for reason in summaries[path]["reasons"]):
+            break
+    return summaries
+
+
+def _tell_offered(experiments: Iterable[Experiment], note: Callable[[str], None]) -> None:
+    """What is asked of the fleet, once where policies have the same kind of worker."""
+    by_kind = {experiment.policy.kind.value: experiment.offered() for experiment in experiments}
+    for kind, offered in by_kind.items():
+        if offered is not None:
+            note(f"{kind} workers: {offered.text()}" if len(by_kind) > 1 else offered.text())

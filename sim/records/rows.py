@@ -1,0 +1,57 @@
+"""Rows of completed invocations on their way from an event loop in Python to the recorder's blocks of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Block: TypeAlias = Mapping[str, Floats]  # equally long columns by name
+
+# What a world tells of a completed invocation, in this order.
+ROW = (
+    "invocation", "function", "arrival_at_s", "admitted_at_s", "queued_at_s", "dispatch_s", "started_at_s", "load_s",
+    "run_s", "completed_at_s", "worker",
+)  # fmt: skip
+# What it tells beside that of one which was cold or did not find its buffers resident; else these are 0.
+MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
+COLUMNS = (*ROW, *MISS[1:])  # of a block
+ROWS_IN_BLOCK = 4_096  # Python's numbers are packed into arrays before they fall out of the processor's cache
+
+
+class Rows:
+    """Flat lists, since a list of numbers is the quickest thing that Python can add to.
+
+    completed: len(ROW) numbers an invocation. missed: len(MISS) numbers for some of them. Whoever adds to them calls
+    ``flush()`` when ``completed`` has ``limit`` numbers. take: gets the rows as a block of COLUMNS.
+    """
+
+    __slots__ = ("_take", "completed", "limit", "missed")
+
+    def __init__(self, take: Callable[[Block], None]) -> None:
+        self.completed: list[float] = []
+        self.missed: list[float] = []
+        self.limit = ROWS_IN_BLOCK * len(ROW)
+        self._take = take
+
+    def flush(self) -> None:
+        """Hand over what was collected so far."""
+        if not self.completed:
+            return
+        block = _columns(ROW, self.completed)
+        miss = _columns(MISS, self.missed)
+        at = miss["row"].astype(np.int64) // len(ROW)
+        for name in MISS[1:]:
+            block[name] = np.zeros(len(block["invocation"]))
+            block[name][at] = miss[name]
+        self._take(block)
+
+
+def _columns(names: tuple[str, ...], flat: list[float]) -> dict[str, Floats]:
+    """Empty a flat list of rows into columns."""
+    columns = np.fromiter(flat, np.float64, len(flat)).reshape(-1, len(names)).T
+    flat.clear()
+    return dict(zip(names, columns, strict=True))

@@ -1,0 +1,25 @@
+"""A progress bar over arrivals."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from sim.terminal.console import shows_progress
+
+_STEPS = 1_000  # arrivals between two looks of the progress bar, which takes longer to draw than they to simulate,
+_LOOKS = 200  # but no fewer looks than this
+
+
+@contextmanager
+def progress(label: str, n: int) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar over ``n`` arrivals on stderr, when that is a terminal."""
+    if not shows_progress():
+        yield None
+        return
+    steps = max(1, min(_STEPS, n // _LOOKS))
+    with click.progressbar(length=n, label=label, file=sys.stderr, update_min_steps=steps) as bar:
+        yield bar.update
