@@ -1,6 +1,7 @@
 # make demo   the main job on a synthetic trace        make test   all tests
 # make check  format, lint, types                      make bench  speed and memory
 # make dist   wheel and sdist in dist/                 make fuzz   attacks, for MINUTES
+# make house  draw and check who imports whom
 # make gpu    tests, calibration and validation on a GPU into OUT, with the interpreter given as PYTHON; installs nothing
 # make gpu-bundle   what a machine without network needs for gpu/run.sh, into gpu/wheels
 PYTHON ?= python3
@@ -11,7 +12,7 @@ DEMO := runs/demo
 OUT ?= runs/gpu
 WHEELS := 'simpy>=4.1,<5' 'pytest>=8,<10' 'hypothesis>=6.100,<7' iniconfig packaging pluggy pygments sortedcontainers
 
-.PHONY: demo test check dist bench fuzz gpu gpu-bundle clean
+.PHONY: demo test check dist bench fuzz house gpu gpu-bundle clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +47,9 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.traces
 	$(BIN)/python -m benchmarks.launch
+
+house: $(VENV)/installed-test
+	$(BIN)/python -m tests.house
 
 fuzz: $(VENV)/installed-test
 	$(BIN)/python -m tests.abuse --minutes $(MINUTES)

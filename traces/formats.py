@@ -5,27 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sim.domain import Trace
 from traces.files.content import TraceFile
 from traces.files.csvfile import CsvFile
+from traces.files.directory import TracePath
 from traces.options import ReadOptions
 
 UNKNOWN_TRIGGER = "unknown"  # of functions in traces that don't tell it
-
-
-@dataclass(frozen=True)
-class TracePath:
-    """A path that the user named: a file, or a directory or archive with its trace files in order of name.
-
-    n_passed_over: files of a directory that aren't of the format.
-    """
-
-    path: Path
-    is_directory: bool
-    files: tuple[TraceFile, ...]
-    n_passed_over: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from sim.files.fingerprint import unchanged
 from sim.settings import unknown
 from traces.files.content import TraceFile, found
 from traces.files.csvfile import CsvFile
-from traces.files.directory import open_path
-from traces.formats import Format, TracePath
+from traces.files.directory import TracePath, open_path
+from traces.formats import Format
 from traces.options import read_options
 from traces.readers import (
     azure2019,

@@ -21,7 +21,6 @@ from sim.records.tables import GPU_PARTS, STAGES, STATUSES, TABLES
 from tests.docs.commands import MAIN, options
 from tests.docs.pages import PAGES, README, ROOT, blocks, name, prose
 from tests.support import own, poisson, simulate
-from traces.open import FORMATS
 from traces.options import PLACEMENTS
 
 GLOSSARY, CALIBRATION, RUNS, TRACE, POLICY, METRICS = (
@@ -85,9 +84,8 @@ def test_the_glossary_has_every_value_of_the_code():
     assert {k.value for k in WorkerKind} <= set(re.findall(r"\w+", prose(GLOSSARY).lower()))
 
 
-def test_pages_list_all_policies_formats_and_placements():
+def test_pages_list_all_policies_and_placements():
     assert set(known()) <= set(re.findall(r"^\| `([\w-]+)`", prose(POLICY), re.MULTILINE))
-    assert set(FORMATS) <= set(re.findall(r"^\| `([\w-]+)`", prose(TRACE), re.MULTILINE))
     assert set(PLACEMENTS) <= set(re.findall(r"^\| `(\w+)`", prose(TRACE), re.MULTILINE))
 
 

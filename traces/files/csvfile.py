@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import TraceError
+from traces.files.culprit import BLOCK_BYTES, find_culprit
 from traces.files.kinds import EMPTY, Kind, holds, with_instants
 from traces.files.plainbytes import is_compressed, open_bytes
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-BLOCK_BYTES = 2 << 20  # a few blocks are in memory at once, each as text and as columns
 _HEADER_BYTES = 1 << 20  # the widest known header, of 5,093 functions, has 65 kB
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -68,8 +68,6 @@ class CsvFile:
         import pyarrow as pa
         import pyarrow.csv as pacsv
 
-        from traces.files.culprit import find_culprit
-
         types = {Kind.TEXT: pa.string(), Kind.INSTANT: pa.string(), Kind.COUNT: pa.uint32()}
         convert = pacsv.ConvertOptions(
             include_columns=list(kinds),
@@ -85,16 +83,16 @@ class CsvFile:
                 for raw in reader:
                     batch = with_instants(raw, kinds)
                     if not holds(batch, kinds):
-                        raise find_culprit(self, kinds, "a cell breaks the rule of its column")
+                        raise self._culprit(kinds, "a cell breaks the rule of its column")
                     self._check(batch, rules, n_rows)
                     n_rows += batch.num_rows
                     yield batch
         except MemoryError:  # some of Arrow's errors are of both kinds
             raise
         except (pa.ArrowException, OSError) as error:
-            raise find_culprit(self, kinds, str(error).partition("\n")[0]) from None
+            raise self._culprit(kinds, str(error).partition("\n")[0]) from None
         if not n_rows:
-            raise find_culprit(self, kinds, "no rows")
+            raise self._culprit(kinds, "no rows")
 
     def _check(self, batch: pa.RecordBatch, rules: Sequence[Rule], n_before: int) -> None:
         for rule in rules:
@@ -105,6 +103,9 @@ class CsvFile:
                     f"{self.path}, data row {n_before + row + 1}, column {rule.column!r}: {column[row].as_py()!r} must "
                     f"be {rule.text}"
                 )
+
+    def _culprit(self, kinds: Mapping[str, Kind], reason: str) -> TraceError:
+        return find_culprit(self.path, self.content, self.header, kinds, reason)
 
     def read(self, kinds: Mapping[str, Kind]) -> pa.Table:
         """``stream`` as one table, for the small files."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from sim.errors import TraceError
-from traces.files.csvfile import BLOCK_BYTES, CsvFile
 from traces.files.kinds import EMPTY, Kind, holds, with_instants
 from traces.files.plainbytes import open_bytes
 
+BLOCK_BYTES = 2 << 20  # of text: the parser holds a few of them, and no row may be longer
 LONGEST = 60  # characters of a value that a message quotes
 
 
-def find_culprit(file: CsvFile, kinds: Mapping[str, Kind], reason: str) -> TraceError:
-    """The error to raise for the first bad cell; names ``reason`` when no cell stands out."""
-    checked = [(index, name, kinds[name]) for index, name in enumerate(file.header) if name in kinds]
-    reader = csv.reader(_decoded(file), strict=True)
+def find_culprit(
+    path: Path, content: Path, header: Sequence[str], kinds: Mapping[str, Kind], reason: str
+) -> TraceError:
+    """The error to raise for the first bad cell; names ``reason`` when no cell stands out.
+
+    path: as the user knows the file; content: where it lies; header, kinds: its columns and those that are read.
+    """
+    checked = [(index, name, kinds[name]) for index, name in enumerate(header) if name in kinds]
+    reader = csv.reader(_decoded(path, content), strict=True)
     try:
         next(reader)
         n_rows = 0
@@ -24,32 +30,32 @@ def find_culprit(file: CsvFile, kinds: Mapping[str, Kind], reason: str) -> Trace
             if not row:
                 continue
             n_rows += 1
-            where = f"{file.path}, row {reader.line_num}"
-            if len(row) != len(file.header):
-                return TraceError(f"{where}: has {len(row)} fields where the header has {len(file.header)}")
+            where = f"{path}, row {reader.line_num}"
+            if len(row) != len(header):
+                return TraceError(f"{where}: has {len(row)} fields where the header has {len(header)}")
             for index, name, kind in checked:
                 if not _fits(row[index], kind):
                     value = row[index][:LONGEST]
                     return TraceError(f"{where}, column {name!r}: {value!r} must be {kind.value}")
         if not n_rows:
-            return TraceError(f"{file.path}: has a header but no rows")
+            return TraceError(f"{path}: has a header but no rows")
     except TraceError as error:
         return error
     except (csv.Error, OSError) as error:
         reason = f"{error} in row {reader.line_num + 1}"
-    return TraceError(f"{file.path}: isn't a readable CSV table ({reason})")
+    return TraceError(f"{path}: isn't a readable CSV table ({reason})")
 
 
-def _decoded(file: CsvFile) -> Iterator[str]:
-    with open_bytes(file.content, file.path) as lines:
+def _decoded(path: Path, content: Path) -> Iterator[str]:
+    with open_bytes(content, path) as lines:
         number = 1
         while line := lines.readline(BLOCK_BYTES + 1):
             if len(line) > BLOCK_BYTES:
-                raise TraceError(f"{file.path}, row {number}: is longer than {BLOCK_BYTES >> 20} MiB")
+                raise TraceError(f"{path}, row {number}: is longer than {BLOCK_BYTES >> 20} MiB")
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
-                raise TraceError(f"{file.path}, row {number}: isn't UTF-8 text") from None
+                raise TraceError(f"{path}, row {number}: isn't UTF-8 text") from None
             number += 1
 
 

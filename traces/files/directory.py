@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from sim.errors import TraceError
 from traces.files.archives import is_archive, unpack
 from traces.files.content import LOAD_TIMES, TraceFile, open_file
-from traces.formats import TracePath
 
 _TABLES = ("*.csv", "*.csv.gz", "*.txt", "*.parquet")  # beside names without a suffix
 _ARCHIVES = ("*.tar", "*.tar.gz", "*.tar.xz", "*.tar.bz2", "*.tgz")
 _NOTES = ("SOURCE*", "README*", "LICEN[CS]E*", "NOTICE*")  # stand beside many traces
+
+
+@dataclass(frozen=True)
+class TracePath:
+    """A path that the user named: a file, or a directory or archive with its trace files in order of name.
+
+    n_passed_over: files of a directory that aren't of the format.
+    """
+
+    path: Path
+    is_directory: bool
+    files: tuple[TraceFile, ...]
+    n_passed_over: int = 0
 
 
 def open_path(path: Path) -> TracePath:

@@ -17,7 +17,8 @@ from traces.arrivals.durations import DurationTable, no_durations
 from traces.arrivals.functions import Functions
 from traces.arrivals.minutes import DayCounts, MinuteTrace
 from traces.arrivals.placement import scale_counts
-from traces.formats import TracePath, count_paths, names
+from traces.files.directory import TracePath
+from traces.formats import count_paths, names
 from traces.options import ReadOptions
 from traces.units import DAY_S, MINUTE_S, MINUTES_A_DAY, Ints
 from traces.window import format_window

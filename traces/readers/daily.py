@@ -15,7 +15,8 @@ from sim.errors import TraceError
 from traces.arrivals.durations import DurationTable, no_durations
 from traces.arrivals.keys import app_of
 from traces.arrivals.minutes import DayCounts, MinuteTrace
-from traces.formats import UNKNOWN_TRIGGER, TracePath, count_paths, names
+from traces.files.directory import TracePath
+from traces.formats import UNKNOWN_TRIGGER, count_paths, names
 from traces.options import ReadOptions
 from traces.readers.counted import scale_cells
 from traces.readers.daily_files import Day, find_days, without_side_tables

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sim.errors import TraceError
 from traces.files.csvfile import CsvFile
-from traces.formats import TracePath, csv_files, names
+from traces.files.directory import TracePath
+from traces.formats import csv_files, names
 from traces.units import MINUTES_A_DAY
 
 _MINUTE = re.compile(r"(?:minute_)?(\d{1,4})(?:_minute)?", re.ASCII)

@@ -14,8 +14,9 @@ from traces.arrivals.durations import FLOOR_S
 from traces.arrivals.events import EventTrace, Rows, event_trace, sorted_blocks, whole_minutes
 from traces.arrivals.functions import Functions, Numbers
 from traces.files.csvfile import Rule
+from traces.files.directory import TracePath
 from traces.files.kinds import Kind
-from traces.formats import TracePath, count_paths, csv_files, names
+from traces.formats import count_paths, csv_files, names
 from traces.options import ReadOptions
 from traces.units import Floats
 from traces.window import check_span

@@ -17,8 +17,9 @@ from traces.arrivals.functions import Functions
 from traces.arrivals.minutes import MinuteTrace
 from traces.files.content import TraceFile
 from traces.files.csvfile import CsvFile, Rule
+from traces.files.directory import TracePath
 from traces.files.kinds import Kind
-from traces.formats import Format, TracePath, csv_files
+from traces.formats import Format, csv_files
 from traces.options import ReadOptions
 from traces.readers.counted import Cells, counted_trace
 from traces.units import MIB, MINUTE_S, Ints

@@ -14,8 +14,9 @@ import numpy as np
 
 from traces.arrivals.events import EventTrace
 from traces.arrivals.functions import Functions
+from traces.files.directory import TracePath
 from traces.files.kinds import Kind
-from traces.formats import Format, TracePath, csv_files, has_columns
+from traces.formats import Format, csv_files, has_columns
 from traces.llm_facts import service_s
 from traces.options import ReadOptions
 from traces.readers.eventlog import DatedRows, log_trace, since_midnight

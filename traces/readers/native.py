@@ -21,9 +21,10 @@ from traces.arrivals.events import EventTrace, Rows, event_trace, whole_minutes
 from traces.arrivals.functions import Functions
 from traces.files.content import TraceFile
 from traces.files.csvfile import CsvFile
+from traces.files.directory import TracePath
 from traces.files.kinds import Kind
 from traces.files.parquetfile import ParquetFile
-from traces.formats import Format, TracePath, count_paths, names
+from traces.formats import Format, count_paths, names
 from traces.options import ReadOptions
 from traces.window import check_span
 from traces.writer import METADATA

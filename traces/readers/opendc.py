@@ -17,8 +17,9 @@ from traces.arrivals.durations import POINTS, DurationTable, duration_table
 from traces.arrivals.functions import Functions
 from traces.arrivals.minutes import MinuteTrace
 from traces.files.csvfile import Rule
+from traces.files.directory import TracePath
 from traces.files.kinds import Kind
-from traces.formats import Format, TracePath, csv_files, has_columns
+from traces.formats import Format, csv_files, has_columns
 from traces.options import ReadOptions
 from traces.readers.counted import Cells, counted_trace
 from traces.units import MIB, MINUTES_A_DAY, Floats

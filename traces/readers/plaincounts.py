@@ -16,8 +16,9 @@ from traces.arrivals.functions import Functions
 from traces.arrivals.minutes import MinuteTrace
 from traces.files.content import NumbersFile, TraceFile
 from traces.files.culprit import LONGEST
+from traces.files.directory import TracePath
 from traces.files.plainbytes import open_bytes
-from traces.formats import Format, TracePath
+from traces.formats import Format
 from traces.options import ReadOptions
 from traces.readers.counted import Cells, counted_trace
 

@@ -150,7 +150,7 @@ def test_with_lru_many_uses_are_no_protection():
 
 def test_an_unknown_strategy_names_the_known_ones():
     with pytest.raises(
-        ScenarioError, match=r"unknown eviction strategy 'lur', did you mean 'lru'\? Known are kaas, lru"
+        ScenarioError, match=rf"unknown eviction strategy 'lur', did you mean 'lru'\? Known are {', '.join(known())}"
     ):
         BufferCache(100, eviction="lur")
 

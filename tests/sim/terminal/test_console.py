@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from sim.terminal.console import ProjectCommand
 from tests.docs.commands import MAIN
-from tests.test_imports import ROOT
+from tests.house.imports import ROOT
 
 
 def commands(command, names):
