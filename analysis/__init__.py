@@ -1,1 +1,20 @@
-"""Tables, comparisons and figures from run directories, whichever world wrote them."""
+"""Tables and figures of runs, whichever world wrote them: ``from analysis import open_runs, table, plot``."""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """What is for use from Python, imported when it is asked for: it needs what takes time to import."""
+    if name == "open_runs":
+        from analysis.runs import open_runs
+
+        return open_runs
+    if name == "table":
+        from analysis.library import table
+
+        return table
+    if name == "plot":
+        from analysis.library import plot
+
+        return plot
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

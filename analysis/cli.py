@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sim import __version__
 from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
+
+if TYPE_CHECKING:
+    from sim.records.results import Run
 
 
 @click.group(cls=ProjectGroup, context_settings=SETTINGS)
@@ -127,18 +131,12 @@ def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folde
       analyze plot runs/demo -o figures
       analyze plot runs/demo/affinity runs/demo/exclusive --label shared --label own --width text -o figures
     """
-    from analysis.curves import horizon_s, measure, plot_labels
-    from analysis.figures import runs as figures
+    from analysis import library
     from analysis.runs import open_runs
 
-    runs = open_runs(paths, verify=verify)
-    with figures.place(len(runs), folder) as place:
-        horizon = horizon_s(runs)
-        curves = []
-        for run, label in zip(runs, plot_labels(runs, names), strict=True):
-            if shows_progress():
-                echo(f"Reading {run.path}", err=True)
-            curves.append(measure(run, label, horizon))
-        drawn = figures.draw(curves, place, width_in)
-    for name in drawn:
-        echo(folder / name)
+    def tell(run: Run) -> None:
+        if shows_progress():
+            echo(f"Reading {run.path}", err=True)
+
+    for file in library.plot(open_runs(paths, verify=verify), folder, names, width_in=width_in, tell=tell):
+        echo(file)

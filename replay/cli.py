@@ -252,14 +252,11 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
 
 def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
     """Figures with a replay and its simulation as two lines."""
-    from analysis.curves import horizon_s, measure
-    from analysis.figures import runs as figures
+    from analysis.library import plot
     from analysis.runs import open_runs
 
     runs = open_runs([measured, simulated])
-    with figures.place(len(runs), folder) as place:
-        horizon = horizon_s(runs)
-        figures.draw([measure(run, f"{run.label}, {run.manifest['world']}", horizon) for run in runs], place)
+    plot(runs, folder, [f"{run.label}, {run.manifest['world']}" for run in runs])
 
 
 def open_workload(scenario: Scenario, time_scale: float, duration_s: float | None) -> Workload:

@@ -1,3 +1,14 @@
-"""Discrete-event simulator of GPU fleets that serve serverless functions."""
+"""Discrete-event simulator of GPU fleets that serve serverless functions: ``from sim import simulate``."""
+
+from typing import Any
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``simulate``, which is imported when it is asked for: it needs what takes time to import."""
+    if name == "simulate":
+        from sim.library import simulate
+
+        return simulate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

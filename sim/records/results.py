@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One run on disk. Tables are read when they are asked for.
+    """One run. Its tables are read from disk when they are asked for, but for those that are held in memory.
 
     manifest: schema_version, world (sim or replay), policy, scenario, source, versions, machine, interval_s,
     started (UTC text), wall_s, valid, reasons, error. summary: the object that ``simulate run --json`` prints.
@@ -37,6 +37,12 @@ class Run:
     path: Path
     manifest: dict[str, Any]
     summary: dict[str, Any]
+    held: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the run ended as it should; ``summary["reasons"]`` tell why not."""
+        return bool(self.manifest["valid"])
 
     @property
     def label(self) -> str:
@@ -53,6 +59,8 @@ class Run:
 
         Raises RunError when the file is missing, damaged, lacks a column, or has another type or nulls in it.
         """
+        if name in self.held:
+            return self.held[name][list(columns or self.held[name].columns)]
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -110,6 +118,11 @@ def open_run(path: str | Path, *, verify: bool = True) -> Run:
     if verify:
         check_seal(path, manifest)
     return Run(path, manifest, _read_json(path / "summary.json"))
+
+
+def hold(run: Run) -> Run:
+    """A run with all tables in memory, which needs its directory no longer; ``path`` is then only its name."""
+    return Run(Path(run.path.name), run.manifest, run.summary, {table.name: run.table(table.name) for table in TABLES})
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""Tables and figures of runs from Python; the commands ``analyze table`` and ``analyze plot`` are thin over this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.compare import records
+from analysis.curves import horizon_s, measure, plot_labels
+from analysis.figures import runs as figures
+from analysis.figures.style import WIDTH_IN
+from analysis.runs import flatten
+from sim.records.results import Run
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import pandas as pd
+
+
+def table(runs: Sequence[Run], names: Sequence[str] = ()) -> pd.DataFrame:
+    """Every number of the summaries, a row each run, as ``analyze table --format csv`` prints them.
+
+    names: what the runs are called, in their order; by default that in which they differ. Raises RunError for a
+    summary that lacks a key.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([flatten(record) for record in records(runs, names)])
+
+
+def plot(
+    runs: Sequence[Run],
+    out: str | PathLike[str],
+    names: Sequence[str] = (),
+    *,
+    width_in: float = WIDTH_IN,
+    tell: Callable[[Run], None] = lambda _: None,
+) -> list[Path]:
+    """Draw the figures of ``analyze plot`` into a folder, as PDF and PNG; returns their paths.
+
+    Older figures in the folder are replaced, all at once. names: see ``table``. width_in: of the figures, in inches.
+    tell: called with each run before it is read. Raises RunError for bad runs and OutputError where it can't write.
+    """
+    folder = Path(out)
+    with figures.place(len(runs), folder) as place:
+        horizon = horizon_s(runs)
+        curves = []
+        for run, label in zip(runs, plot_labels(runs, names), strict=True):
+            tell(run)
+            curves.append(measure(run, label, horizon))
+        drawn = figures.draw(curves, place, width_in)
+    return [folder / name for name in drawn]
