@@ -19,6 +19,7 @@ from replay.fleet.paced import PacedTrace
 from replay.fleet.shm import SharedData, map_data, reader
 from replay.run import WORKER_LOG, late_at_most, lateness
 from sim.domain import Buffer, KernelGraph, Role
+from sim.errors import RunError
 from sim.models.workloads import sgemm
 from sim.records.decisions import FILE_NAME, read_decisions
 from sim.records.rundir import FILES
@@ -134,7 +135,7 @@ def test_an_estimate_says_what_speaks_against_it():
 def test_a_line_that_is_no_decision_is_refused(tmp_path):
     file = tmp_path / "decisions.jsonl"
     file.write_text('{"now_s": 0, "event": ["Arrival", {"invocation": 0, "function": 0}], "actions": []}\n{"now": 1}\n')
-    with pytest.raises(ReplayError, match="line 2"):
+    with pytest.raises(RunError, match="line 2"):
         list(read_decisions(file))
 
 

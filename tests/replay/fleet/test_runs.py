@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from replay.calibration.validate import check_log
-from replay.errors import ReplayError
 from replay.fleet.messages import EXECUTOR
 from sim.domain import Function
+from sim.errors import RunError
 from sim.models.workloads import sgemm
 from sim.protocol import Finished, Run, Start, Stop, WorkerReady, WorkerStopped
 from sim.records.decisions import FILE_NAME, read_decisions
@@ -88,5 +88,5 @@ def test_every_order_ends_exactly_once_and_the_log_replays(tmp_path, policy):
     assert check_log(run, served) == len(log)
     file = run.path / FILE_NAME
     file.write_text(file.read_text().replace('["Run", {"invocation": 3', '["Run", {"invocation": 4', 1))
-    with pytest.raises(ReplayError, match="answered"):
+    with pytest.raises(RunError, match="answered"):
         check_log(run, served)
