@@ -22,7 +22,7 @@ from sim.models.workloads.catalogue import CatalogueEntry
 from sim.policies import known, make_policy
 from sim.protocol import ANY_DEVICE, Arrival, Run, Start, Stop, WorkerReady
 from sim.workload import bind
-from tests.scripted import ScriptedWorld
+from tests.contract.scripted import ScriptedWorld
 from tests.support import ELASTIC, POOL, ListTrace, ideal, own, poisson, simulate
 
 V100 = load_calibration("v100-kaas")
