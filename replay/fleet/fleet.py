@@ -1,9 +1,8 @@
-"""The real fleet: devices, the workers on them, and who waits for whom; in the order of ``sim.engine``.
+"""The real fleet: devices, and the workers on them. Who gets which device, and when, says ``sim.placement``.
 
-A worker takes jobs first in, first out. Told to stop, it finishes what it was given and is killed then. Standing
-workers have their device from the beginning, several of them side by side; a worker that is started on an occupied
-device waits until those before it are gone. A worker that dies by itself fails the job that it was at, is restarted in
-its place, and goes on with its queue; so does one that says nothing for too long.
+A worker takes jobs first in, first out. One that has to leave its device is killed. A worker that dies by itself fails
+the job that it was at, is restarted in its place, and goes on with its queue; so does one that says nothing for too
+long.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from replay.errors import ReplayError
 from replay.fleet.messages import Broken, Done, Failed, Job, Ready
 from replay.fleet.workers import Death, Release, Undertaker, WorkerProcess
 from sim.models.startup import Ladder
-from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing
+from sim.placement import Entry, PlacementBook
+from sim.protocol import FINISHED, WORKER_CHANGED, Standing
 
 SENT_AHEAD = 2  # jobs in a pipe: one at work and the next, so that a worker does not wait for the driver
 MAX_STARTS = 3  # of a worker in a row, without getting ready
@@ -29,34 +29,31 @@ Assign = Callable[[Standing], bytes]  # what a worker is -> pickled replay.fleet
 
 
 class RealDevice:
-    """One device: who has it, and the line of those that want it. freed: the end of the process that ended last."""
+    """One device. freed: the end of the process on it that ended last."""
 
     def __init__(self, number: int, release: Release) -> None:
         self.number = number
         self.release = release
-        self.owners: set[RealWorker] = set()
-        self.line: deque[RealWorker] = deque()
         self.freed: Death | None = None
 
 
-class RealWorker:
+class RealWorker(Entry):
     """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come.
 
     what: its device, function and share; is_standing: whether it was there from the beginning. ladder: how it was
-    started, if it was not. line: where it waits for a device; None when it has one.
+    started, if it was not. device: it has it once it waits for none.
     """
 
     def __init__(self, number: int, what: Standing, *, is_standing: bool) -> None:
+        super().__init__()
         self.number = number
         self.device: RealDevice
-        self.line: deque[RealWorker] | None = None
         self.what = what
         self.is_standing = is_standing
         self.requested_ns = time.monotonic_ns()
         self.ready_ns: int | None = None
         self.stopped_ns: int | None = None
         self.ladder: Ladder | None = None
-        self.stopping = False
         self.queue: deque[Job] = deque()
         self.sent: deque[Job] = deque()
         self.process: WorkerProcess | None = None
@@ -93,7 +90,7 @@ class RealFleet:
     ) -> None:
         self.workers: dict[int, RealWorker] = {}
         self._devices = [RealDevice(number, release) for number, release in enumerate(releases)]
-        self._line: deque[RealWorker] = deque()  # for any device
+        self._book = PlacementBook[RealWorker](len(releases))
         self._assign = assign
         self._data_fd = data_fd
         self._log = log
@@ -113,16 +110,15 @@ class RealFleet:
     def stand_up(self, number: int, what: Standing) -> RealWorker:
         """Start a worker at once, beside those that stand on its device."""
         worker = self.workers[number] = RealWorker(number, what, is_standing=True)
-        self._put_on_device(worker, self._devices[what.device])
+        self._book.stand(worker, what.device)
+        self._put_on_device(worker)
         return worker
 
     def start(self, number: int, device: int, function: int) -> RealWorker:
         """Start a worker, once those that were on the device before it are gone; on ANY_DEVICE the first free one."""
         worker = self.workers[number] = RealWorker(number, Standing(device, function), is_standing=False)
-        worker.line = self._line if device == ANY_DEVICE else self._devices[device].line
-        worker.line.append(worker)
-        for place in self._devices if device == ANY_DEVICE else [self._devices[device]]:
-            self._occupy(place)
+        if self._book.start(worker, device):
+            self._put_on_device(worker)
         return worker
 
     def run(self, number: int, job: Job) -> None:
@@ -135,11 +131,7 @@ class RealFleet:
         """Stop a worker once it has done what it was given."""
         worker = self.workers[number]
         worker.stopping = True
-        if worker.line is None:
-            self._feed(worker)
-        elif not worker.queue:
-            worker.line.remove(worker)
-            self._leave(worker)
+        self._let_go(worker)
 
     # Reports
 
@@ -179,16 +171,25 @@ class RealFleet:
     # Jobs
 
     def _feed(self, worker: RealWorker) -> None:
-        """Send what may be sent; kill a worker that has nothing left to do and was told to stop."""
-        if worker.process is None or not worker.accepts or worker.leaves:
+        """Send what may be sent."""
+        if not worker.accepts or worker.leaves:
             return
+        assert worker.process is not None
         while worker.queue and len(worker.sent) < SENT_AHEAD:
             if not worker.sent:
                 worker.heard_s = time.monotonic()
             worker.sent.append(worker.queue.popleft())
             worker.process.send(worker.sent[-1])
-        if worker.stopping and not worker.sent:
-            self._bury(worker)
+        self._let_go(worker)
+
+    def _let_go(self, worker: RealWorker) -> None:
+        """A worker that was told to stop leaves its line, or is killed, if nothing is left for it to do."""
+        has_work = bool(worker.queue or worker.sent)
+        if worker.must_leave(ready=worker.accepts and not worker.leaves, has_work=has_work):
+            if worker.waits:
+                self._leave(worker)
+            else:
+                self._bury(worker)
 
     def _listen(self, worker: RealWorker) -> None:
         """Take in what a process has to say."""
@@ -229,17 +230,10 @@ class RealFleet:
 
     # Processes
 
-    def _occupy(self, device: RealDevice) -> None:
-        """The next worker takes a device that is free; first come those that want no other."""
-        line = device.line or self._line
-        if line and not device.owners:
-            self._put_on_device(line.popleft(), device)
-
-    def _put_on_device(self, worker: RealWorker, device: RealDevice) -> None:
-        worker.line = None
-        worker.device = device
-        worker.what = worker.what._replace(device=device.number)
-        device.owners.add(worker)
+    def _put_on_device(self, worker: RealWorker) -> None:
+        """A worker has its device from now on."""
+        worker.device = self._devices[worker.place]
+        worker.what = worker.what._replace(device=worker.place)
         self._spawn(worker)
 
     def _spawn(self, worker: RealWorker) -> None:
@@ -286,18 +280,20 @@ class RealFleet:
             self._changes.append(Change(FINISHED, worker, Failed(job.invocation, cause, fatal=True)))
         worker.queue.extendleft(reversed(worker.sent))
         worker.sent.clear()
-        if worker.stopping and not worker.queue:
+        if worker.must_leave(ready=True, has_work=bool(worker.queue)):
             worker.stopped_ns = death.released_ns
             self._leave(worker)
-            worker.device.owners.remove(worker)
-            self._occupy(worker.device)
         else:
             self._spawn(worker)
 
     def _leave(self, worker: RealWorker) -> None:
+        """A worker is gone; another may get its device."""
         worker.stopped_ns = worker.stopped_ns or time.monotonic_ns()
         del self.workers[worker.number]
         self._changes.append(Change(WORKER_CHANGED, worker, None))
+        following = self._book.leave(worker)
+        if following is not None:
+            self._put_on_device(following)
 
 
 def _ladder(worker: RealWorker, ready: Ready) -> Ladder:

@@ -1,11 +1,9 @@
-"""The simulated fleet: which worker is on which device, and how workers come and go."""
+"""The simulated fleet: how workers come and go. Which of them gets which device says ``sim.placement``."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any
 
 import simpy
@@ -16,7 +14,8 @@ from sim.engine.hardware import Compute, Service, SimDevice, SimWorker, make_dev
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
 from sim.models.startup import Ladder, elapsed_s
-from sim.protocol import ANY_DEVICE, FINISHED, WORKER_CHANGED, Standing, Start, share_devices
+from sim.placement import PlacementBook
+from sim.protocol import FINISHED, WORKER_CHANGED, Standing, Start, share_devices
 from sim.records.recorder import Recorder
 
 
@@ -46,8 +45,7 @@ class SimFleet:
         self._recorder = recorder
         self._on_finish, self._on_ready, self._on_gone = on_finish, on_ready, on_gone
         self._devices = make_devices(spec)
-        self._line: deque[SimWorker] = deque()  # for any device
-        self._free = list(range(spec.n_gpus))  # heap of devices that nobody has; some that were taken meanwhile
+        self._book = PlacementBook[SimWorker](spec.n_gpus)
         self.workers: dict[int, SimWorker] = {}
         shared = share_devices(standing)
         self.lumped = not per_kernel and spec.gpus_per_link == 1 and not shared
@@ -57,19 +55,23 @@ class SimFleet:
             self._stand_up(number, worker, shared)
 
     def start(self, now_s: float, order: Start) -> None:
-        """A worker gets in line for its device, or for any."""
+        """A worker takes its device, or any, or gets in line for it."""
         worker = self._add(order.worker, order.function, now_s)
-        worker.line = self._line if order.device == ANY_DEVICE else self._devices[order.device].line
-        worker.line.append(worker)
-        if order.device != ANY_DEVICE:
-            self._occupy(now_s, self._devices[order.device])
-        while worker.line is not None and order.device == ANY_DEVICE and self._free:
-            self._occupy(now_s, self._devices[heappop(self._free)])
+        if self._book.start(worker, order.device):
+            self._set_up(now_s, worker)
 
-    def dismiss(self, now_s: float, worker: SimWorker) -> None:
-        """A worker that is idle, or in line for a device, will be gone at this instant."""
-        if worker.line is not None:
-            worker.line.remove(worker)
+    def stop(self, now_s: float, worker: SimWorker) -> None:
+        """Stop a worker once it has finished what it was given."""
+        worker.stopping = True
+        self.let_go(now_s, worker)
+
+    def let_go(self, now_s: float, worker: SimWorker) -> None:
+        """A worker will be gone at this instant, if it was told to stop and nothing is left for it to do."""
+        has_work = worker.service.invocation >= 0 or bool(worker.queue)
+        if not worker.must_leave(ready=worker.ready, has_work=has_work):
+            return
+        if worker.waits:
+            self._book.leave(worker)  # before a device gets free at this instant
         else:
             worker.device.elapsed_s = elapsed_s(self._costs.notice_period_s, now_s - worker.idle_at_s)
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
@@ -94,9 +96,9 @@ class SimFleet:
 
     def _stand_up(self, number: int, standing: Standing, shared: bool) -> None:
         """A worker that is ready before the run."""
-        device = self._devices[standing.device]
         worker = self._add(number, standing.function, 0.0)
-        self._put(worker, device)
+        self._book.stand(worker, standing.device)
+        device = self._put(worker)
         if shared:
             worker.shared = self._costs.under_share(standing.function, standing.share)
             device.compute = device.compute or Compute(self._clock)
@@ -107,27 +109,19 @@ class SimFleet:
         worker.ready = True
         worker.ready_at_s = 0.0
 
-    def _put(self, worker: SimWorker, device: SimDevice) -> None:
-        """A worker is on a device from now on."""
-        worker.line = None
-        worker.device = device
-        device.n_workers += 1
-        self._recorder.worker_device[worker.number] = device.number
+    def _put(self, worker: SimWorker) -> SimDevice:
+        """A worker is on its device from now on."""
+        device = worker.device = self._devices[worker.place]
+        self._recorder.worker_device[worker.number] = worker.place
         worker.service = Service()
         worker.signal = Signal(self._clock)
         worker.on_finish = [partial(self._on_finish, worker)]
+        return device
 
-    def _occupy(self, now_s: float, device: SimDevice) -> None:
-        """The next worker takes a device that nobody has, and climbs its ladder; first those that want no other."""
-        if device.n_workers:
-            return
-        line = device.line or self._line
-        if not line:
-            heappush(self._free, device.number)
-            return
-        worker = line.popleft()
+    def _set_up(self, now_s: float, worker: SimWorker) -> None:
+        """A worker that got a device climbs its ladder."""
+        device = self._put(worker)
         worker.ladder = ladder = self._costs.ladders[worker.function].after(device.elapsed_s)
-        self._put(worker, device)
         context_at_s = now_s + ladder.before_constants_s
         if self.lumped:
             ready_at_s = context_at_s + ladder.constants + ladder.first_run
@@ -150,8 +144,9 @@ class SimFleet:
         now_s = self._clock._now
         worker.stopped_at_s = now_s
         self.record(self.workers.pop(worker.number))
-        if worker.line is None:
-            worker.device.n_workers -= 1
+        if worker.ready:  # else it left its line
             worker.on_finish.clear()  # it leads back to the worker, and garbage collection is off
-            self._occupy(now_s, worker.device)
+            following = self._book.leave(worker)
+            if following is not None:
+                self._set_up(now_s, following)
         self._on_gone(now_s, worker)

@@ -13,6 +13,7 @@ from sim.models.memory import HIT, BufferCache
 from sim.models.occupancy import Shared
 from sim.models.sharing import SharedDevice
 from sim.models.startup import Ladder
+from sim.placement import Entry
 from sim.protocol import FINISHED
 
 NAN = float("nan")
@@ -76,20 +77,16 @@ class Compute:
 class SimDevice:
     """One GPU. elapsed_s: of the notice period of who had it last (``sim.models.startup``); None where nobody had it.
 
-    n_workers: that are on it. line: of those that are to be started on it, once nobody has it.
-
     compute: what standing workers share; None where a worker has the device for itself.
     """
 
-    __slots__ = ("compute", "d2h", "elapsed_s", "h2d", "line", "n_workers", "number")
+    __slots__ = ("compute", "d2h", "elapsed_s", "h2d", "number")
 
     def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
         self.number = number
         self.h2d = h2d
         self.d2h = d2h
         self.elapsed_s: float | None = None
-        self.n_workers = 0
-        self.line: deque[SimWorker] = deque()
         self.compute: Compute | None = None
 
 
@@ -117,38 +114,22 @@ class Service:
 IDLE = Service()  # of workers that are on no device yet; nobody writes to it
 
 
-class SimWorker:
-    """One worker. ``service.invocation`` is -1 when it is idle, ``line`` None when it is on its device.
+class SimWorker(Entry):
+    """One worker. ``service.invocation`` is -1 when it is idle; it has ``device`` once it waits for none.
 
     Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
     made when it gets there.
     """
 
     __slots__ = (
-        "cache",
-        "device",
-        "function",
-        "idle_at_s",
-        "ladder",
-        "line",
-        "modules",
-        "number",
-        "on_finish",
-        "queue",
-        "ready",
-        "ready_at_s",
-        "requested_at_s",
-        "service",
-        "shared",
-        "signal",
-        "stopped_at_s",
-        "stopping",
+        "cache", "device", "function", "idle_at_s", "ladder", "modules", "number", "on_finish", "queue", "ready",
+        "ready_at_s", "requested_at_s", "service", "shared", "signal", "stopped_at_s",
     )  # fmt: skip
 
     def __init__(self, number: int, function: int, requested_at_s: float) -> None:
+        self.waits = self.stopping = False
         self.number = number
         self.device: SimDevice
-        self.line: deque[SimWorker] | None = None
         self.function = function
         self.requested_at_s = requested_at_s
         self.ready_at_s = self.stopped_at_s = NAN
@@ -157,7 +138,7 @@ class SimWorker:
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
         self.shared: Shared | None = None  # how it runs beside others on its device; None where there are none
         self.ladder: Ladder | None = None
-        self.ready = self.stopping = False
+        self.ready = False
         self.signal: Signal
         self.on_finish: Callbacks
         self.queue: deque[Queued] | list[Queued] = deque() if function < 0 else []  # a list is ten times smaller

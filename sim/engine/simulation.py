@@ -215,7 +215,7 @@ class Simulation:
                 ended_at_s = self._leave_pool(now_s, waiting[0], 0.0)
                 self._recorder.ended(action.invocation, *waiting[:4], ended_at_s, "rejected", action.reason)
             else:
-                self._stop(now_s, self._workers[action.worker])
+                self._fleet.stop(now_s, self._workers[action.worker])
 
     # Invocations
 
@@ -276,13 +276,13 @@ class Simulation:
             self._carry_out(now_s, actions)
 
     def _go_on(self, now_s: float, worker: SimWorker) -> None:
-        """An idle worker turns to its queue, or leaves when it is empty and it was told to stop."""
+        """An idle worker turns to its queue; when it is empty, the worker may have to leave."""
         if worker.queue:
             queue = worker.queue
             invocation, ordered_at_s, cold = queue.popleft() if isinstance(queue, deque) else queue.pop(0)
             self._begin(worker, invocation, ordered_at_s, now_s, cold)
-        elif worker.stopping:
-            self._fleet.dismiss(now_s, worker)
+        else:
+            self._fleet.let_go(now_s, worker)
 
     def _step_through(self, worker: SimWorker) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
@@ -310,12 +310,6 @@ class Simulation:
     def _get_ready(self, now_s: float, worker: SimWorker) -> None:
         self._go_on(now_s, worker)
         self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number, worker.device.number)))
-
-    def _stop(self, now_s: float, worker: SimWorker) -> None:
-        worker.stopping = True
-        idle = worker.ready and worker.service.invocation < 0
-        if (idle or worker.line is not None) and not worker.queue:
-            self._fleet.dismiss(now_s, worker)
 
     def _leave(self, now_s: float, worker: SimWorker) -> None:
         self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))

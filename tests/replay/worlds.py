@@ -44,6 +44,7 @@ def experiment(
     policy: str = "balance",
     *,
     gpus: int = 1,
+    device: str = "cpu",
     executor: str = PATH,
     limit_bytes: int = LIMIT_BYTES,
     patience_s: float = PATIENCE_S,
@@ -53,7 +54,7 @@ def experiment(
     trace = ListTrace(at_s, function, [1.0] * len(at_s), n_functions=len(served))
     workload = Workload(trace, tuple(served), own_durations=False)
     scenario = Scenario(traces=("list",), policies=(policy,), fleet=FleetSettings(gpus=gpus))
-    setup = ReplaySettings("cpu", None, limit_bytes, executor, patience_s)
+    setup = ReplaySettings(device, None, limit_bytes, executor, patience_s)
     return RealExperiment(scenario, policy, workload, load_calibration("v100-kaas"), setup)
 
 
@@ -84,7 +85,7 @@ def check_run(run: Run) -> None:
     mine = done.merge(workers, on="worker")
     assert (mine.started_at_s >= mine.ready_at_s).all()
     for _, on_device in workers[~stands & workers.ready_at_s.notna()].groupby("device"):
-        starts = on_device.sort_values("requested_at_s")
+        starts = on_device.sort_values("ready_at_s")
         assert (starts.ready_at_s.iloc[1:].to_numpy() > starts.stopped_at_s.iloc[:-1].to_numpy()).all()
 
 

@@ -9,7 +9,7 @@ from sim.dispatcher import Dispatcher
 from sim.domain import WorkerKind
 from sim.errors import PolicyError
 from sim.protocol import ANY_DEVICE, Arrival, Finished, Reject, Run, Standing, Start, Stop, WorkerReady, WorkerStopped
-from tests.scripted import FixedCosts, functions
+from tests.contract.scripted import FixedCosts, functions
 from tests.support import scripted_fleet
 
 

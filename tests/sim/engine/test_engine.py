@@ -26,7 +26,6 @@ from sim.records.recorder import Recorder
 from sim.records.results import Run as Result
 from sim.scenario import FleetSettings
 from sim.workload import bind
-from tests.scripted import ScriptedWorld
 from tests.support import ELASTIC, POOL, ListTrace, ideal, own, poisson, simulate
 
 V100 = load_calibration("v100-kaas")
@@ -303,25 +302,6 @@ def test_equal_times_in_order_of_arrival_and_of_cause(tmp_path):
     simulate(workload, make_policy("balance"), tmp_path, gpus=4, log=lambda now, event, acts: log.append((now, event)))
     assert [e.invocation for _, e in log] == [0, 1, 2, 3, 0, 1, 2, 3]
     assert [now for now, _ in log] == [0.0] * 4 + [1.0] * 4
-
-
-@pytest.mark.parametrize("name", ELASTIC)
-def test_the_scripted_and_the_simulated_world_agree(tmp_path, name):
-    rng = np.random.default_rng(5)
-    at_s = np.sort(rng.integers(0, 200, 150)) / 4
-    function, run_s = rng.integers(0, 7, 150), rng.integers(1, 8, 150) / 4
-    zero = Startup(kill_release=0, process=0.5, runtime=0, context=0, first_run=0)
-    log = []
-    simulate(
-        own(ListTrace(at_s, function, run_s, 7)),
-        make_policy(name),
-        tmp_path,
-        gpus=3,
-        calibration=ideal(startup_s=zero),
-        log=lambda now, event, acts: log.append((now, event, list(acts))),
-    )
-    script = [*zip(at_s.tolist(), function.tolist(), run_s.tolist(), strict=True)]
-    assert ScriptedWorld(make_policy(name), 3, script, 7).run().log == log
 
 
 @pytest.mark.parametrize(("name", "n_gpus"), [("affinity", 8), ("balance", 2), ("least-loaded", 1)])

@@ -16,7 +16,7 @@ from sim.policies.fractional import Fractional
 from sim.policies.static import Static
 from sim.protocol import Arrival, Finished, Run, Standing, Start, Stop
 from sim.workload import bind
-from tests.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld, functions
+from tests.contract.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld, functions
 from tests.support import POOL, V100, ListTrace, ideal, own, poisson, scripted_fleet, simulate
 
 EIGHTH = FLEET_MEMORY_BYTES // 8

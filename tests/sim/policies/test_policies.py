@@ -12,7 +12,7 @@ from sim.policies import known, make_policy
 from sim.policies.placement import assign_devices
 from sim.protocol import Run, Start, Stop
 from sim.streams import Stream, generator
-from tests.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld, functions
+from tests.contract.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld, functions
 from tests.sim.references import LiteralAffinity, LiteralExclusive, affinity_buckets, literal_assignment
 from tests.support import ELASTIC, scripted_fleet
 

@@ -89,7 +89,9 @@ class ScriptedWorld:
         self._ready = set(self._device)
         self._busy: set[int] = set()
         self._stopping: set[int] = set()
-        self._on: dict[int, int] = {}  # device -> worker that was started on it
+        self._on: dict[int, set[int]] = {
+            d: {w for w, device in self._device.items() if device == d} for d in range(n_gpus)
+        }
         self._lines: dict[int, deque[int]] = {d: deque() for d in (ANY_DEVICE, *range(n_gpus))}
 
     def run(self) -> ScriptedWorld:
@@ -107,7 +109,7 @@ class ScriptedWorld:
             elif isinstance(event, WorkerStopped):
                 device = self._device.get(event.worker)
                 if device is not None:
-                    del self._on[device]
+                    self._on[device].remove(event.worker)
                     self._occupy(device, now_s)
             for action in self.dispatcher.report(now_s, event):
                 self._carry_out(action, now_s)
@@ -132,16 +134,16 @@ class ScriptedWorld:
             for line in self._lines.values():
                 if action.worker in line and not self._queues[action.worker]:
                     line.remove(action.worker)
-            if action.worker in self._ready or not self._queues[action.worker]:
+            if action.worker in self._ready or action.worker not in self._device:
                 self._go_on(action.worker, now_s)
         elif isinstance(action, Reject):
             self.ended[action.invocation] = ("rejected", now_s)
 
     def _occupy(self, device: int, now_s: float) -> None:
         line = self._lines[device] or self._lines[ANY_DEVICE]
-        if line and device not in self._on:
+        if line and not self._on[device]:
             worker = line.popleft()
-            self._on[device] = worker
+            self._on[device].add(worker)
             self._device[worker] = device
             self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(worker, device))
 
