@@ -255,7 +255,7 @@ class Recorder:
         got_ready = (device >= 0) & (stages_s > 0) & ~np.isnan(ready_at_s)
         if got_ready.any():
             ready_at_s = ready_at_s[got_ready]
-            begun_at_s = np.maximum(ready_at_s - stages_s[got_ready], 0.0)  # a replay has its first run when it is ready
+            begun_at_s = np.maximum(ready_at_s - stages_s[got_ready], 0.0)  # a replay runs first when ready
             self._devices.add_startups(device[got_ready], begun_at_s, ready_at_s)
 
     def _worker_columns(self) -> dict[str, Any]:
