@@ -83,8 +83,8 @@ def offered_load(workload: Workload, costs: CostModel, fleet: FleetSpec) -> Offe
     n = int(n_invocations.sum())
     if not n or not duration_s:
         return None
-    copies_s = np.array(costs.input_s) + np.array(costs.store_s) + np.array(costs.dispatch_s)
-    gpu_s = n_invocations * copies_s + size * np.array(costs.run_s)
+    copies_s = costs.input_s + costs.store_s + costs.dispatch_s
+    gpu_s = n_invocations * copies_s + size * costs.run_s
     frontend = costs.frontend
     name = np.array([f.graph.name for f in workload.functions])
     graphs = {
@@ -100,7 +100,7 @@ def offered_load(workload: Workload, costs: CostModel, fleet: FleetSpec) -> Offe
         duration_s=duration_s,
         busy_gpus=float(gpu_s.sum() / duration_s),
         gpus=fleet.n_gpus,
-        constants_bytes=sum(costs.constants_bytes),
+        constants_bytes=int(costs.constants_bytes.sum()),
         memory_bytes=fleet.n_gpus * costs.cache_bytes,
         server_frac=None if frontend is None else n / duration_s * frontend.server_s.of(costs.kind),
         graphs=graphs,

@@ -25,7 +25,7 @@ Interrupting: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[
 class Inputs:
     """All that decides what comes out of a simulation. Functions, devices and workers are known by dense numbers.
 
-    workload: arrivals as blocks of columns, in order. costs: columns by function. seed: of what the policy and the
+    workload: arrivals as blocks of columns, in order. costs: arrays by function. seed: of what the policy and the
     frontend draw, each from a stream of its own (``sim.streams``). per_kernel: give every kernel an event of its own,
     instead of one for the whole graph. The policy is reset when a simulation begins, so that inputs can be used again.
     """

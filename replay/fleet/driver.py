@@ -222,7 +222,7 @@ class Driver:
             requested_s = ready_s = 0.0
         function, ladder, loaded_bytes = worker.what.function, worker.ladder, 0
         if ladder is not None:
-            loaded_bytes = self._costs.constants_bytes[function]
+            loaded_bytes = int(self._costs.constants_bytes[function])
             graph, first_s = self._first_runs.get(worker.number, ("", 0.0))
             if warm := self._warm_runs.get(graph):
                 ladder = ladder._replace(first_run=max(first_s - median(warm), 0.0))

@@ -86,7 +86,7 @@ class SimFleet:
             worker.function,
             (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
             worker.ladder,
-            self._costs.constants_bytes[worker.function] if loaded else 0,
+            int(self._costs.constants_bytes[worker.function]) if loaded else 0,
         )
 
     def _add(self, number: int, function: int, now_s: float) -> SimWorker:

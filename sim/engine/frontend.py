@@ -35,7 +35,7 @@ class Frontend:
     ) -> None:
         self.transport_s = facts.transport_s
         self._clock = clock
-        self._pre_s = costs.pre_s
+        self._pre_s: list[float] = costs.pre_s.tolist()
         self._gate = Gate(facts.max_outstanding, facts.resume_frac)
         self._outside: deque[tuple[int, int]] = deque()
         self._cores = Cores(facts.cores)

@@ -77,6 +77,13 @@ class Simulation:
         workload, costs, seed = inputs.workload, inputs.costs, inputs.seed
         self._clock = Clock()
         self._costs = costs
+        self._graph_of: list[int] = costs.graph_of.tolist()
+        self._scratch_bytes: list[int] = costs.scratch_bytes.tolist()
+        self._dispatch_s: list[float] = costs.dispatch_s.tolist()
+        self._input_s: list[float] = costs.input_s.tolist()
+        self._run_s: list[float] = costs.run_s.tolist()
+        self._store_s: list[float] = costs.store_s.tolist()
+        self._post_s: list[float] = costs.post_s.tolist()
         self._recorder = recorder
         self._rows = Rows(recorder.completed)
         self._completed, self._missed = self._rows.completed, self._rows.missed
@@ -223,22 +230,22 @@ class Simulation:
         """The device turns to an invocation, now or when its dispatch is done, and is idle until then."""
         service = worker.service
         function, service.arrival_at_s, service.admitted_at_s, service.queued_at_s, size = self._waiting.pop(invocation)
-        costs = self._costs
-        at_s = ordered_at_s + costs.dispatch_s[function]
+        at_s = ordered_at_s + self._dispatch_s[function]
         if at_s < now_s:
             at_s = now_s
-        load_s = costs.input_s[function]
+        load_s = self._input_s[function]
         cache = worker.cache
         if cache is not None:
-            placement = cache.request(function, costs.buffers[function], costs.scratch_bytes[function])
+            placement = cache.request(function, self._costs.buffers[function], self._scratch_bytes[function])
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
             if placement is not HIT and worker.modules is not None:
-                new_modules = costs.graph_of[function] not in worker.modules
-                worker.modules.add(costs.graph_of[function])
-                load_s += costs.load_s(function, placement, new_modules)
+                graph = self._graph_of[function]
+                new_modules = graph not in worker.modules
+                worker.modules.add(graph)
+                load_s += self._costs.load_s(function, placement, new_modules)
             service.placement = placement
-        run_s = costs.run_s[function] * size
+        run_s = self._run_s[function] * size
         service.invocation = invocation
         service.function = function
         service.dispatch_s = at_s - now_s
@@ -247,7 +254,7 @@ class Simulation:
         service.run_s = run_s
         service.cold = cold
         if self._lumped:
-            worker.signal.fire(at_s + load_s + run_s + costs.store_s[function], FINISHED, worker.on_finish)
+            worker.signal.fire(at_s + load_s + run_s + self._store_s[function], FINISHED, worker.on_finish)
         else:
             self._clock.process(self._step_through(worker))
 
@@ -260,7 +267,7 @@ class Simulation:
         if placement is not HIT or service.cold:
             n_evicted = sum(last - first for _, first, last in placement.evictions)
             self._missed += (len(completed), service.cold, placement.load_bytes, n_evicted)
-        replied_at_s = now_s if self._straight else self._leave_pool(now_s, function, self._costs.post_s[function])
+        replied_at_s = now_s if self._straight else self._leave_pool(now_s, function, self._post_s[function])
         completed += (
             invocation, function, service.arrival_at_s, service.admitted_at_s, service.queued_at_s, service.dispatch_s,
             service.started_at_s, service.load_s, service.run_s, replied_at_s, worker.number,
@@ -286,12 +293,12 @@ class Simulation:
 
     def _step_through(self, worker: SimWorker) -> Generator[simpy.Event, Any, None]:
         """An invocation with an event for each copy and, if asked for, each kernel: links may be shared."""
-        device, costs, service = worker.device, self._costs, worker.service
+        device, service = worker.device, worker.service
         yield self._clock.at(service.started_at_s, FINISHED)
         waited_s, loaded_at_s = device.h2d.reserve(self._clock.now, service.load_s)
         service.load_s += waited_s
         yield self._clock.at(loaded_at_s, FINISHED)
-        ends_s = costs.kernel_ends_s(service.function, service.run_s) if self._per_kernel else [service.run_s]
+        ends_s = self._costs.kernel_ends_s(service.function, service.run_s) if self._per_kernel else [service.run_s]
         shared = worker.shared
         if shared is None:
             for end_s in ends_s:
@@ -302,7 +309,7 @@ class Simulation:
                 work_s = (end_s - begin_s) * shared.run_frac
                 yield device.compute.run(worker.number, work_s, shared.sm_frac, shared.bandwidth_frac)
             service.run_s = self._clock.now - loaded_at_s
-        _, end_at_s = device.d2h.reserve(self._clock.now, costs.store_s[service.function])
+        _, end_at_s = device.d2h.reserve(self._clock.now, self._store_s[service.function])
         worker.signal.fire(end_at_s, FINISHED, worker.on_finish)
 
     # Workers

@@ -1,6 +1,6 @@
 """How long things take and how much memory they need: a calibration applied to the functions of a workload.
 
-Costs are kept as lists by function id, so that the event loop reads a number instead of computing it.
+Costs are kept as columns by function id, so that an engine reads a number instead of computing it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from sim.domain import Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
@@ -17,6 +21,11 @@ from sim.models.layout import layout
 from sim.models.memory import Placement
 from sim.models.occupancy import Shared, under_share
 from sim.models.startup import Ladder
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_Column = TypeVar("_Column", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class _GraphFacts:
     input_bytes: int
     output_bytes: int
     constants_bytes: int
+    n_modules: int
     run_s: float
     pre_s: float
     post_s: float
@@ -40,11 +50,16 @@ class _GraphFacts:
 class CostModel:
     """Durations and sizes by function id, for one kind of worker.
 
+    Columns are read-only arrays with a value for each function: seconds in float64, bytes and counts in int64, graph
+    numbers in int32. ``buffers`` and ``ladders`` are lists of objects that functions of a graph share. Methods return
+    plain numbers; a loop over events takes the columns it needs with ``tolist()`` once.
+
     pre_s, post_s: host stages before the pool and after the device. dispatch_s: from the order to run until a worker
     begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
     sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels.
     scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
-    copied each time. graph_of: functions with the same number share their modules. ladders: cold starts.
+    copied each time; constants_bytes: copied when they are missing. n_modules: what a worker loads before a graph runs.
+    graph_of: functions with the same number share their modules. ladders: cold starts.
     notice_period_s: see ``sim.models.startup.elapsed_s``.
     Raises ScenarioError when a function can't fit on the device.
     """
@@ -62,43 +77,58 @@ class CostModel:
         self.keeps_headroom = executor.keeps_headroom
         self.eviction = executor.eviction
         self.cache_bytes = calibration.device.memory_bytes - executor.margin_bytes - executor.context_bytes
-        facts: dict[tuple[int, bool], _GraphFacts] = {}
-        each = []
-        self.graph_of = _graph_numbers(functions)
-        for f, graph in zip(functions, self.graph_of, strict=True):
-            key = (graph, f.fresh_inputs)
-            if key not in facts:
-                facts[key] = self._facts(f.graph, f.fresh_inputs)
-            self._check_fit(f, facts[key])
-            each.append(facts[key])
+        facts: list[_GraphFacts] = []
+        rows: list[int] = []  # of each function in the facts
+        row_of: dict[tuple[int, bool], int] = {}
+        numbers = _graph_numbers(functions)
+        for f, graph in zip(functions, numbers, strict=True):
+            row = row_of.setdefault((graph, f.fresh_inputs), len(facts))
+            if row == len(facts):
+                facts.append(self._facts(f.graph, f.fresh_inputs))
+            self._check_fit(f, facts[row])
+            rows.append(row)
+        each = [facts[row] for row in rows]
+        of_each = np.array(rows, dtype=np.intp)
+
+        def seconds(of_facts: list[float]) -> Floats:
+            return _frozen(np.array(of_facts, dtype=np.float64)[of_each])
+
+        def integers(of_facts: list[int]) -> Ints:
+            return _frozen(np.array(of_facts, dtype=np.int64)[of_each])
+
+        self.graph_of = _frozen(np.array(numbers, dtype=np.int32))
         self.buffers = [g.buffers for g in each]
-        self.scratch_bytes = [g.scratch_bytes for g in each]
-        self.input_bytes = [g.input_bytes for g in each]
-        self.output_bytes = [g.output_bytes for g in each]
-        self.input_s = [g.input_bytes / copies.input_bytes_per_s for g in each]
-        self.store_s = [g.output_bytes / copies.d2h_bytes_per_s for g in each]
-        self.pre_s = [g.pre_s for g in each]
-        self.post_s = [g.post_s for g in each]
-        self.dispatch_s = [g.dispatch_s for g in each]
-        self._memory_bytes = [g.memory_bytes for g in each]
-        self.run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
+        self.scratch_bytes = integers([g.scratch_bytes for g in facts])
+        self.input_bytes = integers([g.input_bytes for g in facts])
+        self.output_bytes = integers([g.output_bytes for g in facts])
+        self.constants_bytes = integers([g.constants_bytes for g in facts])
+        self.n_modules = integers([g.n_modules for g in facts])
+        self.input_s = seconds([g.input_bytes / copies.input_bytes_per_s for g in facts])
+        self.store_s = seconds([g.output_bytes / copies.d2h_bytes_per_s for g in facts])
+        self.pre_s = seconds([g.pre_s for g in facts])
+        self.post_s = seconds([g.post_s for g in facts])
+        self.dispatch_s = seconds([g.dispatch_s for g in facts])
+        run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
+        self.run_s = _frozen(np.array(run_s, dtype=np.float64))
         self.ladders = [g.ladder for g in each]
+        path_s = 2 * self.frontend.transport_s if self.frontend else 0.0
+        expected_s = self.input_s + self.run_s + self.store_s
+        isolated_s = path_s + (self.pre_s + self.dispatch_s + self.post_s) + expected_s
+        self._expected_s: list[float] = expected_s.tolist()
+        self._isolated_s: list[float] = isolated_s.tolist()
+        self._modules_s: list[float] = (self.n_modules * self._module_s).tolist()
+        self._memory_bytes = [g.memory_bytes for g in each]
         self._offsets = [g.offsets_s for g in each]
-        self.constants_bytes = [g.constants_bytes for g in each]
         self._graphs = [f.graph for f in functions]
         self._under_share: dict[tuple[int, float], Shared] = {}
-        self.n_modules = [f.graph.n_modules for f in functions]
 
     def expected_s(self, function: int) -> float:
         """Expected time of a warm invocation on its worker, in seconds: what policies are told."""
-        return self.input_s[function] + self.run_s[function] + self.store_s[function]
+        return self._expected_s[function]
 
     def isolated_s(self, function: int) -> float:
         """Expected latency of a warm invocation without any queue, in seconds."""
-        frontend = self._calibration.frontend
-        path_s = 2 * frontend.transport_s if frontend else 0.0
-        host_s = self.pre_s[function] + self.dispatch_s[function] + self.post_s[function]
-        return path_s + host_s + self.expected_s(function)
+        return self._isolated_s[function]
 
     def memory_bytes(self, function: int) -> int:
         """Device memory of a worker that serves this function alone: as measured, or buffers and a context."""
@@ -120,7 +150,7 @@ class CostModel:
             raise ScenarioError(
                 f"{calibration.name}: n_multiprocessors is not given, but must be for workers that share a device"
             )
-        key = (self.graph_of[function], share)
+        key = (int(self.graph_of[function]), share)
         if key not in self._under_share:
             self._under_share[key] = under_share(
                 self._graphs[function],
@@ -136,7 +166,7 @@ class CostModel:
         alloc_s = placement.n_loaded * self._alloc_s
         if not placement.first_use:
             return alloc_s + placement.load_bytes / self._h2d
-        modules_s = self.n_modules[function] * self._module_s if new_modules else 0.0
+        modules_s = self._modules_s[function] if new_modules else 0.0
         return self._first_use_s + modules_s + alloc_s + placement.load_bytes / self._h2d_first
 
     def _facts(self, graph: KernelGraph, fresh_inputs: bool) -> _GraphFacts:
@@ -166,6 +196,7 @@ class CostModel:
             input_bytes=input_bytes,
             output_bytes=output_bytes,
             constants_bytes=constants_bytes,
+            n_modules=graph.n_modules,
             run_s=run_s,
             pre_s=measured.pre_s if measured else 0.0,
             post_s=measured.post_s if measured else 0.0,
@@ -207,6 +238,11 @@ class CostModel:
                 f"function {function.key} runs {function.graph.name}, whose buffers need {needed:,} B; "
                 f"a worker has {limit:,} B of device memory on {device.name} ({self._calibration.name})"
             )
+
+
+def _frozen(column: _Column) -> _Column:
+    column.setflags(write=False)
+    return column
 
 
 def _graph_numbers(functions: Sequence[Function]) -> list[int]:

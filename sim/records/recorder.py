@@ -40,13 +40,13 @@ class Recorder:
         self._workload = workload
         self._fleet = fleet
         n = len(workload.functions)
-        self._input_bytes = np.array(costs.input_bytes, dtype=np.int64)
-        self._output_bytes = np.array(costs.output_bytes, dtype=np.int64)
+        self._input_bytes = costs.input_bytes
+        self._output_bytes = costs.output_bytes
         self._expected_s = np.array([costs.expected_s(f) for f in range(n)])
         self._isolated_s = np.array([costs.isolated_s(f) for f in range(n)])
         self._constants_bytes = costs.constants_bytes
         self._has_frontend = costs.frontend is not None
-        self._store_s = np.array(costs.store_s)
+        self._store_s = costs.store_s
         self._odd: list[tuple[int, int, float, float, float, float, str, str, float, int]] = []
         self._workers: list[tuple[Any, ...]] = []
         self._start_bytes = 0

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role, WorkerKind
@@ -93,9 +94,9 @@ def test_missing_buffers_take_their_time():
 def test_inputs_have_a_rate_of_their_own():
     graph = KernelGraph("g", (), (Buffer("c", 10, Role.CONSTANT), Buffer("in", 1000, Role.INPUT)))
     slow = Copies(h2d_bytes_per_s=1e3, h2d_first_bytes_per_s=1e3, d2h_bytes_per_s=1e3)
-    assert model(graph, calibration=replace(V100, copies=slow)).input_s == [1.0]
+    assert model(graph, calibration=replace(V100, copies=slow)).input_s.tolist() == [1.0]
     fast = replace(slow, h2d_input_bytes_per_s=4e3)
-    assert model(graph, calibration=replace(V100, copies=fast)).input_s == [0.25]
+    assert model(graph, calibration=replace(V100, copies=fast)).input_s.tolist() == [0.25]
 
 
 def test_cached_buffers_by_role(catalogue):
@@ -118,7 +119,7 @@ def test_buffers_take_whole_units_of_memory_but_copy_their_bytes():
 def test_one_graph_with_fresh_and_with_repeated_inputs():
     graph = KernelGraph("g", (), (Buffer("in", 8, Role.INPUT), Buffer("c", 16, Role.CONSTANT)))
     costs = CostModel(V100, [Function(0, "a", graph, True), Function(1, "b", graph, False)], KAAS)
-    assert costs.input_bytes == [8, 0]
+    assert costs.input_bytes.tolist() == [8, 0]
     assert [b.total_bytes for b in costs.buffers] == [16, 24]
 
 
@@ -129,14 +130,31 @@ def test_graphs_are_numbered_by_what_they_are():
     a, b = graph("a", 8), graph("b", 8)
     graphs = [b, a, graph("a", 16), b, graph("a", 8)]  # the last is another object, but the same graph as the second
     functions = [Function(i, f"f{i}", g) for i, g in enumerate(graphs)]
-    assert CostModel(V100, functions, KAAS).graph_of == [0, 1, 2, 0, 1]
+    assert CostModel(V100, functions, KAAS).graph_of.tolist() == [0, 1, 2, 0, 1]
     unknown = [replace(f, run_s=1.0) if f.id in (0, 4) else f for f in functions]
-    assert CostModel(V100, unknown, KAAS).graph_of == [0, 1, 2, 3, 4]
+    assert CostModel(V100, unknown, KAAS).graph_of.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_columns_are_arrays_that_stay_as_they_are_and_methods_return_plain_numbers(catalogue):
+    entry = catalogue["resnet50"]
+    costs = CostModel(V100, [Function(i, f"f{i}", entry.graph, i < 2) for i in range(3)], EXCLUSIVE)
+    columns = {name: column for name, column in vars(costs).items() if isinstance(column, np.ndarray)}
+    seconds = {"input_s", "run_s", "store_s", "pre_s", "post_s", "dispatch_s"}
+    integers = {"scratch_bytes", "input_bytes", "output_bytes", "constants_bytes", "n_modules"}
+    dtypes = dict.fromkeys(seconds, "float64") | dict.fromkeys(integers, "int64") | {"graph_of": "int32"}
+    assert {name: str(column.dtype) for name, column in columns.items()} == dtypes
+    for name, column in columns.items():
+        assert column.shape == (3,), name
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 1
+    assert type(costs.expected_s(0)) is type(costs.isolated_s(0)) is float
+    assert type(costs.load_s(0, Placement(1, 10, True, ()), new_modules=True)) is float
+    assert type(costs.memory_bytes(0)) is int
 
 
 def test_a_function_that_just_fits_is_accepted():
     limit = V100.device.memory_bytes - V100.executor.context_bytes
-    assert CostModel(V100, opaque_functions([limit]), EXCLUSIVE).constants_bytes == [limit]
+    assert CostModel(V100, opaque_functions([limit]), EXCLUSIVE).constants_bytes.tolist() == [limit]
     with pytest.raises(ScenarioError, match="a worker has"):
         CostModel(V100, opaque_functions([limit + 1]), EXCLUSIVE)
 
@@ -180,7 +198,7 @@ def test_dispatch_taken_from_one_gpu_predicts_the_plateaus_of_four(mode):
 def test_a_graph_without_a_dispatch_of_its_own_has_that_of_its_kind(catalogue):
     for name, own_s in (("jacobi", 0.007115), ("resnet50", 0.00585)):
         costs = model(catalogue[name].graph, KAAS)
-        assert costs.dispatch_s == [own_s]
+        assert costs.dispatch_s.tolist() == [own_s]
 
 
 def test_cold_starts_are_those_of_the_first_contended_point(catalogue):
