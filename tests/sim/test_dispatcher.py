@@ -109,7 +109,7 @@ def test_workers_side_by_side_may_have_more_shares_than_there_are(monkeypatch):
 )
 def test_the_impossible_is_refused_with_its_story(kind, answers, story):
     with pytest.raises(
-        PolicyError, match=r"^puppet answered Arrival\(function=0, invocation=0\) at 1.5 s with .*"
+        PolicyError, match=r"^puppet answered Arrival\(invocation=0, function=0\) at 1.5 s with .*"
     ) as e:
         dispatcher(kind, *answers).report(1.5, Arrival(0, 0))
     assert str(e.value).endswith(f"refused: {story}")
