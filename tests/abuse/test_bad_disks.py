@@ -104,8 +104,6 @@ def test_a_disk_that_refuses_is_told_before_the_work(place, tmp_path, monkeypatc
     def refuse(path, *args, **kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
-    (tmp_path / "gpu-replay").mkdir()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # it is there already, as after any earlier replay
     monkeypatch.chdir(place)
     monkeypatch.setattr(os, "mkdir", refuse)
     command, *rest = words.split()
