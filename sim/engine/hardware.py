@@ -104,11 +104,16 @@ class Service:
 
     def __init__(self) -> None:
         self.invocation = -1
-        self.function = -1
-        self.arrival_at_s = self.admitted_at_s = self.queued_at_s = self.started_at_s = NAN
-        self.dispatch_s = self.load_s = self.run_s = 0.0
+        self.function: int
+        self.arrival_at_s: float
+        self.admitted_at_s: float
+        self.queued_at_s: float
+        self.dispatch_s: float
+        self.started_at_s: float
+        self.load_s: float
+        self.run_s: float
         self.placement = HIT
-        self.cold = False
+        self.cold: bool
 
 
 IDLE = Service()  # of workers that are on no device yet; nobody writes to it

@@ -79,6 +79,7 @@ class Simulation:
         self._costs = costs
         self._graph_of: list[int] = costs.graph_of.tolist()
         self._scratch_bytes: list[int] = costs.scratch_bytes.tolist()
+        self._buffers = costs.buffers
         self._dispatch_s: list[float] = costs.dispatch_s.tolist()
         self._input_s: list[float] = costs.input_s.tolist()
         self._run_s: list[float] = costs.run_s.tolist()
@@ -86,7 +87,7 @@ class Simulation:
         self._post_s: list[float] = costs.post_s.tolist()
         self._recorder = recorder
         self._rows = Rows(recorder.completed)
-        self._completed, self._missed = self._rows.completed, self._rows.missed
+        self._completed, self._missed, self._limit = self._rows.completed, self._rows.missed, self._rows.limit
         self._per_kernel = inputs.per_kernel
         self._n_arrived = 0
         self._replied_at_s = 0.0  # the last reply, which may come after the last event
@@ -209,7 +210,7 @@ class Simulation:
 
     def _carry_out(self, now_s: float, actions: Sequence[Action]) -> None:
         for action in actions:
-            if isinstance(action, Run):
+            if type(action) is Run:
                 worker = self._workers[action.worker]
                 if worker.ready and worker.service.invocation < 0:
                     self._begin(worker, action.invocation, now_s, now_s, False)
@@ -236,7 +237,7 @@ class Simulation:
         load_s = self._input_s[function]
         cache = worker.cache
         if cache is not None:
-            placement = cache.request(function, self._costs.buffers[function], self._scratch_bytes[function])
+            placement = cache.request(function, self._buffers[function], self._scratch_bytes[function])
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
             if placement is not HIT and worker.modules is not None:
@@ -272,7 +273,7 @@ class Simulation:
             invocation, function, service.arrival_at_s, service.admitted_at_s, service.queued_at_s, service.dispatch_s,
             service.started_at_s, service.load_s, service.run_s, replied_at_s, worker.number,
         )  # fmt: skip
-        if len(completed) >= self._rows.limit:
+        if len(completed) >= self._limit:
             self._rows.flush()
         service.invocation = -1
         worker.idle_at_s = now_s
@@ -288,7 +289,7 @@ class Simulation:
             queue = worker.queue
             invocation, ordered_at_s, cold = queue.popleft() if isinstance(queue, deque) else queue.pop(0)
             self._begin(worker, invocation, ordered_at_s, now_s, cold)
-        else:
+        elif worker.stopping:
             self._fleet.let_go(now_s, worker)
 
     def _step_through(self, worker: SimWorker) -> Generator[simpy.Event, Any, None]:

@@ -88,12 +88,12 @@ class Kaas:
 
     def used(self, entry: Entry) -> None:
         """It goes to the end of its list."""
-        key = entry.key
-        if key in self._const:  # as nearly always, so it is asked first
-            self._const.move_to_end(key)
+        key, const = entry.key, self._const
+        if key in const:  # as nearly always, so it is asked first
+            const.move_to_end(key)
         elif entry.uses > USES_OF_OTHER:
             self._other.pop(key, None)  # it may have been evicted before
-            self._const[key] = entry
+            const[key] = entry
         else:
             self._other[key] = entry
             self._other.move_to_end(key)

@@ -60,6 +60,7 @@ class BufferCache:
         self._keep_headroom = keep_headroom
         self._entries: dict[int, Entry] = {}
         self._strategy = make_strategy(eviction)
+        self._used = self._strategy.used
 
     def request(self, key: int, buffers: BufferSet, scratch_bytes: int = 0) -> Placement | None:
         """Make the buffers of a function resident for a request that needs ``scratch_bytes`` of memory beside them.
@@ -84,7 +85,7 @@ class BufferCache:
         if first:
             entry.first = 0
             self.resident_bytes += missing
-        self._strategy.used(entry)
+        self._used(entry)
         if first:
             return Placement(first, buffers.load_upto[first], entry.uses == 1, evictions)
         return Placement(0, 0, False, evictions) if evictions else HIT
