@@ -42,6 +42,7 @@ class SimFleet:
     ) -> None:
         self._clock = clock
         self._costs = costs
+        self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
         self._on_finish, self._on_ready, self._on_gone = on_finish, on_ready, on_gone
         self._devices = make_devices(spec)
@@ -86,7 +87,7 @@ class SimFleet:
             worker.function,
             (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
             worker.ladder,
-            int(self._costs.constants_bytes[worker.function]) if loaded else 0,
+            self._constants_bytes[worker.function] if loaded else 0,
         )
 
     def _add(self, number: int, function: int, now_s: float) -> SimWorker:
