@@ -49,7 +49,7 @@ class Step:
 
 
 @dataclass(slots=True)
-class Outcome:
+class StepOutcome:
     """What became of a step: exit status, None where its time was over or it could not be run."""
 
     name: str
@@ -58,14 +58,14 @@ class Outcome:
     says: str = field(default="")
 
 
-def run_session(plan: Callable[[Path], Iterable[Step]], out: Path, tell: Callable[[str], object]) -> list[Outcome]:
+def run_session(plan: Callable[[Path], Iterable[Step]], out: Path, tell: Callable[[str], object]) -> list[StepOutcome]:
     """Run steps, at most LIMIT_S in all. plan: makes them; called with the folder of the working files, still empty.
 
     Into ``out`` go, after every step, REPORT, ARCHIVE with all working files, and PAGE once there is a run. Raises
     OutputError when another session is at it, or something there is in the way.
     """
     begun_s = time.monotonic()
-    outcomes: list[Outcome] = []
+    outcomes: list[StepOutcome] = []
     make_directory(out)
     with workshop(out), scratch() as place:
         _clear(out)
@@ -94,7 +94,7 @@ def _is_ours(report: Path) -> bool:
     return has_keys(report, "steps", "wall_s")
 
 
-def _publish(work: Path, out: Path, outcomes: list[Outcome], wall_s: float) -> None:
+def _publish(work: Path, out: Path, outcomes: list[StepOutcome], wall_s: float) -> None:
     """Replace the files of a session, each whole."""
     report: dict[str, Any] = {
         "steps": [asdict(outcome) for outcome in outcomes],
@@ -124,21 +124,21 @@ def _json(file: Path) -> Any:
         return None
 
 
-def _outcome(step: Step, work: Path, limit_s: float) -> Outcome:
+def _outcome(step: Step, work: Path, limit_s: float) -> StepOutcome:
     if step.lacks:
-        return Outcome(step.name, None, 0.0, step.lacks)
+        return StepOutcome(step.name, None, 0.0, step.lacks)
     if limit_s <= 0:
-        return Outcome(step.name, None, 0.0, "no time was left")
+        return StepOutcome(step.name, None, 0.0, "no time was left")
     return _run(step, work, limit_s)
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: StepOutcome) -> str:
     verdict = "not done" if outcome.status is None else f"exit {outcome.status}" if outcome.status else "ok"
     says = outcome.says if outcome.status != 0 else ""
     return f"{outcome.name:26} {outcome.wall_s:6.1f} s  {verdict}  {says}".rstrip()
 
 
-def _run(step: Step, work: Path, limit_s: float) -> Outcome:
+def _run(step: Step, work: Path, limit_s: float) -> StepOutcome:
     begun_s = time.monotonic()
     is_over = False
     with TemporaryFile() as printed, TemporaryFile() as said:
@@ -160,8 +160,8 @@ def _run(step: Step, work: Path, limit_s: float) -> Outcome:
     lines = (result + log).decode("utf-8", errors="replace").strip().splitlines()
     last = lines[-1] if lines else ""
     if is_over:
-        return Outcome(step.name, None, time.monotonic() - begun_s, f"its {limit_s:.0f} s were over; {last}")
-    return Outcome(step.name, process.returncode, time.monotonic() - begun_s, last)
+        return StepOutcome(step.name, None, time.monotonic() - begun_s, f"its {limit_s:.0f} s were over; {last}")
+    return StepOutcome(step.name, process.returncode, time.monotonic() - begun_s, last)
 
 
 def _environment() -> dict[str, str]:

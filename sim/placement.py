@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 from sim.protocol import ANY_DEVICE
 
 
-class Entry:
+class Placed:
     """A worker as the book knows it: the base of the workers of every fleet.
 
     place: the number of its device; while it ``waits``, of the one that it waits for, or ANY_DEVICE. stopping: whether
@@ -42,7 +42,7 @@ class Entry:
         return self.stopping and not has_work and (ready or self.waits)
 
 
-W = TypeVar("W", bound=Entry)
+W = TypeVar("W", bound=Placed)
 
 
 class PlacementBook(Generic[W]):

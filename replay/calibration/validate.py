@@ -30,7 +30,7 @@ QUANTITIES: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedValue:
     """One quantity. error_frac: simulated / measured - 1; None where that is not defined."""
 
     name: str
@@ -47,12 +47,12 @@ class Comparison:
         return self.simulated / self.measured - 1
 
 
-def compare(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[Comparison]:
+def compare(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[ComparedValue]:
     """Two summaries, quantity by quantity."""
-    return [Comparison(name, of(measured), of(simulated)) for name, of in QUANTITIES.items()]
+    return [ComparedValue(name, of(measured), of(simulated)) for name, of in QUANTITIES.items()]
 
 
-def as_text(label: str, rows: list[Comparison]) -> str:
+def as_text(label: str, rows: list[ComparedValue]) -> str:
     """Aligned columns for a terminal."""
     lines = [(label, "measured", "simulated", "error %")]
     for row in rows:

@@ -18,7 +18,7 @@ from replay.errors import ReplayError
 from replay.fleet.messages import Broken, Done, Failed, Job, Ready
 from replay.fleet.workers import Death, Release, Undertaker, WorkerProcess
 from sim.models.startup import Ladder
-from sim.placement import Entry, PlacementBook
+from sim.placement import Placed, PlacementBook
 from sim.protocol import FINISHED, WORKER_CHANGED, Standing
 
 SENT_AHEAD = 2  # jobs in a pipe: one at work and the next, so that a worker does not wait for the driver
@@ -37,7 +37,7 @@ class RealDevice:
         self.freed: Death | None = None
 
 
-class RealWorker(Entry):
+class RealWorker(Placed):
     """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come.
 
     what: its device, function and share; is_standing: whether it was there from the beginning. ladder: how it was

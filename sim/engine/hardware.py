@@ -13,7 +13,7 @@ from sim.models.memory import HIT, BufferCache
 from sim.models.occupancy import Shared
 from sim.models.sharing import SharedDevice
 from sim.models.startup import Ladder
-from sim.placement import Entry
+from sim.placement import Placed
 from sim.protocol import FINISHED
 
 NAN = float("nan")
@@ -119,7 +119,7 @@ class Service:
 IDLE = Service()  # of workers that are on no device yet; nobody writes to it
 
 
-class SimWorker(Entry):
+class SimWorker(Placed):
     """One worker. ``service.invocation`` is -1 when it is idle; it has ``device`` once it waits for none.
 
     Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is

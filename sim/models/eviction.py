@@ -16,7 +16,7 @@ from sim.settings import unknown
 USES_OF_OTHER = 2
 
 
-class Entry:
+class CachedFunction:
     """A function, as a cache knows it from its first request on.
 
     ``buffers[first:]`` are resident. uses: its requests, those before it was last evicted included.
@@ -36,16 +36,16 @@ class Strategy(Protocol):
 
     name: ClassVar[str]
 
-    def used(self, entry: Entry) -> None:
+    def used(self, entry: CachedFunction) -> None:
         """A request, which ``entry.uses`` counts already, has got all its buffers. Called for every invocation."""
 
-    def victim(self, spared: Entry) -> Entry | None:
+    def victim(self, spared: CachedFunction) -> CachedFunction | None:
         """Who is next to lose buffers, other than ``spared``, whose request needs the room; None if there is nobody.
 
         It keeps its rank as long as it has buffers left.
         """
 
-    def gone(self, entry: Entry) -> None:
+    def gone(self, entry: CachedFunction) -> None:
         """The victim has lost the last of its buffers."""
 
 
@@ -55,21 +55,21 @@ class Lru:
     name: ClassVar[str] = "lru"
 
     def __init__(self) -> None:
-        self._lru: OrderedDict[int, Entry] = OrderedDict()
+        self._lru: OrderedDict[int, CachedFunction] = OrderedDict()
 
-    def used(self, entry: Entry) -> None:
+    def used(self, entry: CachedFunction) -> None:
         """It goes to the end of the list."""
         self._lru[entry.key] = entry
         self._lru.move_to_end(entry.key)
 
-    def victim(self, spared: Entry) -> Entry | None:
+    def victim(self, spared: CachedFunction) -> CachedFunction | None:
         """The oldest."""
         for entry in self._lru.values():
             if entry is not spared:
                 return entry
         return None
 
-    def gone(self, entry: Entry) -> None:
+    def gone(self, entry: CachedFunction) -> None:
         """It leaves the list."""
         del self._lru[entry.key]
 
@@ -83,10 +83,10 @@ class Kaas:
     name: ClassVar[str] = "kaas"
 
     def __init__(self) -> None:
-        self._other: OrderedDict[int, Entry] = OrderedDict()
-        self._const: OrderedDict[int, Entry] = OrderedDict()
+        self._other: OrderedDict[int, CachedFunction] = OrderedDict()
+        self._const: OrderedDict[int, CachedFunction] = OrderedDict()
 
-    def used(self, entry: Entry) -> None:
+    def used(self, entry: CachedFunction) -> None:
         """It goes to the end of its list."""
         key, const = entry.key, self._const
         if key in const:  # as nearly always, so it is asked first
@@ -98,7 +98,7 @@ class Kaas:
             self._other[key] = entry
             self._other.move_to_end(key)
 
-    def victim(self, spared: Entry) -> Entry | None:
+    def victim(self, spared: CachedFunction) -> CachedFunction | None:
         """The oldest of "other" or, when there is none, the oldest of "const"."""
         for lru in (self._other, self._const):
             for entry in lru.values():
@@ -106,7 +106,7 @@ class Kaas:
                     return entry
         return None
 
-    def gone(self, entry: Entry) -> None:
+    def gone(self, entry: CachedFunction) -> None:
         """It leaves its list."""
         lru = self._const if entry.key in self._const else self._other
         del lru[entry.key]

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from typing import NamedTuple
 
 from sim.models.buffers import BufferSet
-from sim.models.eviction import Entry, Kaas, make_strategy
+from sim.models.eviction import CachedFunction, Kaas, make_strategy
 
 
 class Eviction(NamedTuple):
@@ -58,7 +58,7 @@ class BufferCache:
         self.capacity_bytes = capacity_bytes
         self.resident_bytes = 0
         self._keep_headroom = keep_headroom
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[int, CachedFunction] = {}
         self._strategy = make_strategy(eviction)
         self._used = self._strategy.used
 
@@ -70,7 +70,7 @@ class BufferCache:
         """
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = Entry(key, buffers)
+            entry = self._entries[key] = CachedFunction(key, buffers)
         first = entry.first
         missing = buffers.size_upto[first]
         shortfall = self.resident_bytes + missing + scratch_bytes - self.capacity_bytes
@@ -95,7 +95,7 @@ class BufferCache:
         entry = self._entries.get(key)
         return 0 if entry is None else entry.buffers.total_bytes - entry.buffers.size_upto[entry.first]
 
-    def _evict(self, shortfall: int, spared: Entry) -> tuple[Eviction, ...]:
+    def _evict(self, shortfall: int, spared: CachedFunction) -> tuple[Eviction, ...]:
         """Evict until ``shortfall`` bytes are freed, or nothing is left but the buffers of the request itself."""
         evictions = []
         while shortfall > 0:

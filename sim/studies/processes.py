@@ -15,7 +15,7 @@ from sim.errors import RunError
 T = TypeVar("T")
 R = TypeVar("R")
 
-Bar: TypeAlias = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+TaskBar: TypeAlias = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Shows progress: is given the number of tasks, and while it is open how many more are done."""
 
 
@@ -26,7 +26,7 @@ def no_bar(n_tasks: int) -> Iterator[Callable[[int], None]]:
 
 
 def in_processes(
-    work: Callable[[T], R], tasks: Sequence[T], *, cost: Callable[[T], float], jobs: int, bar: Bar = no_bar
+    work: Callable[[T], R], tasks: Sequence[T], *, cost: Callable[[T], float], jobs: int, bar: TaskBar = no_bar
 ) -> list[R]:
     """Results of tasks in their order, which don't depend on ``jobs``, the number of processes.
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.placement import Entry, PlacementBook
+from sim.placement import Placed, PlacementBook
 from sim.protocol import ANY_DEVICE
 
 N_DEVICES = 4
@@ -53,12 +53,12 @@ class Everybody:
 def test_devices_go_to_those_that_the_rules_name(standing, moves):
     book, model, workers = PlacementBook(N_DEVICES), Everybody(), []
     for device in standing:
-        workers.append(Entry())
+        workers.append(Placed())
         book.stand(workers[-1], device)
         model.on[device].append(workers[-1])
     for move, number in moves:
         if move == "start":
-            workers.append(Entry())
+            workers.append(Placed())
             got = model.start(workers[-1], number)
             assert book.start(workers[-1], number) == (workers[-1] in got)
         elif workers:
@@ -77,7 +77,7 @@ def test_devices_go_to_those_that_the_rules_name(standing, moves):
 
 def test_a_worker_leaves_when_it_was_told_so_has_no_work_and_is_not_in_the_middle_of_its_start():
     for stopping, has_work, ready, waits in product((False, True), repeat=4):
-        worker = Entry()
+        worker = Placed()
         worker.stopping, worker.waits = stopping, waits
         leaves = worker.must_leave(ready=ready, has_work=has_work)
         assert leaves == (stopping and not has_work and (ready or waits))
@@ -86,13 +86,13 @@ def test_a_worker_leaves_when_it_was_told_so_has_no_work_and_is_not_in_the_middl
 @pytest.mark.parametrize("device", [0, ANY_DEVICE])
 def test_those_that_left_their_line_are_forgotten(device):
     """Whoever comes and goes while a device is taken, or takes it in turns, leaves nothing behind."""
-    book, first, steady = PlacementBook(1), Entry(), Entry()
+    book, first, steady = PlacementBook(1), Placed(), Placed()
     book.start(first, 0)
     book.start(steady, device)
 
     def come_and_go():
         for _ in range(1000):
-            worker = Entry()
+            worker = Placed()
             assert not book.start(worker, device)
             assert book.leave(worker) is None
 
@@ -105,17 +105,17 @@ def test_a_device_that_is_taken_and_left_is_remembered_once():
 
     def take_turns():
         for _ in range(1000):
-            worker = Entry()
+            worker = Placed()
             assert book.start(worker, 1)
             assert book.leave(worker) is None
 
     assert grown_bytes(take_turns) < 1000
-    workers = [Entry() for _ in range(3)]
+    workers = [Placed() for _ in range(3)]
     assert [book.start(worker, ANY_DEVICE) for worker in workers] == [True, True, False]
     assert [worker.place for worker in workers] == [0, 1, ANY_DEVICE]
 
 
-class Counted(Entry):
+class Counted(Placed):
     """Counts how often somebody looks whether it waits."""
 
     n_looks = 0

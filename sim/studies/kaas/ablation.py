@@ -15,7 +15,7 @@ from sim.studies.kaas import variations
 from sim.studies.kaas.experiments import SETUPS, Point, System
 from sim.studies.kaas.run import measure
 from sim.studies.kaas.variations import FINER, NEVER, EvenShares, KeepsLead, under
-from sim.studies.processes import Bar, in_processes, no_bar
+from sim.studies.processes import TaskBar, in_processes, no_bar
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ ABLATIONS = (
 )
 
 
-def ablate(seed: int, *, jobs: int, bar: Bar = no_bar) -> list[dict[str, Any]]:
+def ablate(seed: int, *, jobs: int, bar: TaskBar = no_bar) -> list[dict[str, Any]]:
     """A row for each point of each ablation: its quantity as simulated with the mechanism and without."""
     tasks = [(number, point, seed) for number, ablation in enumerate(ABLATIONS) for point in ablation.points]
     whole = list(dict.fromkeys((-1, point, seed) for _, point, seed in tasks))

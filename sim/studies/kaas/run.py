@@ -19,7 +19,7 @@ from sim.records.results import Run
 from sim.scenario import FleetSettings
 from sim.studies.kaas.experiments import LOAD_FRAC, N_GPUS, OUTSTANDING, SETUPS, Point, System, duration_s
 from sim.studies.kaas.warm import Warmed
-from sim.studies.processes import Bar, in_processes, no_bar
+from sim.studies.processes import TaskBar, in_processes, no_bar
 from sim.workload import bind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class PointResult:
 
 
 def simulate_points(
-    setup: str, points: Mapping[Point, bool], seed: int, *, jobs: int, bar: Bar = no_bar
+    setup: str, points: Mapping[Point, bool], seed: int, *, jobs: int, bar: TaskBar = no_bar
 ) -> dict[Point, PointResult]:
     """Simulate points of a setup; True asks for latencies as well. See ``in_processes``."""
     tasks = [(setup, point, wanted, seed) for point, wanted in points.items()]
