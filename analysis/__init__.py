@@ -10,11 +10,11 @@ def __getattr__(name: str) -> Any:
 
         return open_runs
     if name == "table":
-        from analysis.library import table
+        from analysis.api import table
 
         return table
     if name == "plot":
-        from analysis.library import plot
+        from analysis.api import plot
 
         return plot
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

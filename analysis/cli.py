@@ -131,12 +131,12 @@ def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folde
       analyze plot runs/demo -o figures
       analyze plot runs/demo/affinity runs/demo/exclusive --label shared --label own --width text -o figures
     """
-    from analysis import library
+    from analysis import api
     from analysis.runs import open_runs
 
     def tell(run: Run) -> None:
         if shows_progress():
             echo(f"Reading {run.path}", err=True)
 
-    for file in library.plot(open_runs(paths, verify=verify), folder, names, width_in=width_in, tell=tell):
+    for file in api.plot(open_runs(paths, verify=verify), folder, names, width_in=width_in, tell=tell):
         echo(file)

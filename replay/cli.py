@@ -252,7 +252,7 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
 
 def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:
     """Figures with a replay and its simulation as two lines."""
-    from analysis.library import plot
+    from analysis.api import plot
     from analysis.runs import open_runs
 
     runs = open_runs([measured, simulated])

@@ -119,7 +119,7 @@ FLOORS = [
                     ),
                 ),
                 (_room("analysis.figures", "figures, the only room with matplotlib"),),
-                (_room("analysis.library", "tables and figures for use from Python"),),
+                (_room("analysis.api", "tables and figures for use from Python"),),
             ),
         ),
     ),
@@ -129,7 +129,7 @@ FLOORS = [
             (
                 (_room("sim.compose", "trace, policy, costs, engine and recorder put together"),),
                 (_room("sim.experiment", "a scenario: for each of its policies a run directory"),),
-                (_room("sim.library", "simulations for use from Python"),),
+                (_room("sim.api", "simulations for use from Python"),),
             ),
         ),
     ),

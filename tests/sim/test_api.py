@@ -19,7 +19,7 @@ from traces.cli import main as traces
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory):
-    place = tmp_path_factory.mktemp("library") / "trace"
+    place = tmp_path_factory.mktemp("api") / "trace"
     done = CliRunner().invoke(traces, f"synth --functions 8 --minutes 3 --rate 5 -o {place}".split())
     assert done.exit_code == 0, done.output
     return place
