@@ -13,12 +13,14 @@ from importlib import resources
 from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from sim.cli import main
 from sim.policies import known
-from sim.protocol import Arrival, Run, Standing
+from sim.protocol import Arrival, Finished, Run, Standing
+from sim.records.decisions import FILE_NAME, read_decisions
 from sim.records.results import open_run
 from sim.terminal.progress import progress
 from traces.synth.azure2019 import write_azure2019
@@ -70,6 +72,16 @@ def test_a_table_and_the_directories_are_printed(trace, tmp_path):
     assert "affinity[penalty=10]" in done.stdout
     assert str(tmp_path / "affinity") in done.stdout
     assert open_run(tmp_path / "affinity").summary["invocations"] == 50
+
+
+def test_the_decisions_are_kept_when_asked_for_and_change_nothing(trace, tmp_path):
+    for place, flags in (("with", ["--decisions"]), ("without", [])):
+        done = simulate("run", trace, "--policy", "affinity", "--limit", 50, "--out", tmp_path / place, *flags)
+        assert done.exit_code == 0, done.output
+    run, plain = open_run(tmp_path / "with" / "affinity"), open_run(tmp_path / "without" / "affinity")
+    assert {file.name for file in run.path.iterdir()} - {file.name for file in plain.path.iterdir()} == {FILE_NAME}
+    assert sum(isinstance(event, Finished) for _, event, _ in read_decisions(run.path / FILE_NAME)) == 50
+    pd.testing.assert_frame_equal(run.table("invocations"), plain.table("invocations"))
 
 
 def test_the_server_of_kaas_stands_before_the_pool_only_when_it_is_asked_for(trace, tmp_path):
