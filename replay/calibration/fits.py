@@ -68,16 +68,12 @@ class Fits:
     # Copies and modules
 
     def _h2d(self) -> Estimate:
-        """Constants that come back after an eviction; else those of exclusive workers as they start."""
+        """Constants that come back after an eviction. The stage ``constants`` does not tell: it pins memory too."""
         what = "copies.h2d_bytes_per_s"
         again = self._loads[self._loads["rank"] > 0]
         if not self._is_rare(again):
             how = "bytes / load_s of evicted constants that were loaded again"
             return _of(again, ["constant_bytes", "load_s"], ratio, what, how)
-        starts = self._workers[self._workers["h2d_bytes"] > 0]
-        if not self._is_rare(starts):
-            how = "bytes / stage constants of exclusive workers"
-            return _of(starts, ["h2d_bytes", "constants_s"], ratio, what, how)
         return self.probed("h2d_pinned_bytes_per_s")
 
     def _first_use(self) -> tuple[Estimate, Estimate]:

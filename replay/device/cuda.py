@@ -1,6 +1,6 @@
 """The narrow seam to GPUs: opens a device, and says plainly what is missing where there is none.
 
-The only module that imports CuPy, and it does so when a GPU is opened. Everything that it uses of CuPy is the same in
+The only module that imports CuPy, and it does so for a GPU alone. Everything that it uses of CuPy is the same in
 the packages cupy-cuda12x and cupy-cuda13x, versions 13 and 14.
 """
 
@@ -8,15 +8,33 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import ModuleType
 
-from replay.device.nvrtc import compile_cubin
+from replay.device.nvrtc import compile_cubin, load_nvrtc
 from replay.device.seam import Device
 from replay.errors import DeviceError
 
 NO_DEVICE, DRIVER_TOO_OLD = 100, 35  # cudaErrorNoDevice, cudaErrorInsufficientDriver: also without any driver
 OR_CPU = "; the device 'cpu' needs no GPU"
+
+
+def import_libraries(name: str) -> None:
+    """Import what ``open_device`` and the compiler of a device need, so that neither has to; no device is touched.
+
+    Raises DeviceError for a wrong name, and for a GPU without CuPy.
+    """
+    find_compiler: Callable[[], object] = load_nvrtc
+    if _ordinal(name) is None:
+        from replay.device.cpu import build, host  # noqa: F401
+
+        find_compiler = build.find_compiler
+    else:
+        _import_cupy()
+    with suppress(DeviceError):  # that there is none is told where something is to be compiled
+        find_compiler()
 
 
 def open_device(name: str) -> Device:
@@ -26,17 +44,26 @@ def open_device(name: str) -> Device:
     ``runtime.memGetInfo`` before anything of ``driver``. Modules are loaded whole rather than at the first use of each
     kernel, so that a cold start can be told from a launch, unless CUDA_MODULE_LOADING says otherwise.
     """
-    if name == "cpu":
+    ordinal = _ordinal(name)
+    if ordinal is None:
         from replay.device.cpu.host import HostCuda
 
         return HostCuda().device()
+    return _open_gpu(ordinal)
+
+
+def _ordinal(name: str) -> int | None:
+    """Number of a GPU; None for the CPU."""
+    if name == "cpu":
+        return None
     match = re.fullmatch(r"cuda:(\d+)", name)
     if not match:
         raise DeviceError(f"device {name!r} is neither 'cpu' nor 'cuda:N' with the number of a GPU, as 'cuda:0'")
-    return _open_gpu(int(match[1]))
+    return int(match[1])
 
 
-def _open_gpu(ordinal: int) -> Device:
+def _import_cupy() -> tuple[ModuleType, ModuleType]:
+    """CuPy's driver and runtime."""
     os.environ.setdefault("CUDA_MODULE_LOADING", "EAGER")
     try:
         from cupy.cuda import driver, runtime
@@ -44,6 +71,11 @@ def _open_gpu(ordinal: int) -> Device:
         raise DeviceError(
             f"CuPy can't be imported: {error}; pip install cupy-cuda12x, or cupy-cuda13x for CUDA 13{OR_CPU}"
         ) from error
+    return driver, runtime
+
+
+def _open_gpu(ordinal: int) -> Device:
+    driver, runtime = _import_cupy()
     n_devices = _count_devices(runtime)
     if ordinal >= n_devices:
         raise DeviceError(f"device 'cuda:{ordinal}' doesn't exist: the driver shows {n_devices}, numbered from 0")

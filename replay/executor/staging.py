@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy import ctypeslib  # else NumPy imports it at its first use: a cold start would pay for it elsewhere
 
 from replay.device.seam import Device
 from replay.errors import DeviceError, ReplayError
@@ -89,4 +90,4 @@ class Staging:
 def _view(address: int, buffer: Buffer) -> Array:
     """The bytes of a buffer at an address, as a flat array of its type."""
     content = (ctypes.c_uint8 * buffer.size_bytes).from_address(address)
-    return np.ctypeslib.as_array(content).view(buffer.dtype)
+    return ctypeslib.as_array(content).view(buffer.dtype)

@@ -46,10 +46,10 @@ class Ready:
     """
 
     entered_ns: int  # the interpreter runs: stage process
-    imported_ns: int  # libraries and data: runtime
-    opened_ns: int  # device and executor: context
-    modules_ns: int  # kernels are loaded: modules
-    ready_ns: int  # constants are on the device: constants
+    imported_ns: int  # libraries, also those of the device, and the mapping of the data: runtime
+    opened_ns: int  # the device is open and the executor has its memory there: context
+    modules_ns: int  # kernels are loaded, of a worker that preloads: modules
+    ready_ns: int  # constants are in pinned memory, and on the device if it preloads: constants
     facts: dict[str, Any] = field(default_factory=dict)
 
 

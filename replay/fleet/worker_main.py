@@ -70,20 +70,28 @@ def _prepare(assignment: Assignment) -> Ready:
     from replay.fleet.messages import Ready
     from replay.kernels.sources import source_path
 
-    executor_type = _executor_type(assignment)
+    executor_type = _libraries(assignment)
     imported_ns = time.monotonic_ns()
     device, usable = _open(assignment)
-    opened_ns = time.monotonic_ns()
-    for stem in sorted({k.source for f in assignment.functions for k in f.graph.kernels}):
-        device.compile(source_path(stem))
     facts = _facts(device) | {"usable_multiprocessors": usable}
     limit_bytes = assignment.memory_limit_bytes or int(facts["free_bytes"] * MEMORY_FRAC)
     capacity_bytes = executor_type(device, memory_limit_bytes=limit_bytes).capacity_bytes
     facts |= {"limit_bytes": limit_bytes, "capacity_bytes": capacity_bytes}
-    return Ready(ENTERED_NS, imported_ns, opened_ns, opened_ns, time.monotonic_ns(), facts)
+    opened_ns = time.monotonic_ns()
+    for stem in sorted({k.source for f in assignment.functions for k in f.graph.kernels}):
+        device.compile(source_path(stem))
+    compiled_ns = time.monotonic_ns()
+    return Ready(ENTERED_NS, imported_ns, opened_ns, compiled_ns, compiled_ns, facts)
 
 
-def _executor_type(assignment: Assignment) -> type[Executor]:
+def _libraries(assignment: Assignment) -> type[Executor]:
+    """Import all that the later stages use, so that none of them pays for it; returns the executor's class."""
+    from replay.device import green, mps  # noqa: F401
+    from replay.device.cuda import import_libraries
+
+    if assignment.mode == "fractional":
+        mps.cap(assignment.share)  # before anything of CUDA could look
+    import_libraries(assignment.device)
     module, _, name = assignment.executor.partition(":")
     found: type[Executor] = getattr(import_module(module), name)
     return found
@@ -91,11 +99,9 @@ def _executor_type(assignment: Assignment) -> type[Executor]:
 
 def _open(assignment: Assignment) -> tuple[Device, int | None]:
     """The device, and how many of its multiprocessors this worker may use; None for a CPU."""
-    from replay.device import green, mps
+    from replay.device import green
     from replay.device.cuda import open_device
 
-    if assignment.mode == "fractional":
-        mps.cap(assignment.share)
     device = open_device(assignment.device)
     if assignment.mode == "green" and assignment.share < 1:
         return device, green.enter(device.runtime.getDevice(), assignment.share)
@@ -103,26 +109,25 @@ def _open(assignment: Assignment) -> tuple[Device, int | None]:
 
 
 def _start(assignment: Assignment, data_fd: int) -> tuple[Executor, Ready]:
-    """Climb the stages of a cold start."""
+    """Climb the stages of a cold start. A worker that does not preload leaves ``modules`` empty."""
     from replay.fleet.messages import Ready
     from replay.fleet.shm import reader
 
-    executor_type = _executor_type(assignment)
+    executor_type = _libraries(assignment)
     fill = reader(data_fd, assignment.places)
     imported_ns = time.monotonic_ns()
     device, _ = _open(assignment)
     executor = executor_type(device, memory_limit_bytes=assignment.memory_limit_bytes, fill=fill)
-    for function in assignment.functions:
-        executor.register(function.id, function.graph, function.fresh_inputs)
-    opened_ns = modules_ns = ready_ns = time.monotonic_ns()
+    opened_ns = time.monotonic_ns()
     if assignment.preload:
         for function in assignment.functions:
             executor.load_modules(function.graph)
-        modules_ns = time.monotonic_ns()
-        for function in assignment.functions:
+    modules_ns = time.monotonic_ns()
+    for function in assignment.functions:
+        executor.register(function.id, function.graph, function.fresh_inputs)  # pins host memory and fills it
+        if assignment.preload:
             executor.load(function.id)
-        ready_ns = time.monotonic_ns()
-    return executor, Ready(ENTERED_NS, imported_ns, opened_ns, modules_ns, ready_ns)
+    return executor, Ready(ENTERED_NS, imported_ns, opened_ns, modules_ns, time.monotonic_ns())
 
 
 def _facts(device: Device) -> dict[str, Any]:

@@ -28,9 +28,7 @@ _DYNAMIC_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\s*\(\d+\)\s*)?
 def compile_host(source: Path | str) -> bytes:
     """Image of a source for ``HostDriver.moduleLoadData``: the path of a shared object in the cache."""
     name, text = read_source(source)
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise DeviceError("g++ is missing, which the device 'cpu' needs: install it, as by apt-get install g++")
+    compiler, *identity = find_compiler()
     kernels = signatures(source)
     rewritten = _DYNAMIC_SHARED.sub(r"\1* const \2 = (\1*)on_cpu::g.dynamic_shared;", text)
     exports = "".join(f"CUDA_ON_CPU_EXPORT({kernel})\n" for kernel in kernels)
@@ -42,8 +40,16 @@ def compile_host(source: Path | str) -> bytes:
         if done.returncode:
             raise KernelError(f"{name} doesn't compile for this CPU:\n{done.stderr.strip()}")
 
-    parts = (unit, HEADER.read_text(), *FLAGS, _version(compiler), _cpu())
+    parts = (unit, HEADER.read_text(), *FLAGS, *identity)
     return str(cached(parts, ".so", make)).encode()
+
+
+def find_compiler() -> tuple[str, str, str]:
+    """Path of the compiler, its version, and what it compiles for. Raises DeviceError without one."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise DeviceError("g++ is missing, which the device 'cpu' needs: install it, as by apt-get install g++")
+    return compiler, _version(compiler), _cpu()
 
 
 class HostModule:

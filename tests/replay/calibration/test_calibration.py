@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -172,6 +173,20 @@ def test_what_the_runs_do_not_need_comes_from_the_probe(runs):
     assert content["startup_s"]["context"] == {"value": 0.3, "source": "probe: context_s, median of 5, 0.3 to 0.3"}
     assert content["dispatch_s"]["exclusive"] == content["dispatch_s"]["kaas"]
     assert {kind for kinds in content["graphs"].values() for kind in kinds} == {"kaas"}
+
+
+def test_pinning_is_a_part_of_the_start_of_a_graph_and_not_of_copies(labelled, tmp_path):
+    exclusive = labelled("exclusive", gpus=16)
+    copied = tmp_path / "pins"
+    shutil.copytree(exclusive.path, copied)
+    workers = exclusive.table("workers")
+    workers.assign(constants_s=workers.constants_s + 0.05).to_parquet(copied / "workers.parquet")
+    without, pinning = (calibrate([run], PROBE, "exclusive only") for run in (exclusive, open_run(copied)))
+    assert without["copies"]["h2d_bytes_per_s"] == pinning["copies"]["h2d_bytes_per_s"]
+    assert pinning["copies"]["h2d_bytes_per_s"]["value"] == 1e10
+    for graph, kinds in pinning["graphs"].items():
+        before_s = without["graphs"][graph]["exclusive"]["runtime_s"]["value"]
+        assert kinds["exclusive"]["runtime_s"]["value"] == pytest.approx(before_s + 0.05), graph
 
 
 def test_multiprocessors_come_from_the_probe_where_it_saw_some(runs, tmp_path):
