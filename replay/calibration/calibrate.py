@@ -11,17 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from replay.calibration.estimates import Estimate
 from replay.calibration.fits import KINDS, Fits, none
+from replay.calibration.roofline import roofline
 from replay.calibration.samples import Samples, read_samples
 from replay.errors import ReplayError
-from sim.domain import KernelGraph
 from sim.files.output import has_keys
 from sim.models.calibration import SCHEMA_VERSION
 from sim.models.layout import ALIGNMENT_BYTES
-from sim.models.workloads.catalogue import CatalogueEntry
 from sim.records.results import Run
 
 _BY = "Measured by 'replay calibrate'"
@@ -58,7 +55,7 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
         "dispatch_s": _entries(fits.dispatch_s),
         "launch_s": _entries(dict.fromkeys(KINDS, fits.probed("launch_s"))),
         "buffer_s": _entries(dict.fromkeys(KINDS, none("run_s of each graph has it"))),
-        "roofline": _roofline(samples.graphs, fits.run_s),
+        "roofline": _entries(roofline(samples.graphs, fits)),
         "module_s": _entries(dict.fromkeys(KINDS, fits.module_s)),
         "startup_s": _entries(fits.startup_s),
         "graphs": _graphs(fits),
@@ -89,26 +86,6 @@ def _graphs(fits: Fits) -> dict[str, Any]:
     for graph, runtime_s in fits.runtime_s().items():
         graphs[graph]["exclusive"]["runtime_s"] = runtime_s.as_entry()
     return graphs
-
-
-def _roofline(graphs: Mapping[str, CatalogueEntry], run_s: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
-    """What the best of the measured graphs reach."""
-    work = [(graphs[name].graph, next(iter(kinds.values())).value) for name, kinds in run_s.items()]
-    flops = np.array([_sum(graph, "flops") / seconds for graph, seconds in work])
-    moved = np.array([_sum(graph, "moved_bytes") / seconds for graph, seconds in work])
-    source = "derived: the best of the measured graphs; only for graphs without a measurement"
-    reached = float(np.exp(np.log(flops[flops > 0] / flops.max()).mean()))
-    return {
-        "flops_per_s": {"value": float(flops.max()), "source": source},
-        "bytes_per_s": {"value": float(moved.max()), "source": source},
-        "compute_frac": {"value": reached, "source": "derived: geometric mean of the graphs / the best"},
-        "bandwidth_frac": {"value": 1.0, "source": source},
-    }
-
-
-def _sum(graph: KernelGraph, what: str) -> int:
-    per_pass: int = sum(getattr(kernel, what) for kernel in graph.kernels)
-    return graph.n_iter * per_pass
 
 
 def _provenance(runs: Sequence[Run], probe: dict[str, Any], samples: Samples) -> str:

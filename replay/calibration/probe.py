@@ -1,4 +1,4 @@
-"""What a machine can do, measured in a minute: copies, launches, modules, memory and the start of a process."""
+"""What a machine can do, measured in a minute: peaks, copies, launches, modules, memory and the start of a process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from replay.calibration import peaks
 from replay.device.cuda import open_device
 from replay.device.seam import Device
 from replay.errors import ReplayError
@@ -27,7 +28,7 @@ from replay.kernels.arguments import Arguments
 from replay.kernels.sources import KERNELS
 from sim.files.output import has_keys
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 COPY_BYTES = 64 << 20
 SMALL_BYTES = 4 << 10
 LAUNCHES = 1000
@@ -37,7 +38,7 @@ EMPTY_KERNEL = 'extern "C" __global__ void empty(float *x) {}'
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The median of ``n`` measurements, and the extremes; seconds or bytes/s, as the name says."""
+    """The median of ``n`` measurements, and the extremes; seconds, bytes/s or operations/s, as the name says."""
 
     value: float
     n: int
@@ -46,7 +47,8 @@ class Measurement:
 
 
 def probe(device: str, *, repeats: int = 7) -> dict[str, Any]:
-    """Measure a device; everything in it is for JSON. Raises DeviceError when it can't be opened.
+    """Measure a device; everything in it is for JSON. Raises DeviceError when it can't be opened, and
+    ReplayError when it reckons wrongly.
 
     Processes are started before this one opens the device, and find its files in memory: the first start is thrown
     away.
@@ -60,6 +62,8 @@ def probe(device: str, *, repeats: int = 7) -> dict[str, Any]:
         "process_s": _summary([(s.ready.entered_ns - s.begun_ns) / 1e9 for s in starts]),
         "runtime_s": _summary([(s.ready.imported_ns - s.ready.entered_ns) / 1e9 for s in starts]),
         "context_s": _summary([(s.ready.opened_ns - s.ready.imported_ns) / 1e9 for s in starts]),
+        "fp32_flop_per_s": _summary(peaks.flop_per_s(opened, repeats)),
+        "device_copy_bytes_per_s": _summary(peaks.copy_bytes_per_s(opened, repeats)),
         **_copies(opened, repeats),
         **_launches(opened, repeats),
         "module_s": _modules(opened, repeats),
@@ -127,6 +131,8 @@ def as_text(found: dict[str, Any]) -> str:
 def _readable(name: str, value: float) -> str:
     if name.endswith("bytes_per_s"):
         return f"{value / 1e9:.2f} GB/s"
+    if name.endswith("flop_per_s"):
+        return f"{value / 1e9:.2f} GFLOP/s"
     return f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.2f} us"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -50,10 +51,14 @@ def test_calibrate_and_validate_a_short_run(small, tmp_path):
     assert summary["completed"] > 15
     assert 0 <= summary["lateness_s"]["late_frac"] <= 1
     table = run("probe", "-o", tmp_path / "probe.json")
-    assert "h2d_pinned_bytes_per_s" in table
+    assert re.search(r"^fp32_flop_per_s +[\d.]+ GFLOP/s", table, re.MULTILINE)
+    assert re.search(r"^device_copy_bytes_per_s +[\d.]+ GB/s", table, re.MULTILINE)
     run("calibrate", tmp_path / "run", "--probe", tmp_path / "probe.json", "-o", tmp_path / "here.json")
     found = load_calibration(str(tmp_path / "here.json"))
     assert found.device.memory_bytes == open_run(tmp_path / "run").manifest["replay"]["device"]["capacity_bytes"]
+    measured = json.loads((tmp_path / "probe.json").read_text())["measurements"]
+    assert found.roofline.flops_per_s == measured["fp32_flop_per_s"]["value"]
+    assert found.roofline.bytes_per_s == measured["device_copy_bytes_per_s"]["value"]
     run_s = open_run(tmp_path / "run").table("invocations").run_s
     assert all(run_s.min() <= c.run_s <= run_s.max() for kinds in found.graphs.values() for c in kinds.values())
     out = tmp_path / "simulated"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from replay.calibration.calibrate import calibrate
+from replay.calibration.probe import read_probe
 from replay.calibration.samples import read_samples, valid_of
 from replay.calibration.validate import ToldPolicy, as_text, check_pair, compare
 from replay.errors import ReplayError
@@ -34,6 +35,7 @@ PROBE = {
         name: {"value": value, "n": 5, "least": value, "most": value}
         for name, value in {
             "d2h_pinned_bytes_per_s": 1e10, "h2d_pinned_bytes_per_s": 1e10, "launch_s": 2e-6, "module_s": 1e-3,
+            "fp32_flop_per_s": 6e13, "device_copy_bytes_per_s": 3e12,
             "kill_release_s": 0.1, "process_s": 0.02, "runtime_s": 0.1, "context_s": 0.3,
         }.items()
     },
@@ -187,6 +189,19 @@ def test_pinning_is_a_part_of_the_start_of_a_graph_and_not_of_copies(labelled, t
     for graph, kinds in pinning["graphs"].items():
         before_s = without["graphs"][graph]["exclusive"]["runtime_s"]["value"]
         assert kinds["exclusive"]["runtime_s"]["value"] == pytest.approx(before_s + 0.05), graph
+
+
+def test_peaks_come_from_the_probe(found, runs):
+    assert (found.roofline.flops_per_s, found.roofline.bytes_per_s) == (6e13, 3e12)
+    peak = calibrate(runs[:1], PROBE, "x")["roofline"]["flops_per_s"]
+    assert peak["source"] == "probe: fp32_flop_per_s, median of 5, 6e+13 to 6e+13"
+
+
+def test_a_probe_of_before_peaks_were_measured_is_refused(tmp_path):
+    old = tmp_path / "probe.json"
+    old.write_text(json.dumps({"schema_version": 2, **PROBE}))
+    with pytest.raises(ReplayError, match=r"probe\.json: schema_version is 2; this version reads 3"):
+        read_probe(old)
 
 
 def test_multiprocessors_come_from_the_probe_where_it_saw_some(runs, tmp_path):

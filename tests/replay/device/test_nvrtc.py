@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from replay.calibration import peaks
 from replay.device import nvrtc
 from replay.errors import DeviceError, KernelError
 from replay.kernels.limits import DEFAULT_SHARED_BYTES, MAX_BLOCK_THREADS, REGISTERS
@@ -44,6 +45,12 @@ def largest_block(source, name):
     """Threads of the largest block with which a built-in graph launches a kernel, 0 if none does."""
     blocks = [k.block for g in GRAPHS for k in g.kernels if (k.source, k.name) == (source, name)]
     return max((x * y * z for x, y, z in blocks), default=0)
+
+
+@pytest.mark.parametrize("arch", ["80", "90"])
+def test_no_compiler_shortens_the_work_of_a_peak(library, arch):
+    compiled = library.compile(source_path("peaks").read_text(), arch, "peaks.cu")
+    assert compiled.ptx.count("fma.rn.f32") == peaks.CHAINS * peaks.STEPS
 
 
 def test_facts_are_read(library):

@@ -42,6 +42,8 @@ def test_a_probe_finds_the_gpu_and_its_state():
     assert found["device"]["nvml"]["driver"]
     assert found["measurements"]["h2d_pinned_bytes_per_s"]["value"] > 1e9
     assert found["measurements"]["context_s"]["value"] > 0.01
+    assert found["measurements"]["fp32_flop_per_s"]["value"] > 1e12
+    assert found["measurements"]["device_copy_bytes_per_s"]["value"] > 1e11
 
 
 def products(n):
