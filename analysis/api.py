@@ -1,4 +1,4 @@
-"""Tables and figures of runs from Python; the commands ``analyze table`` and ``analyze plot`` are thin over this."""
+"""Tables and figures of runs from Python. ``analyze plot`` is thin over ``plot``; ``analyze table`` writes text."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from sim.errors import RunError
 from sim.records.results import Run, open_run
 
 
-def open_runs(paths: Iterable[Path], *, verify: bool = True) -> list[Run]:
+def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -> list[Run]:
     """Open the runs at ``paths`` in this order; a folder stands for all runs in and below it, sorted by path.
 
     A run that is reached twice is opened once. verify: see ``sim.records.results.open_run``. Raises RunError for a path
     that is neither, or a bad run.
     """
-    found = {run.resolve(): run for path in paths for run in _expand(path)}
+    found = {run.resolve(): run for path in paths for run in _expand(Path(path))}
     return [_open(path, verify) for path in found.values()]
 
 

@@ -23,7 +23,7 @@ from sim.protocol import Policy, share_devices
 from sim.records.intervals import choose_interval_s
 from sim.records.recorder import Recorder
 from sim.scenario import FleetSettings, Scenario
-from sim.seam import Inputs, Interrupting, Outcome
+from sim.seam import Engine, Inputs, Interrupting, Outcome
 from sim.settings import unknown
 from sim.workload import Workload, bind
 from traces.open import open_trace
@@ -100,6 +100,7 @@ def simulate_into(
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
     recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s)
-    outcome = simulate(inputs, recorder, log, progress=progress, interrupting=interrupting)
+    engine: Engine = simulate
+    outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()
     return recorder, outcome

@@ -132,7 +132,7 @@ class SimWorker(Placed):
     )  # fmt: skip
 
     def __init__(self, number: int, function: int, requested_at_s: float) -> None:
-        self.waits = self.stopping = False
+        super().__init__()
         self.number = number
         self.device: SimDevice
         self.function = function

@@ -31,7 +31,7 @@ def test_tables_in_memory_are_those_of_the_command(trace, tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == [], "nothing is left on disk"
     words = ["--policy", "balance", "--policy", "affinity[penalty=2]", "--gpus", "2", "--seed", "3", "-o", "runs"]
     assert CliRunner().invoke(main, ["run", str(trace), *words]).exit_code == 0
-    written = {run.label: run for run in open_runs([tmp_path / "runs"])}
+    written = {run.label: run for run in open_runs(["runs"])}
     assert len(runs) == len(written) == 2
     for run in runs.values():
         assert run.valid
@@ -45,7 +45,9 @@ def test_tables_in_memory_are_those_of_the_command(trace, tmp_path, monkeypatch)
 
 
 def test_runs_in_a_directory_and_their_figures(trace, tmp_path):
-    runs = simulate([trace], "balance", out=tmp_path / "runs", decisions=True, limit=50)
+    notes = []
+    runs = simulate([trace], "balance", out=tmp_path / "runs", decisions=True, limit=50, note=notes.append)
+    assert any(note.startswith("offered load: 50 invocations") for note in notes)
     assert (tmp_path / "runs" / "balance" / FILE_NAME).exists()
     files = plot(list(runs.values()), tmp_path / "figures")
     assert files
