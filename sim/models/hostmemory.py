@@ -44,7 +44,8 @@ class HostMemory:
             raise ValueError(f"{', '.join(capacities)} can't all keep copies of what is in {home.value}")
         self._home = home
         self._caches = [(t, BufferCache(capacities[t], eviction=eviction)) for t in hosts if t in capacities]
-        self._sets = [BufferSet([n], [n]) if n else None for n in constants_bytes]
+        of_size = {n: BufferSet([n], [n]) for n in set(constants_bytes) if n}
+        self._sets = [of_size.get(n) for n in constants_bytes]
 
     def source_of(self, function: int) -> Tier:
         """The nearest tier that has the constants of a function; the device itself when it has no constants."""

@@ -8,7 +8,7 @@ behind the other, each rung with one group at a time: a flow shop, of which the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from sim.domain import Buffer, KernelGraph
@@ -70,9 +70,8 @@ def make_groups(buffers: BufferSet, launches: Sequence[int], n_loaded: int, grou
         sizes[-1] += n_bytes
         firsts[-1] = min(firsts[-1], launches[i])
         is_full = sizes[-1] >= group_bytes
-    for i in range(len(firsts) - 2, 0, -1):  # groups come in order, so who waits for one has waited for all before it
-        firsts[i] = min(firsts[i], firsts[i + 1])
-    return Groups(tuple(sizes), tuple(firsts))
+    # Groups come in order, so a launch that waits for one has waited for all before it.
+    return Groups(tuple(sizes), tuple(accumulate(reversed(firsts), min))[::-1])
 
 
 def arrivals_s(n_bytes: Sequence[int], rungs: Sequence[Rung], waits_s: Sequence[float] | None = None) -> list[float]:

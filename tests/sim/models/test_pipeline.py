@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
 from math import inf
 
 import pytest
@@ -14,7 +15,7 @@ from sim.models.calibration import load_calibration
 from sim.models.costs import CostModel
 from sim.models.layout import layout
 from sim.models.pipeline import Groups, arrivals_s, first_launches, make_groups, overlap
-from sim.models.tiers import Rung, Tier
+from sim.models.tiers import Rung, Tier, Tiers, path
 from sim.models.workloads import resnet50
 
 
@@ -216,3 +217,83 @@ def test_groups_that_cost_nothing_never_make_it_later(sizes, data):
         groups = make_groups(buffers, launches, len(sizes), group_bytes)
         over.append(overlap(arrivals_s(groups.n_bytes, [Rung(1.0)]), groups.runs_s(ends)).over_s)
     assert max(sum(sizes), sum(runs)) <= over[0] <= over[1] == sum(sizes) + sum(runs)
+
+
+LADDER = Tiers(pinned=Rung(4.0, 1.0, 1.0), pageable=Rung(2.0), disk=Rung(1.0, 2.0), remote=Rung(1.0, 3.0, 1.0))
+LOADS = st.lists(
+    st.tuples(st.integers(0, 20), st.sampled_from(list(Tier)[2:]), st.lists(st.integers(1, 9), min_size=1, max_size=4)),
+    min_size=1,
+    max_size=6,
+)  # when it begins, from where, and bytes by group
+
+
+def busy_s(sizes, tier):
+    return LADDER.rung(tier).load_s(sum(sizes), len(sizes))
+
+
+def play(loads):
+    """What worlds do: a load takes its place on a link when its first group is ready for it. Waits and ends by load."""
+    free_at = dict.fromkeys(Tier, 0.0)
+    waits = [[] for _ in loads]
+    ends = [0.0] * len(loads)
+    ready = [(at, n) for n, (at, _, _) in enumerate(loads)]
+    heapify(ready)
+    while ready:
+        now, n = heappop(ready)
+        at, source, sizes = loads[n]
+        way = path(source)
+        tier = way[len(waits[n])]
+        if tier is Tier.PAGEABLE:  # each load copies by itself
+            waits[n].append(0.0)
+        else:
+            waits[n].append(max(free_at[tier] - now, 0.0))
+            free_at[tier] = now + waits[n][-1] + busy_s(sizes, tier)
+        arrivals = arrivals_s(sizes, [LADDER.rung(t) for t in way[: len(waits[n])]], waits[n])
+        if len(waits[n]) < len(way):
+            heappush(ready, (at + arrivals[0], n))
+        ends[n] = at + arrivals[-1]
+    return waits, ends
+
+
+def literal_ends(loads):
+    """Whole loads, quarter by quarter second: a queue for each link, first come, first served."""
+    queues = {tier: [] for tier in Tier}
+    ends, step, until = [None] * len(loads), [0] * len(loads), [4 * at for at, _, _ in loads]
+    busy, tick = dict.fromkeys(Tier), 0
+    while None in ends:
+        for tier, n in busy.items():
+            if n is not None and until[n] == tick:
+                busy[tier] = None
+        for n, (_, source, _) in enumerate(loads):  # done with the last rung, or about to begin
+            if until[n] == tick:
+                if step[n] == len(path(source)):
+                    ends[n] = tick / 4
+                else:
+                    queues[path(source)[step[n]]].append(n)
+                    step[n] += 1
+        for tier, waiting in queues.items():
+            while waiting and (tier is Tier.PAGEABLE or busy[tier] is None):
+                n = waiting.pop(0)
+                until[n] = tick + 4 * busy_s(loads[n][2], tier)
+                busy[tier] = n
+        tick += 1
+    return ends
+
+
+@settings(max_examples=200, deadline=None)
+@given(LOADS)
+def test_whole_loads_queue_for_links_as_they_do_tick_by_tick(loads):
+    whole = [(at, source, [sum(sizes)]) for at, source, sizes in loads]
+    assert play(whole)[1] == literal_ends(whole)
+
+
+@given(LOADS)
+def test_a_load_in_groups_waits_for_what_others_need_of_a_link_and_no_longer(loads):
+    waits, ends = play(loads)
+    for n, (at, source, sizes) in enumerate(loads):
+        way = path(source)
+        others = [(s, g) for m, (_, s, g) in enumerate(loads) if m != n]
+        for tier, waited in zip(way, waits[n], strict=True):
+            assert waited <= sum(busy_s(g, tier) for s, g in others if tier in path(s))
+        alone = at + arrivals_s(sizes, [LADDER.rung(t) for t in way])[-1]
+        assert alone <= ends[n] <= alone + sum(waits[n])
