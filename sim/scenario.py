@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sim.errors import ScenarioError
 from sim.files.plaindata import read_yaml
+from sim.models.constants import ConstantsSettings
 from sim.schema import build
 from sim.settings import IN_FILE, require
 from sim.text import shown
@@ -61,6 +62,8 @@ class Scenario:
     frontend: what stands between clients and pool. "none": nothing, requests come straight into the pool, and host
     stages run elsewhere; "kaas": the calibration's frontend, see ``sim.models.frontend``.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
+    constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
+    where copies take what the calibration has measured.
     """
 
     traces: tuple[str, ...] = ()
@@ -77,6 +80,7 @@ class Scenario:
     fleet: FleetSettings = field(default_factory=FleetSettings)
     frontend: Literal["none", "kaas"] = "none"
     granularity: Literal["graph", "kernel"] = "graph"
+    constants: ConstantsSettings | None = None
     load: ClientLoad | None = None
 
     def __post_init__(self) -> None:
