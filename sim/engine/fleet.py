@@ -15,11 +15,12 @@ from sim.engine.hardware import Compute, Lane, SimDevice, SimWorker, make_device
 from sim.engine.loading import Loading
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
+from sim.models.mig.profiles import Profile
 from sim.models.pipeline import Groups
 from sim.models.sharing import Sharing
 from sim.models.startup import Ladder, elapsed_s
 from sim.placement import PlacementBook
-from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Standing, Start, kind_of, share_devices
+from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Slot, Standing, Start, kind_of, share_devices
 from sim.records.recorder import Recorder
 
 
@@ -54,8 +55,12 @@ class SimFleet:
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
         self._on_lane, self._on_ready, self._on_gone = on_lane, on_ready, on_gone
-        self._devices = make_devices(spec)
+        self._devices = dict(enumerate(make_devices(spec)))
+        self._n_gpus = spec.n_gpus
         self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
+        for device in range(spec.n_present, spec.n_gpus):
+            self._book.close(device)
+        self._slots: dict[int, list[int]] = {}  # of partitioned devices
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
         self._residency = residency
@@ -89,6 +94,21 @@ class SimFleet:
             device.freed_at_s = now_s
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
+    def close(self, device: int) -> None:
+        """Nobody can be placed on a device, on which nobody is."""
+        for slot in self._slots.pop(device, [device]):
+            self._book.close(slot)
+
+    def open(self, device: int, slots: Sequence[Slot], profiles: Sequence[Profile]) -> None:
+        """A device has these slots from now on; profiles: of its instances."""
+        now_s, whole = self._clock.now, self._devices[device]
+        if profiles:
+            self._slots[device] = [slot.number for slot in slots]
+            for slot, profile in zip(slots, profiles, strict=True):
+                self._devices[slot.number] = SimDevice(slot.number, whole.h2d, whole.d2h, profile)
+        for slot in slots:
+            self._give_room(now_s, self._book.open(slot.number, slot.memory_bytes))
+
     def record(self, worker: SimWorker) -> None:
         """Record a worker that is gone, or there at the end."""
         loaded = worker.ladder is not None and worker.ready and worker.function != EVERY_FUNCTION
@@ -98,7 +118,7 @@ class SimFleet:
             worker.function,
             (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
             worker.ladder,
-            self._constants_bytes[worker.function] if loaded else 0,
+            worker.ordered_bytes + (self._constants_bytes[worker.function] if loaded else 0),
         )
 
     def _add(self, number: int, order: Standing | Start, now_s: float) -> SimWorker:
@@ -118,7 +138,7 @@ class SimFleet:
     def _put(self, worker: SimWorker, shared: bool) -> SimDevice:
         """A worker is on its device from now on, beside others if it is shared."""
         device = worker.device = self._devices[worker.place]
-        self._recorder.worker_device[worker.number] = worker.place
+        self._recorder.worker_device[worker.number] = worker.place % self._n_gpus
         worker.columns = self._columns_of(kind_of(worker.function))
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
@@ -154,7 +174,7 @@ class SimFleet:
 
         It waits for the end of who had its memory before: of the device's last, if it takes all of it or has waited.
         """
-        shared = worker.takes_bytes is not None
+        shared = worker.takes_bytes is not None or self._devices[worker.place].profile is not None
         if shared or worker.concurrency > 1:
             self._recorder.share_devices()
         device = self._put(worker, shared or worker.concurrency > 1)

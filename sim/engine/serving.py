@@ -321,7 +321,7 @@ class Serving:
 
     def _demand(self, lane: Lane) -> Shared:
         worker = lane.worker
-        return self._sharing.demand(worker.columns.costs, lane.function, worker.share)
+        return self._sharing.demand(worker.columns.costs, lane.function, worker.share, worker.device.profile)
 
     def _end_kernel(self, lane: Lane, _: simpy.Event) -> None:
         lane.n_kernels_done += 1

@@ -18,6 +18,7 @@ from sim.engine.fleet import SimFleet
 from sim.engine.frontend import Frontend
 from sim.engine.hardware import NAN, Entry, SimWorker
 from sim.engine.loading import Loading
+from sim.engine.partitions import Partitions
 from sim.engine.residency import Residency
 from sim.engine.serving import Serving
 from sim.engine.timers import Timers
@@ -31,9 +32,11 @@ from sim.protocol import (
     Load,
     Need,
     Outcome,
+    Partition,
     Preempt,
     Reject,
     Run,
+    Scale,
     Start,
     Stop,
     Wake,
@@ -133,7 +136,8 @@ class Simulation:
         )
         self._workers = self._fleet.workers
         self._timers = Timers(self._clock, self._wake)
-        self._residency = Residency(self._clock, loading, tell=self._tell, copied=recorder.copied)
+        self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._tell)
+        self._residency = Residency(self._clock, loading, tell=self._tell)
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
         self._arrivals = Arrivals(self._clock, workload, door_s, self._admit, progress)
 
@@ -242,6 +246,10 @@ class Simulation:
                 self._timers.set(now_s, action)
             elif isinstance(action, Preempt):
                 self._serving.preempt(self._workers[action.worker])
+            elif isinstance(action, Partition):
+                self._partitions.partition(now_s, action)
+            elif isinstance(action, Scale):
+                self._partitions.scale(now_s, action)
             elif isinstance(action, Load):
                 self._residency.load(now_s, self._workers[action.worker], action)
             elif isinstance(action, Evict):

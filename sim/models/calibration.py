@@ -46,10 +46,11 @@ class ByKind:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """The GPU."""
+    """The GPU. mig: the name of its table in ``sim.models.mig``; empty where it can't be partitioned."""
 
     name: str
     memory_bytes: int
+    mig: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,10 @@ class Roofline:
 
     def __post_init__(self) -> None:
         _require_positive(self)
+
+    def part(self, compute: float, bandwidth: float) -> Roofline:
+        """That of a part of the device."""
+        return replace(self, flops_per_s=self.flops_per_s * compute, bytes_per_s=self.bytes_per_s * bandwidth)
 
     def busy_s(self, kernel: Kernel) -> float:
         """Time of a kernel that fills the device (Williams, Waterman and Patterson, CACM 52(4), 2009)."""
@@ -210,7 +215,7 @@ class Calibration:
     @property
     def spec(self) -> DeviceSpec:
         """The device, as the fleet knows it."""
-        return DeviceSpec(self.device.name, self.device.memory_bytes)
+        return DeviceSpec(self.device.name, self.device.memory_bytes, self.device.mig)
 
     @property
     def rungs(self) -> Tiers:

@@ -6,7 +6,7 @@ Costs are kept as columns by function id, so that an engine reads a number inste
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,7 +19,8 @@ from sim.models.buffers import BufferSet
 from sim.models.calibration import Calibration, GraphCosts
 from sim.models.layout import Layout, layout
 from sim.models.memory import Placement
-from sim.models.occupancy import Shared, under_share
+from sim.models.mig.profiles import Profile
+from sim.models.occupancy import Shared, graph_s, under_share
 from sim.models.pipeline import Groups, first_launches, make_groups
 from sim.models.startup import Ladder
 
@@ -127,7 +128,7 @@ class CostModel:
         kill_release_s = start.kill_release + start.notice_period
         self._executor_ladder = Ladder(kill_release_s, start.process, start.runtime, start.context, 0.0, 0.0, 0.0)
         self._first_launches: dict[int, list[int]] = {}
-        self._under_share: dict[tuple[int, float], Shared] = {}
+        self._under_share: dict[tuple[int, float, str], Shared] = {}
 
     def of(self, kind: WorkerKind) -> CostModel:
         """The costs of these functions for a kind of worker."""
@@ -163,8 +164,10 @@ class CostModel:
         scale = run_s / offsets[-1] if offsets[-1] > 0 else 0.0
         return [o * scale for o in offsets[:-1]] + [run_s]
 
-    def under_share(self, function: int, share: float) -> Shared:
+    def under_share(self, function: int, share: float, profile: Profile | None = None) -> Shared:
         """How kernels of a function run on a share of the multiprocessors, see ``sim.models.occupancy``.
+
+        profile: of the instance, if they run on one; all shares are then of it, but ``run_frac``.
 
         Raises ScenarioError when the calibration doesn't tell the number of multiprocessors.
         """
@@ -173,15 +176,18 @@ class CostModel:
             raise ScenarioError(
                 f"{calibration.name}: n_multiprocessors is not given, but must be for workers that share a device"
             )
-        key = (int(self.graph_of[function]), share)
+        key = (int(self.graph_of[function]), share, "" if profile is None else profile.name)
         if key not in self._under_share:
-            self._under_share[key] = under_share(
-                self._graphs[function],
-                share,
-                calibration.n_multiprocessors,
-                calibration.roofline,
-                calibration.launch_s.of(self.kind),
-            )
+            graph, launch_s = self._graphs[function], calibration.launch_s.of(self.kind)
+            n_sms, roofline = calibration.n_multiprocessors, calibration.roofline
+            shared = under_share(graph, share, n_sms, roofline, launch_s)
+            if profile is not None:
+                part = roofline.part(profile.compute_frac, profile.bandwidth_frac)
+                of_instance = under_share(graph, share, profile.n_sms, part, launch_s)
+                whole_s = graph_s(graph, n_sms, 1.0, roofline, launch_s)
+                part_s = graph_s(graph, profile.n_sms, share, part, launch_s)
+                shared = replace(of_instance, run_frac=max(part_s / whole_s, 1.0) if whole_s else 1.0)
+            self._under_share[key] = shared
         return self._under_share[key]
 
     def groups(self, function: int, n_loaded: int, group_bytes: int | None) -> Groups:

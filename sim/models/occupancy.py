@@ -52,12 +52,17 @@ def kernel_s(kernel: Kernel, n_sms: int, share: float, roofline: Roofline, launc
     return max(launch_s, n_waves(kernel, n_sms, share) * block_s)
 
 
+def graph_s(graph: KernelGraph, n_sms: int, share: float, roofline: Roofline, launch_s: float) -> float:
+    """Time of one iteration of a graph that may use the share of the SMs."""
+    return sum(kernel_s(k, n_sms, share, roofline, launch_s) for k in graph.kernels)
+
+
 def under_share(graph: KernelGraph, share: float, n_sms: int, roofline: Roofline, launch_s: float) -> Shared:
     """What becomes of a graph that may use the share of the SMs. One of its iterations is as good as all."""
-    alone_s = sum(kernel_s(k, n_sms, 1.0, roofline, launch_s) for k in graph.kernels)
+    alone_s = graph_s(graph, n_sms, 1.0, roofline, launch_s)
     if alone_s == 0:
         return Shared(1.0, 0.0, 0.0)
-    run_s = sum(kernel_s(k, n_sms, share, roofline, launch_s) for k in graph.kernels)
+    run_s = graph_s(graph, n_sms, share, roofline, launch_s)
     moved_bytes = sum(k.moved_bytes for k in graph.kernels)
     return Shared(
         run_frac=run_s / alone_s,
