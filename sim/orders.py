@@ -9,7 +9,9 @@ from typing import Any
 
 from sim.belief import Belief, WorkerBelief
 from sim.domain import WorkerKind
-from sim.errors import PolicyError
+from sim.errors import PolicyError, ScenarioError
+from sim.models.mig.placement import fit
+from sim.models.mig.profiles import table_of
 from sim.protocol import (
     ANY_DEVICE,
     EVERY_FUNCTION,

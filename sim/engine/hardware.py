@@ -167,8 +167,8 @@ class SimWorker(Placed):
 
     __slots__ = (
         "cache", "columns", "coming", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes",
-        "lumped", "modules", "number", "ordered_bytes", "queue", "ready", "ready_at_s", "requested_at_s", "share", "shared",
-        "stopped_at_s",
+        "lumped", "modules", "number", "ordered_bytes", "queue", "ready", "ready_at_s", "requested_at_s", "share",
+        "shared", "stopped_at_s",
     )  # fmt: skip
 
     def __init__(self, number: int, order: Standing | Start, requested_at_s: float) -> None:
