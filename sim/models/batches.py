@@ -6,13 +6,15 @@ from the first of these that a calibration has:
 - ``graphs.GRAPH.KIND.batch_run_s``, measured for some sizes: on straight lines between them, and no further;
 - ``graphs.GRAPH.KIND.batch_fixed_frac``, the part f of the kernels' time T of one that is paid once: T (f + (1 - f) n),
   the line by which Nexus (Shen et al., SOSP 2019) and INFaaS (Romero et al., ATC 2021) profile models;
-- ``roofline.batches``: each kernel is launched once, with the operations of all, and moves its constants once and the
-  rest for each (Williams, Waterman and Patterson, CACM 52(4), 2009). Time grows from that of one as the roofline does.
-  A roofline takes even one invocation to fill the device, so this understates what batches gain.
+- ``roofline.batches``: each kernel is launched once, with the blocks and operations of all. It moves its constants once
+  and the rest for each. Time grows from that of one as this does: the largest of the launch, the waves of blocks on
+  the multiprocessors (``sim.models.occupancy``; without their number, the operations), and the traffic, by the roofline
+  (Williams, Waterman and Patterson, CACM 52(4), 2009). So a kernel whose blocks leave multiprocessors idle gains most.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -81,28 +83,32 @@ class _Line:
 
 
 class _Scaled:
-    """The time of one, times what the roofline says of ``n`` over what it says of one."""
+    """The time of one, times what blocks, traffic and launches say of ``n`` over what they say of one."""
 
     most = MOST_BATCH
 
     def __init__(self, calibration: Calibration, graph: KernelGraph, kind: WorkerKind, run_s: float) -> None:
         size_of = {b.name: b.size_bytes for b in graph.buffers if b.role is Role.CONSTANT}
-        self._kernels = [(k.flops, fixed := _fixed_bytes(k, size_of), k.moved_bytes - fixed) for k in graph.kernels]
-        self._n_iter = graph.n_iter
-        self._buffers_s = len(graph.buffers) * calibration.buffer_s.of(kind)
-        self._launch_s = calibration.launch_s.of(kind)
         self._roofline = calibration.roofline
-        self._run_s, self._one_s = run_s, self._roof_s(1)
+        self._n_sms = calibration.n_multiprocessors or 1  # on a single one, all blocks come one after another
+        self._launch_s = calibration.launch_s.of(kind)
+        self._buffers_s = len(graph.buffers) * calibration.buffer_s.of(kind)
+        self._kernels = [(k, _fixed_bytes(k, size_of)) for k in graph.kernels]
+        self._n_iter = graph.n_iter
+        self._run_s, self._one_s = run_s, self._law_s(1)
 
     def run_s(self, n: int) -> float:
-        return self._run_s * (self._roof_s(n) / self._one_s) if self._one_s else self._run_s * n
+        return self._run_s * (self._law_s(n) / self._one_s) if self._one_s else self._run_s * n
 
-    def _roof_s(self, n: int) -> float:
-        kernels_s = sum(
-            max(self._launch_s, self._roofline.work_s(n * flops, fixed + n * each))
-            for flops, fixed, each in self._kernels
-        )
-        return self._buffers_s + self._n_iter * kernels_s
+    def _law_s(self, n: int) -> float:
+        return self._buffers_s + self._n_iter * sum(self._kernel_s(k, fixed, n) for k, fixed in self._kernels)
+
+    def _kernel_s(self, kernel: Kernel, fixed_bytes: int, n: int) -> float:
+        blocks = prod(kernel.grid)
+        wave_s = self._roofline.work_s(kernel.flops, 0) * self._n_sms / blocks
+        n_waves = -(-n * blocks // self._n_sms)
+        moved_bytes = fixed_bytes + n * (kernel.moved_bytes - fixed_bytes)
+        return max(self._launch_s, n_waves * wave_s, self._roofline.work_s(0, moved_bytes))
 
 
 def _fixed_bytes(kernel: Kernel, size_of_constants: dict[str, int]) -> int:

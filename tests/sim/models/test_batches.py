@@ -61,7 +61,7 @@ def test_a_part_that_is_paid_once_makes_a_line():
 
 def test_a_batch_by_the_roofline_launches_once_and_moves_constants_once():
     peaks = replace(V100.roofline, flops_per_s=1e9, bytes_per_s=1e9, compute_frac=1.0, bandwidth_frac=1.0)
-    calibration = replace(V100, graphs={}, roofline=peaks)
+    calibration = replace(V100, graphs={}, roofline=peaks, n_multiprocessors=None)
 
     def run_s(n, **work):
         return model(calibration, graph(**work)).batch_run_s(0, n) - 4 * V100.buffer_s.kaas
@@ -72,9 +72,19 @@ def test_a_batch_by_the_roofline_launches_once_and_moves_constants_once():
     assert run_s(3, moved_bytes=10**9, constant_bytes=2 * 10**9) == pytest.approx(6.0)  # it looks something up
 
 
-def test_a_measured_time_grows_as_the_roofline_does():
+def test_a_batch_first_takes_the_multiprocessors_that_one_leaves_idle():
+    of_30_blocks = graph(flops=10**12)
+    of_30_blocks = replace(of_30_blocks, kernels=tuple(replace(k, grid=(30, 1, 1)) for k in of_30_blocks.kernels))
+    costs = model(replace(V100, graphs={}, n_multiprocessors=80), of_30_blocks)
+    growth = [costs.batch_run_s(0, n) / costs.batch_run_s(0, 1) for n in (1, 2, 3, 5, 6, 8, 80)]
+    assert growth == pytest.approx([1, 1, 2, 2, 3, 3, 30], rel=1e-3)
+
+
+def test_a_measured_time_grows_as_an_estimated_one_does():
     graphs = {"g": {"kaas": GraphCosts(0.5)}}
-    known, estimated = (model(replace(V100, graphs=g), graph(flops=10**9)) for g in (graphs, {}))
+    known, estimated = (
+        model(replace(V100, graphs=g, n_multiprocessors=None), graph(flops=10**9)) for g in (graphs, {})
+    )
     ratio = estimated.batch_run_s(0, 4) / estimated.batch_run_s(0, 1)
     assert ratio > 3
     assert known.batch_run_s(0, 4) == pytest.approx(float(known.run_s[0]) * ratio)
