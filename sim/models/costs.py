@@ -75,6 +75,8 @@ class CostModel:
 
     def __init__(self, calibration: Calibration, functions: Sequence[Function], kind: WorkerKind) -> None:
         self.kind = kind
+        self._functions = functions
+        self._siblings = {kind: self}
         self.frontend = calibration.frontend
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
@@ -143,7 +145,26 @@ class CostModel:
         self._rows = rows
         self._batch_laws: dict[int, BatchLaw] = {}
         self._batch_run_s: dict[tuple[int, int], float] = {}
+        start = calibration.startup_s
+        kill_release_s = start.kill_release + start.notice_period
+        self._executor_ladder = Ladder(kill_release_s, start.process, start.runtime, start.context, 0.0, 0.0, 0.0)
         self._under_share: dict[tuple[int, float], Shared] = {}
+
+    def of(self, kind: WorkerKind) -> CostModel:
+        """The costs of these functions for a kind of worker."""
+        if kind not in self._siblings:
+            self._siblings[kind] = CostModel(self._calibration, self._functions, kind)
+        return self._siblings[kind]
+
+    def ladder(self, function: int) -> Ladder:
+        """The cold start of a process of this function, or of an executor (EVERY_FUNCTION), which loads later."""
+        return self.ladders[function] if function >= 0 else self._executor_ladder
+
+    def cache_bytes_of(self, memory_bytes: int | None) -> int:
+        """Device memory for buffers of an executor that has so much of its device, or (None) all of it."""
+        if memory_bytes is None:
+            return self.cache_bytes
+        return self.cache_bytes - self._calibration.device.memory_bytes + memory_bytes
 
     def expected_s(self, function: int) -> float:
         """Expected time of a warm invocation on its worker, in seconds: what policies are told."""
@@ -183,15 +204,20 @@ class CostModel:
         """``scratch_bytes`` of a batch: each invocation but the first brings whatever is no constant once more."""
         return int(self.scratch_bytes[function]) + (n - 1) * self._item_bytes[function]
 
-    def largest_batch(self, function: int) -> int:
-        """The largest batch that is known and fits into the memory of a worker; 1 where nothing is known."""
+    def largest_batch(self, function: int, memory_bytes: int | None = None) -> int:
+        """The largest batch that is known and fits into a worker; 1 where nothing is known.
+
+        memory_bytes: what the worker takes of its device, or (None) all of it.
+        """
         try:
             most = self._batch_law(function).most
         except ScenarioError:
             return 1
-        room = self._limit_bytes - self.buffers[function].total_bytes - int(self.scratch_bytes[function])
+        lacks_bytes = 0 if memory_bytes is None else self._calibration.device.memory_bytes - memory_bytes
+        needed_bytes = self.buffers[function].total_bytes + int(self.scratch_bytes[function])
+        room = self._limit_bytes - lacks_bytes - needed_bytes
         item_bytes = self._item_bytes[function]
-        return min(most, 1 + room // item_bytes) if item_bytes else most
+        return max(1, min(most, 1 + room // item_bytes)) if item_bytes else most
 
     def under_share(self, function: int, share: float) -> Shared:
         """How kernels of a function run on a share of the multiprocessors, see ``sim.models.occupancy``.

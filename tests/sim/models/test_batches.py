@@ -141,6 +141,11 @@ def test_no_batch_is_larger_than_the_memory_of_a_worker(kind):
     margin = V100.executor.margin_bytes if kind is EXCLUSIVE else 0
     n = 1 + (2000 + margin - 1111) // 111
     assert costs.largest_batch(0) == min(n, MOST_BATCH)
+    whole_bytes = device.memory_bytes + 10**9
+    roomy = model(replace(V100, graphs={}, device=replace(device, memory_bytes=whole_bytes)), kind=kind)
+    assert roomy.largest_batch(0) == MOST_BATCH
+    assert roomy.largest_batch(0, device.memory_bytes) == costs.largest_batch(0)
+    assert roomy.largest_batch(0, 0) == 1
     if n < MOST_BATCH:
         assert costs.buffers[0].total_bytes + costs.batch_scratch_bytes(0, n) <= 2000
         assert costs.buffers[0].total_bytes + costs.batch_scratch_bytes(0, n + 1) > 2000
