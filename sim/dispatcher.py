@@ -25,6 +25,7 @@ class Dispatcher:
     """Belief + policy + validation of the policy's actions.
 
     ``waiting``, ``running`` and ``workers``: see ``sim.belief``; ``standing`` lists the workers of the beginning.
+    ``qualified``: whether the policy may order more of a run than where, or end it early.
     ``log`` is called with (now_s, event, actions) for each event: such a log, fed to a fresh policy, gives the same
     actions. Raises PolicyError when the policy begins with workers that can't be.
     """
@@ -43,8 +44,8 @@ class Dispatcher:
         self._on_event = policy.on_event
         self._log = log
         self._now_s = 0.0
-        self._remembers = bool(policy.needs & {Need.LATEST, Need.PREEMPTION})
-        self.belief = Belief(fleet, remembers=self._remembers)
+        self.qualified = bool(policy.needs & {Need.LATEST, Need.PREEMPTION, Need.BATCHES})
+        self.belief = Belief(fleet, remembers=self.qualified)
         self.waiting = self.belief.waiting
         self.running = self.belief.running
         self.workers: dict[int, WorkerBelief] = self.belief.workers
@@ -67,7 +68,7 @@ class Dispatcher:
             self.waiting[event.invocation] = event.function
         elif type(event) is Finished:
             worker = self.workers.get(event.worker)
-            if event.others or self._remembers or worker is None:
+            if worker is None or self.qualified:
                 self.belief.finish(now_s, event)
             elif self.running.pop(event.invocation, None) != event.worker:
                 raise PolicyError(f"{event} at {now_s} s: the worker did not have it")
@@ -84,7 +85,7 @@ class Dispatcher:
                 function = self.waiting.pop(action.invocation, None)
                 if worker is None or function is None or worker.stopping or worker.function not in (-1, function):
                     raise self._refusal(now_s, event, action, self._rules.why_not_run(action, worker, function))
-                if action.others or self._remembers or action.latest_s != inf:
+                if self.qualified or action.others or action.latest_s != inf:
                     if why := self._rules.against_run(action, function):
                         raise self._refusal(now_s, event, action, why)
                     self.belief.run(action, function)

@@ -22,6 +22,8 @@ class FirstFit:
         """A place, counted from 0, has another room than before."""
         most = self._most
         node = place + self._n
+        if most[node] == room:
+            return
         most[node] = room
         node //= 2
         while node:

@@ -56,20 +56,25 @@ class PlacementBook(Generic[W]):
         self._used = [0] * len(self._size)
         self._room = FirstFit(self._size)
         self._whole = FirstFit([1] * len(self._size))  # 1 where nobody is, else 0
-        self._lines: dict[int, deque[W]] = {}  # by slot, and for ANY_DEVICE; none is empty
+        self._lines: dict[int, deque[W]] = {}  # by slot, and for ANY_DEVICE; none is empty between two calls
         self._n_left_early: dict[int, int] = {}  # how many left a line early, since it was tidied
 
     def stand(self, worker: W, device: int) -> None:
         """A worker has a slot from the beginning, beside others that stand there."""
         worker.place = device
-        self._use(device, self._need(worker, device))
+        self._used[device] += self._need(worker, device)
+        self._show(device)
 
     def start(self, worker: W, device: int) -> bool:
         """A worker is to be started in a slot or on ANY_DEVICE; returns whether it has it, ``place``, or waits."""
         worker.place = device
         line = self._lines.get(device)
         if line is None:
-            if self._place(worker):
+            slot: int | None = device
+            if device == ANY_DEVICE:
+                slot = self._whole.find(1) if worker.takes_bytes is None else self._room.find(worker.takes_bytes)
+            if slot is not None and self._place(worker, slot):
+                self._show(slot)
                 return True
             line = self._lines[device] = deque()
             self._show(device)
@@ -84,7 +89,7 @@ class PlacementBook(Generic[W]):
             worker.waits = False
             self._leave_line(place)
         else:
-            self._use(place, -self._need(worker, place))
+            self._used[place] -= self._need(worker, place)
         return self._settle(place)
 
     def open(self, slot: int, memory_bytes: int) -> list[W]:
@@ -97,25 +102,20 @@ class PlacementBook(Generic[W]):
             for place in range(len(self._size)):
                 self._show(place)
         self._size[slot] = memory_bytes
-        self._show(slot)
         return self._settle(slot)
 
     def close(self, slot: int) -> list[W]:
         """A slot can't be used any more; returns those that wait for it, in order, who have left its line."""
         self._size[slot] = CLOSED
-        self._show(slot)
         self._n_left_early.pop(slot, None)
         left = [worker for worker in self._lines.pop(slot, ()) if worker.waits]
         for worker in left:
             worker.waits = False
+        self._show(slot)
         return left
 
     def _need(self, worker: W, slot: int) -> int:
         return self._size[slot] if worker.takes_bytes is None else worker.takes_bytes
-
-    def _use(self, slot: int, n_bytes: int) -> None:
-        self._used[slot] += n_bytes
-        self._show(slot)
 
     def _show(self, slot: int) -> None:
         """Show those that are to be started on any device what a slot has for them: nothing while it has a line."""
@@ -126,39 +126,45 @@ class PlacementBook(Generic[W]):
         self._room.set(slot, size - used if is_open else CLOSED)
         self._whole.set(slot, int(not used) if is_open else CLOSED)
 
-    def _place(self, worker: W) -> bool:
-        """Give a worker the slot that it is to be started in, if there is room."""
-        slot, takes = worker.place, worker.takes_bytes
-        if slot == ANY_DEVICE:
-            found = self._whole.find(1) if takes is None else self._room.find(takes)
-            if found is None:
-                return False
-            slot = found
-        elif not self._fits(slot, takes):
+    def _place(self, worker: W, slot: int) -> bool:
+        """Put a worker into a slot, if there is room."""
+        size, used, takes = self._size[slot], self._used[slot], worker.takes_bytes
+        if size == CLOSED or (used if takes is None else used + takes > size):
             return False
         worker.place = slot
-        self._use(slot, self._need(worker, slot))
+        self._used[slot] += size if takes is None else takes
         return True
 
-    def _fits(self, slot: int, takes_bytes: int | None) -> bool:
-        size, used = self._size[slot], self._used[slot]
-        return size != CLOSED and (not used if takes_bytes is None else used + takes_bytes <= size)
+    def _settle(self, place: int) -> list[W]:
+        """Give room to those whose turn it is, where it may have got free: in a slot, or with who was first in line
+        for any."""
+        settled = self._serve(place, place)
+        if place != ANY_DEVICE:
+            if place not in self._lines:
+                settled += self._serve(ANY_DEVICE, place)
+            self._show(place)
+        return settled
 
-    def _settle(self, slot: int) -> list[W]:
-        """Give room to those whose turn it is: of the line of a slot, then of the line for any."""
+    def _serve(self, of: int, place: int) -> list[W]:
+        """Put the first of a line into a slot, or into the first with room, for as long as there is room."""
         settled: list[W] = []
-        for place in dict.fromkeys((slot, ANY_DEVICE)):
-            line = self._lines.get(place)
-            while line:
-                following = line[0]
-                if following.waits:
-                    if not self._place(following):
-                        return settled
-                    following.waits = False
-                    settled.append(following)
-                line.popleft()
-            if self._lines.pop(place, None) is not None:
-                self._show(place)
+        line = self._lines.get(of)
+        while line:
+            following = line[0]
+            if following.waits:
+                slot: int | None = place
+                if place == ANY_DEVICE:
+                    takes = following.takes_bytes
+                    slot = self._whole.find(1) if takes is None else self._room.find(takes)
+                if slot is None or not self._place(following, slot):
+                    return settled
+                if place == ANY_DEVICE:
+                    self._show(slot)
+                following.waits = False
+                settled.append(following)
+            line.popleft()
+        if line is not None:
+            del self._lines[of]
         return settled
 
     def _leave_line(self, place: int) -> None:
@@ -170,10 +176,5 @@ class PlacementBook(Generic[W]):
         line = self._lines[place]
         if 2 * n_left > len(line):
             n_left = 0
-            line = deque(worker for worker in line if worker.waits)
+            line = self._lines[place] = deque(worker for worker in line if worker.waits)
         self._n_left_early[place] = n_left
-        if line:
-            self._lines[place] = line
-        else:
-            del self._lines[place]
-            self._show(place)

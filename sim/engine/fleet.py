@@ -106,6 +106,7 @@ class SimFleet:
         self._book.stand(worker, standing.device)
         self._put(worker, shared)
         worker.ready = True
+        worker.lane = worker.lanes[0]
         worker.ready_at_s = 0.0
 
     def _put(self, worker: SimWorker, shared: bool) -> SimDevice:
@@ -124,7 +125,6 @@ class SimFleet:
         if shared and device.compute is None:
             device.compute = Compute(self._clock, self._sharing.jobs())
         worker.lanes = [self._lane(worker) for _ in range(worker.concurrency)]
-        worker.lane = worker.lanes[0]
         return device
 
     def _lane(self, worker: SimWorker) -> Lane:
@@ -172,6 +172,7 @@ class SimFleet:
 
     def _get_ready(self, worker: SimWorker, _: simpy.Event) -> None:
         worker.ready = True
+        worker.lane = worker.lanes[0]
         worker.ready_at_s = worker.idle_at_s = self._clock._now
         self._on_ready(self._clock._now, worker)
 

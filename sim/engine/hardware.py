@@ -19,7 +19,7 @@ from sim.placement import Placed
 from sim.protocol import EVERY_FUNCTION, FINISHED, Run, Standing, Start
 
 NAN = float("nan")
-# invocation, when it was ordered, cold, and its order where that says more
+# Invocation, when it was ordered, whether it waits for its worker's start, and its order where that says more.
 Queued = tuple[int, float, bool, Run | None]
 
 
@@ -54,6 +54,10 @@ class Compute:
         self._lanes[lane.number] = lane
         self._jobs.add(self._clock._now, lane.number, work_s, shared.sm_frac, shared.bandwidth_frac)
         self._expect()
+
+    def runs(self, lane: Lane) -> bool:
+        """Whether something of a lane's runs."""
+        return lane.number in self._lanes
 
     def stop(self, lane: Lane) -> float:
         """End what runs of a lane's at once; returns the seconds of its work that are left."""
@@ -103,16 +107,16 @@ class Lane:
     """Where a worker runs one invocation at a time, or one batch, with the columns of its row.
 
     It is used again for each; ``invocation`` is -1 while there is none. number: of the job that it is where compute is
-    shared. placement: what it found in device memory. cold: it waited for its worker's start. size: see
-    ``sim.models.costs``.
+    shared. entry: what the doors know of it. others: of its batch, with theirs. placement: what it found in device
+    memory. cold: it waited for its worker's start. preempted: it ends at the next boundary between kernels.
     Of one that goes step by step: when it was loaded, the ends of its kernels from there on (or one for all), and how
     many of these are over; work_s: of the present one. on_*: what is called when a step is over.
     """
 
     __slots__ = (
-        "admitted_at_s", "arrival_at_s", "cold", "dispatch_s", "function", "invocation", "kernels", "load_s",
-        "loaded_at_s", "n_kernels_done", "number", "on_copy", "on_finish", "on_kernel", "on_kernels", "placement",
-        "queued_at_s", "run_s", "signal", "size", "started_at_s", "work_s", "worker",
+        "cold", "dispatch_s", "entry", "function", "invocation", "kernels", "load_s", "loaded_at_s", "n_kernels_done",
+        "number", "on_copy", "on_finish", "on_kernel", "on_kernels", "others", "placement", "preempted", "run_s",
+        "signal", "started_at_s", "store_s", "work_s", "worker",
     )  # fmt: skip
 
     def __init__(self, number: int, worker: SimWorker, signal: Signal) -> None:
@@ -121,29 +125,29 @@ class Lane:
         self.signal = signal
         self.invocation = -1
         self.placement = HIT
+        self.others: tuple[tuple[int, Entry], ...] = ()
+        self.preempted = False
         self.function: int
-        self.arrival_at_s: float
-        self.admitted_at_s: float
-        self.queued_at_s: float
-        self.size: float
+        self.entry: Entry
         self.dispatch_s: float
         self.started_at_s: float
         self.load_s: float
         self.run_s: float
+        self.store_s: float
         self.cold: bool
         self.loaded_at_s: float
         self.kernels: list[float]
         self.n_kernels_done: int
         self.work_s: float
         self.on_finish: Callbacks
-        self.on_copy: Callbacks = []
-        self.on_kernels: Callbacks = []
-        self.on_kernel: Callbacks = []
+        self.on_copy: Callbacks
+        self.on_kernels: Callbacks
+        self.on_kernel: Callbacks
 
     def release(self) -> None:
-        """Its worker is gone: nothing leads back to it, as garbage collection is off."""
-        for steps in (self.on_finish, self.on_copy, self.on_kernels, self.on_kernel):
-            steps.clear()
+        """Its worker is gone, and nothing is called any more that leads back to it: garbage collection is off."""
+        self.signal.callbacks = []
+        self.on_finish = self.on_copy = self.on_kernels = self.on_kernel = []
         del self.worker
 
 
@@ -189,7 +193,9 @@ class SimWorker(Placed):
     @property
     def has_work(self) -> bool:
         """Whether it was given something that it has not finished."""
-        return bool(self.queue) or any(lane.invocation >= 0 for lane in self.lanes)
+        if self.queue or (self.concurrency == 1 and self.lanes):
+            return bool(self.queue) or self.lanes[0].invocation >= 0
+        return any(lane.invocation >= 0 for lane in self.lanes)
 
     def idle_lane(self) -> Lane | None:
         """The first lane that is idle."""

@@ -25,6 +25,7 @@ from sim.protocol import (
     Arrival,
     Finished,
     Outcome,
+    Preempt,
     Reject,
     Run,
     Start,
@@ -85,6 +86,7 @@ class Simulation:
             inputs.policy, inputs.fleet, workload.functions, costs, generator(seed, Stream.POLICY), log
         )
         self._report = self.dispatcher.report
+        self._qualified = self.dispatcher.qualified
         self._frontend: Frontend | None = None
         if costs.frontend is not None:
             stream = generator(seed, Stream.SERVICE)
@@ -100,7 +102,8 @@ class Simulation:
             per_kernel=inputs.per_kernel,
             leave_pool=None if straight else self._leave_pool,
             go_on=self._go_on,
-            told=self._tell_finished,
+            report=self._report,
+            carry_out=self._carry_out,
         )
         self._begin = self._serving.begin
         self._fleet = SimFleet(
@@ -160,10 +163,9 @@ class Simulation:
             self._fleet.record(worker)
             for lane in worker.lanes:
                 if lane.invocation >= 0:
-                    before = (lane.arrival_at_s, lane.admitted_at_s, lane.queued_at_s)
                     begun = lane.started_at_s <= self.now_s  # or it is still being dispatched
                     self._recorder.ended(
-                        lane.invocation, lane.function, *before, NAN, "unfinished", "",
+                        lane.invocation, *lane.entry[:4], NAN, "unfinished", "",
                         started_at_s=lane.started_at_s if begun else NAN,
                         worker=worker.number,
                     )  # fmt: skip
@@ -213,18 +215,19 @@ class Simulation:
         for action in actions:
             if type(action) is Run:
                 worker = self._workers[action.worker]
-                special = action if action.others or action.latest_s != inf else None
-                queued = (action.invocation, now_s, not worker.ready, special)
-                if worker.ready and worker.lane is not None:
-                    self._begin(worker, queued, now_s)
-                else:
-                    worker.queue.append(queued)
+                order = action if self._qualified and (action.others or action.latest_s != inf) else None
+                if worker.lane is None:
+                    worker.queue.append((action.invocation, now_s, not worker.ready, order))
+                elif order is None or not self._is_late(worker, now_s, now_s, order):
+                    self._begin(worker, action.invocation, now_s, now_s, False, order)
             elif isinstance(action, Start):
                 self._fleet.start(now_s, action)
             elif isinstance(action, Stop):
                 self._fleet.stop(now_s, self._workers[action.worker])
             elif isinstance(action, Wake):
                 self._timers.set(now_s, action)
+            elif isinstance(action, Preempt):
+                self._serving.preempt(self._workers[action.worker])
             elif isinstance(action, Reject):
                 waiting = self._waiting.pop(action.invocation)
                 ended_at_s = self._leave_pool(now_s, waiting[0], 0.0)
@@ -234,18 +237,25 @@ class Simulation:
         """A worker turns to its queue with its idle lanes; when it is empty, the worker may have to leave."""
         queue = worker.queue
         while queue and worker.lane is not None:
-            self._begin(worker, queue.pop(0) if isinstance(queue, list) else queue.popleft(), now_s)
+            invocation, ordered_at_s, cold, order = queue.pop(0) if isinstance(queue, list) else queue.popleft()
+            if order is None or not self._is_late(worker, ordered_at_s, now_s, order):
+                self._begin(worker, invocation, ordered_at_s, now_s, cold, order)
         if worker.stopping:
             self._fleet.let_go(now_s, worker)
 
-    # Events
+    def _is_late(self, worker: SimWorker, ordered_at_s: float, now_s: float, order: Run) -> bool:
+        """Whether a run can't begin in time; the policy is told so after what it is told of now."""
+        function = self._waiting[order.invocation][0]
+        if max(now_s, ordered_at_s + worker.columns.dispatch_s[function]) <= order.latest_s:
+            return False
+        self._clock.call(now_s, FINISHED, lambda _: self._tell_late(worker, order))
+        return True
 
-    def _tell_finished(
-        self, now_s: float, worker: SimWorker, invocation: int, others: tuple[int, ...], outcome: Outcome
-    ) -> None:
-        actions = self._report(now_s, Finished(invocation, worker.number, outcome, others))
-        if actions:
-            self._carry_out(now_s, actions)
+    def _tell_late(self, worker: SimWorker, order: Run) -> None:
+        late = Finished(order.invocation, worker.number, Outcome.LATE, order.others)
+        self._carry_out(self.now_s, self._report(self.now_s, late))
+
+    # Events
 
     def _get_ready(self, now_s: float, worker: SimWorker) -> None:
         self._go_on(now_s, worker)

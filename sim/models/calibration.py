@@ -15,6 +15,7 @@ from sim.errors import ScenarioError
 from sim.files.inputs import read_text
 from sim.files.plaindata import parse_json
 from sim.models.eviction import Kaas, make_strategy
+from sim.models.tiers import Rung, Tiers
 from sim.models.variation import require_spread
 from sim.schema import build
 from sim.settings import require, unknown
@@ -213,6 +214,7 @@ class Calibration:
     frontend: FrontendFacts | None = None
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
+    tiers: Tiers | None = None
     spread: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration
 
@@ -236,6 +238,11 @@ class Calibration:
     def spec(self) -> DeviceSpec:
         """The device, as the fleet knows it."""
         return DeviceSpec(self.device.name, self.device.memory_bytes)
+
+    @property
+    def rungs(self) -> Tiers:
+        """From where constants come to the device; all from pinned memory, as the copies, where no tiers are given."""
+        return self.tiers or Tiers(pinned=Rung(self.copies.h2d_bytes_per_s))
 
     def without_frontend(self) -> Calibration:
         """The same GPUs and workers, but requests come straight into the pool, and host stages run elsewhere."""
