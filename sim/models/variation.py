@@ -36,7 +36,7 @@ class Variation:
         self.varies = bool((spread > 0).any())
 
     def factor(self, function: int) -> float:
-        """The factor of the next run of a function."""
+        """The factor of the next invocation of a function."""
         return next(self._factors[function])
 
 
