@@ -10,7 +10,7 @@ grid of one block takes as long as one block does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from sim.domain import Kernel, KernelGraph
 
 if TYPE_CHECKING:
     from sim.models.calibration import Roofline
+    from sim.models.mig.profiles import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,17 @@ def under_share(graph: KernelGraph, share: float, n_sms: int, roofline: Roofline
         sm_frac=sum(roofline.busy_s(k) for k in graph.kernels) / run_s,
         bandwidth_frac=min(1.0, moved_bytes / run_s / roofline.bytes_per_s),
     )
+
+
+def on_instance(
+    graph: KernelGraph, share: float, profile: Profile, n_sms: int, roofline: Roofline, launch_s: float
+) -> Shared:
+    """What becomes of a graph that may use the share of the SMs of an instance of a device with ``n_sms``.
+
+    Shares of SMs and bandwidth are of the instance, ``run_frac`` is over the time alone on the whole device.
+    """
+    part = roofline.part(profile.compute_frac, profile.bandwidth_frac)
+    alone_s = graph_s(graph, n_sms, 1.0, roofline, launch_s)
+    run_s = graph_s(graph, profile.n_sms, share, part, launch_s)
+    run_frac = max(run_s / alone_s, 1.0) if alone_s else 1.0
+    return replace(under_share(graph, share, profile.n_sms, part, launch_s), run_frac=run_frac)
