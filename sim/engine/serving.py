@@ -95,7 +95,7 @@ class Serving:
         if cache is not None:
             scratch_bytes = columns.scratch_bytes[function]
             if lane.others:
-                scratch_bytes *= 1 + len(lane.others)
+                scratch_bytes = columns.costs.batch_scratch_bytes(function, 1 + len(lane.others))
             placement = cache.request(function, columns.buffers[function], scratch_bytes)
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
