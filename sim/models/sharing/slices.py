@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # The middle one of the three settings of ``nvidia-smi compute-policy --set-timeslice``; in ms it is not documented,
 # and about 2 in what is reported in public: unverified.
 DEFAULT_LENGTH_S = 0.002
+_TOLERANCE = 1e-9  # of a slice
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,16 @@ class SliceJobs:
         n = len(self._line)
         if not self._length_s or n == 1:
             job, left_s = min(self._line, key=lambda entry: entry[1])
-            return self._since_s + n * left_s, int(job)
+            return self._since_s + n * max(left_s, 0.0), int(job)
         first = self._rounds(self._line[0][1] - self._left_s) if self._line[0][1] > self._left_s else 0
         rounds = [first, *(max(self._rounds(left_s) - 1, 0) for _, left_s in list(self._line)[1:])]
         fewest = min(rounds)
         at = rounds.index(fewest)
-        return self._since_s + self._until(at, fewest), int(self._line[at][0])
+        return self._since_s + max(self._until(at, fewest), 0.0), int(self._line[at][0])
 
     def _rounds(self, work_s: float) -> int:
-        return ceil(work_s / self._length_s)
+        """Slices that some work needs. What rounding leaves is none of its own."""
+        return ceil(work_s / self._length_s - _TOLERANCE)
 
     def _until(self, at: int, rounds: int) -> float:
         """Seconds until the job at this place in line ends, after so many rounds in which nobody else ends."""

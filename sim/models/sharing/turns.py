@@ -44,17 +44,13 @@ class TurnJobs:
 
     def remove(self, now_s: float, job: int) -> float:
         """It leaves, wherever it is in line."""
-        if self._line[0][0] == job:
-            self._line.popleft()
-            left_s = max(self._end_s - now_s, 0.0)
-            if self._line:
-                self._end_s = now_s + self._line[0][1]
-            return left_s
         at = next((i for i, (number, _) in enumerate(self._line) if number == job), None)
         if at is None:
             raise KeyError(job)
-        left_s = self._line[at][1]
+        left_s = self._line[at][1] if at else max(self._end_s - now_s, 0.0)
         del self._line[at]
+        if at == 0 and self._line:
+            self._end_s = now_s + self._line[0][1]
         return left_s
 
     def next_end(self) -> tuple[float, int] | None:
