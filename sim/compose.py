@@ -17,6 +17,7 @@ from sim.domain import FleetSpec, Trace
 from sim.errors import ScenarioError
 from sim.loads import Clients, make_load
 from sim.models.calibration import Calibration
+from sim.models.constants import ConstantsSettings, constants_of
 from sim.models.costs import CostModel
 from sim.models.sharing import make_sharing
 from sim.models.workloads.catalogue import load_catalogue
@@ -73,11 +74,13 @@ def assemble(
     fleet: FleetSettings,
     seed: int = 0,
     *,
+    constants: ConstantsSettings | None = None,
     per_kernel: bool = False,
 ) -> Inputs:
     """Inputs of an engine. Everything that can be refused is refused here, with a ScenarioError or PolicyError.
 
-    fleet: its ``calibration`` is not read, but the one given is used. For the others see ``sim.seam.Inputs``.
+    fleet: its ``calibration`` is not read, but the one given is used. constants: None where the scenario has none. For
+    the others see ``sim.seam.Inputs``.
     """
     spec = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
     costs = CostModel(calibration, workload.functions, policy.workers[0])
@@ -86,7 +89,8 @@ def assemble(
     if share_devices(brain.standing):
         for worker in brain.standing:
             sharing.demand(costs, worker.function, worker.share)  # may not know how
-    return Inputs(workload, policy, spec, costs, sharing, seed, per_kernel)
+    lie = None if constants is None else constants_of(constants, calibration.rungs)
+    return Inputs(workload, policy, spec, costs, sharing, lie, seed, per_kernel)
 
 
 def simulate_into(

@@ -48,7 +48,13 @@ class Experiment:
         self._calibration = calibration
         per_kernel = scenario.granularity == "kernel"
         self._inputs = assemble(
-            workload, self.policy, calibration, scenario.fleet, scenario.seed, per_kernel=per_kernel
+            workload,
+            self.policy,
+            calibration,
+            scenario.fleet,
+            scenario.seed,
+            constants=scenario.constants,
+            per_kernel=per_kernel,
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sim.errors import ScenarioError
 from sim.files.plaindata import read_yaml
+from sim.models.constants import ConstantsSettings
 from sim.models.variation import require_spread
 from sim.schema import build
 from sim.settings import IN_FILE, require
@@ -64,6 +65,8 @@ class Scenario:
     spread: of the run times of graphs, as a coefficient of variation; "calibration": as measured, see
     ``sim.models.variation``. Times of a trace vary as they do in the trace.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
+    constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
+    where copies take what the calibration has measured.
     """
 
     traces: tuple[str, ...] = ()
@@ -81,6 +84,7 @@ class Scenario:
     frontend: Literal["none", "kaas"] = "none"
     spread: Literal["calibration"] | float = "calibration"
     granularity: Literal["graph", "kernel"] = "graph"
+    constants: ConstantsSettings | None = None
     load: ClientLoad | None = None
 
     def __post_init__(self) -> None:

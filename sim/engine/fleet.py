@@ -12,8 +12,10 @@ from sim.domain import FleetSpec, WorkerKind
 from sim.engine.clock import Clock, Signal
 from sim.engine.columns import Columns
 from sim.engine.hardware import Compute, Lane, SimDevice, SimWorker, make_devices
+from sim.engine.loading import Loading
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
+from sim.models.pipeline import Groups
 from sim.models.sharing import Sharing
 from sim.models.startup import Ladder, elapsed_s
 from sim.placement import PlacementBook
@@ -24,7 +26,7 @@ from sim.records.recorder import Recorder
 class SimFleet:
     """Devices, and the workers that are not gone, by number.
 
-    per_kernel: every kernel has an event of its own.
+    per_kernel: every kernel has an event of its own. residency: executors load and evict on order.
     on_lane: called with each lane that is made. on_ready, on_gone: called with (instant, worker).
     """
 
@@ -34,10 +36,12 @@ class SimFleet:
         spec: FleetSpec,
         costs: CostModel,
         sharing: Sharing,
+        loading: Loading | None,
         recorder: Recorder,
         standing: Sequence[Standing],
         *,
         per_kernel: bool,
+        residency: bool,
         on_lane: Callable[[Lane], None],
         on_ready: Callable[[float, SimWorker], None],
         on_gone: Callable[[float, SimWorker], None],
@@ -45,6 +49,7 @@ class SimFleet:
         self._clock = clock
         self._costs = costs
         self._sharing = sharing
+        self._loading = loading
         self._columns: dict[WorkerKind, Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
@@ -53,7 +58,8 @@ class SimFleet:
         self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
-        self._stepwise = per_kernel or spec.gpus_per_link > 1
+        self._residency = residency
+        self._stepwise = per_kernel or spec.gpus_per_link > 1 or loading is not None or residency
         shared = share_devices(standing)
         if shared:
             recorder.share_devices()
@@ -117,6 +123,7 @@ class SimFleet:
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
             worker.modules = set()
+            worker.coming = {} if self._residency else None
             worker.cache = BufferCache(
                 costs.cache_bytes_of(worker.takes_bytes), keep_headroom=costs.keeps_headroom, eviction=costs.eviction
             )
@@ -165,9 +172,19 @@ class SimFleet:
 
     def _climb(self, worker: SimWorker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
         yield self._clock.at(context_at_s, FINISHED)
+        if self._loading is not None and ladder.constants:
+            groups = Groups((self._constants_bytes[worker.function],), (0,))
+            self._loading.load(worker.device, worker.function, groups, partial(self._load_all, worker, ladder))
+            return
         waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
         worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
         ready_at_s = loaded_at_s + ladder.first_run
+        worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
+
+    def _load_all(self, worker: SimWorker, ladder: Ladder, there_at_s: Sequence[float]) -> None:
+        """Its constants will be there."""
+        worker.ladder = ladder._replace(constants=there_at_s[-1] - self._clock.now)
+        ready_at_s = there_at_s[-1] + ladder.first_run
         worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
     def _get_ready(self, worker: SimWorker, _: simpy.Event) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import simpy
@@ -164,8 +164,9 @@ class SimWorker(Placed):
     """
 
     __slots__ = (
-        "cache", "columns", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes", "lumped",
-        "modules", "number", "queue", "ready", "ready_at_s", "requested_at_s", "share", "shared", "stopped_at_s",
+        "cache", "columns", "coming", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes",
+        "lumped", "modules", "number", "queue", "ready", "ready_at_s", "requested_at_s", "share", "shared",
+        "stopped_at_s",
     )  # fmt: skip
 
     def __init__(self, number: int, order: Standing | Start, requested_at_s: float) -> None:
@@ -179,6 +180,8 @@ class SimWorker(Placed):
         self.idle_at_s = requested_at_s  # when it last got idle
         self.cache: BufferCache | None = None  # of a KaaS executor
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
+        # What waits for functions that are being loaded on order, by function; None where no policy orders loads.
+        self.coming: dict[int, list[Callable[[], None]]] | None = None
         self.ladder: Ladder | None = None
         self.ready = False
         self.shared = False

@@ -17,6 +17,8 @@ from sim.engine.clock import Clock
 from sim.engine.fleet import SimFleet
 from sim.engine.frontend import Frontend
 from sim.engine.hardware import NAN, Entry, SimWorker
+from sim.engine.loading import Loading
+from sim.engine.residency import Residency
 from sim.engine.serving import Serving
 from sim.engine.timers import Timers
 from sim.models.variation import Variation
@@ -24,7 +26,11 @@ from sim.protocol import (
     FINISHED,
     Action,
     Arrival,
+    Event,
+    Evict,
     Finished,
+    Load,
+    Need,
     Outcome,
     Preempt,
     Reject,
@@ -95,9 +101,14 @@ class Simulation:
                 self._clock, costs.frontend, costs, stream, admitted=self._let_in, enter=self._enter
             )
         straight = self._frontend is None and workload.loop is None  # a completed invocation has no way back
+        loading = None
+        if inputs.constants is not None:
+            sizes = costs.constants_bytes.tolist()
+            loading = Loading(self._clock, inputs.fleet, inputs.constants, sizes)
         self._serving = Serving(
             self._clock,
             inputs.sharing,
+            loading,
             self._rows,
             self._waiting,
             per_kernel=inputs.per_kernel,
@@ -112,15 +123,18 @@ class Simulation:
             inputs.fleet,
             costs,
             inputs.sharing,
+            loading,
             recorder,
             self.dispatcher.standing,
             per_kernel=inputs.per_kernel,
+            residency=Need.RESIDENCY in inputs.policy.needs,
             on_lane=self._serving.adopt,
             on_ready=self._get_ready,
             on_gone=self._leave,
         )
         self._workers = self._fleet.workers
         self._timers = Timers(self._clock, self._wake)
+        self._residency = Residency(self._clock, loading, tell=self._tell, copied=recorder.copied)
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
         variation = Variation(costs.spread, generator(seed, Stream.RUN_TIME))
         self._factor = variation.factor
@@ -236,6 +250,10 @@ class Simulation:
                 self._timers.set(now_s, action)
             elif isinstance(action, Preempt):
                 self._serving.preempt(self._workers[action.worker])
+            elif isinstance(action, Load):
+                self._residency.load(now_s, self._workers[action.worker], action)
+            elif isinstance(action, Evict):
+                self._residency.evict(self._workers[action.worker], action)
             elif isinstance(action, Reject):
                 waiting = self._waiting.pop(action.invocation)
                 ended_at_s = self._leave_pool(now_s, waiting[0], 0.0)
@@ -261,16 +279,19 @@ class Simulation:
 
     def _tell_late(self, worker: SimWorker, order: Run) -> None:
         late = Finished(order.invocation, worker.number, Outcome.LATE, order.others)
-        self._carry_out(self.now_s, self._report(self.now_s, late))
+        self._tell(self.now_s, late)
 
     # Events
 
     def _get_ready(self, now_s: float, worker: SimWorker) -> None:
         self._go_on(now_s, worker)
-        self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number, worker.device.number)))
+        self._tell(now_s, WorkerReady(worker.number, worker.device.number))
 
     def _leave(self, now_s: float, worker: SimWorker) -> None:
-        self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))
+        self._tell(now_s, WorkerStopped(worker.number))
 
     def _wake(self, now_s: float, tag: str) -> None:
-        self._carry_out(now_s, self._report(now_s, Woke(tag)))
+        self._tell(now_s, Woke(tag))
+
+    def _tell(self, now_s: float, event: Event) -> None:
+        self._carry_out(now_s, self._report(now_s, event))

@@ -18,9 +18,10 @@ from sim.errors import ScenarioError
 from sim.models.batches import BatchLaw, batch_law
 from sim.models.buffers import BufferSet
 from sim.models.calibration import Calibration, GraphCosts
-from sim.models.layout import aligned, layout
+from sim.models.layout import Layout, aligned, layout
 from sim.models.memory import Placement
 from sim.models.occupancy import Shared, under_share
+from sim.models.pipeline import Groups, first_launches, make_groups
 from sim.models.startup import Ladder
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -148,6 +149,7 @@ class CostModel:
         start = calibration.startup_s
         kill_release_s = start.kill_release + start.notice_period
         self._executor_ladder = Ladder(kill_release_s, start.process, start.runtime, start.context, 0.0, 0.0, 0.0)
+        self._first_launches: dict[int, list[int]] = {}
         self._under_share: dict[tuple[int, float], Shared] = {}
 
     def of(self, kind: WorkerKind) -> CostModel:
@@ -240,6 +242,21 @@ class CostModel:
             )
         return self._under_share[key]
 
+    def groups(self, function: int, n_loaded: int, group_bytes: int | None) -> Groups:
+        """The leading ``n_loaded`` of a function's cached buffers in groups of at least so many bytes; None: in one."""
+        graph = int(self.graph_of[function])
+        if graph not in self._first_launches:
+            its = self._graphs[function]
+            cached = self._layout(its, self._functions[function].fresh_inputs).cached
+            self._first_launches[graph] = first_launches(its, cached)
+        buffers = self.buffers[function]
+        whole = buffers.load_upto[n_loaded]
+        return make_groups(buffers, self._first_launches[graph], n_loaded, group_bytes or whole)
+
+    def prepare_s(self, function: int, placement: Placement, new_modules: bool) -> float:
+        """What ``load_s`` takes beside the copy."""
+        return self.load_s(function, placement._replace(load_bytes=0), new_modules)
+
     def load_s(self, function: int, placement: Placement, new_modules: bool) -> float:
         """Time of a KaaS executor to bring in missing buffers, besides fresh input."""
         alloc_s = placement.n_loaded * self._alloc_s
@@ -263,12 +280,7 @@ class CostModel:
 
     def _facts(self, graph: KernelGraph, fresh_inputs: bool) -> _GraphFacts:
         executor = self._calibration.executor
-        its = layout(
-            graph,
-            fresh_inputs,
-            alignment_bytes=executor.alignment_bytes,
-            caches_temporaries=executor.caches_temporaries,
-        )
+        its = self._layout(graph, fresh_inputs)
         measured = self._calibration.graphs.get(graph.name, {}).get(self.kind.value)
         input_bytes = graph.bytes_of(Role.INPUT) if fresh_inputs else 0
         output_bytes = graph.bytes_of(Role.OUTPUT)
@@ -301,6 +313,15 @@ class CostModel:
                 aligned(b.size_bytes, executor.alignment_bytes) for b in graph.buffers if b.role is not Role.CONSTANT
             ),
             measured=measured is not None,
+        )
+
+    def _layout(self, graph: KernelGraph, fresh_inputs: bool) -> Layout:
+        executor = self._calibration.executor
+        return layout(
+            graph,
+            fresh_inputs,
+            alignment_bytes=executor.alignment_bytes,
+            caches_temporaries=executor.caches_temporaries,
         )
 
     def _kernel_s(self, kernel: Kernel) -> float:

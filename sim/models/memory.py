@@ -106,6 +106,10 @@ class BufferCache:
         if not entry.pins:
             del self._pinned[key]
 
+    def is_pinned(self, key: int) -> bool:
+        """Whether the buffers of a function have to stay."""
+        return key in self._pinned
+
     def evict(self, key: int) -> Eviction | None:
         """Evict all buffers of a function that is not pinned; None when none was resident, or it is."""
         entry = self._entries.get(key)
