@@ -6,7 +6,7 @@ Costs are kept as columns by function id, so that an engine reads a number inste
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TypeAlias, TypeVar
 
