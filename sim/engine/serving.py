@@ -150,7 +150,7 @@ class Serving:
             self._missed += (len(completed), lane.cold, placement.load_bytes, n_evicted)
         leave_pool = self._leave_pool
         replied_at_s = now_s if leave_pool is None else leave_pool(now_s, function, worker.columns.post_s[function])
-        _, arrival_at_s, admitted_at_s, queued_at_s, _ = lane.entry
+        _function, arrival_at_s, admitted_at_s, queued_at_s, _size = lane.entry
         completed += (
             invocation, function, arrival_at_s, admitted_at_s, queued_at_s, lane.dispatch_s, lane.started_at_s,
             lane.load_s, lane.run_s, replied_at_s, worker.number,

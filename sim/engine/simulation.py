@@ -22,6 +22,7 @@ from sim.engine.partitions import Partitions
 from sim.engine.residency import Residency
 from sim.engine.serving import Serving
 from sim.engine.timers import Timers
+from sim.models.variation import Variation
 from sim.protocol import (
     FINISHED,
     Action,
@@ -139,7 +140,10 @@ class Simulation:
         self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._tell)
         self._residency = Residency(self._clock, loading, tell=self._tell)
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
-        self._arrivals = Arrivals(self._clock, workload, door_s, self._admit, progress)
+        variation = Variation(costs.spread, generator(seed, Stream.RUN_TIME))
+        self._factor = variation.factor
+        admit = self._admit_varied if variation.varies else self._admit
+        self._arrivals = Arrivals(self._clock, workload, door_s, admit, progress)
 
     def run(self) -> float:
         """Simulate until every invocation has ended; returns the instant of the last reply or event in seconds."""
@@ -205,6 +209,10 @@ class Simulation:
         else:
             self._waiting[invocation] = (function, arrival_at_s, NAN, NAN, size)
             self._frontend.arrive(now_s, invocation, function)
+
+    def _admit_varied(self, function: int, arrival_at_s: float, size: float) -> None:
+        """As ``_admit``, where invocations of a graph differ: each has its factor when it comes."""
+        self._admit(function, arrival_at_s, size * self._factor(function))
 
     def _let_in(self, now_s: float, invocation: int) -> None:
         """The frontend has let an invocation in."""

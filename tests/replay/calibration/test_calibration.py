@@ -266,7 +266,7 @@ def test_the_policy_of_a_simulation_believes_what_it_believed_in_the_replay(runs
     seen = []
 
     class Watch:
-        kind = policy.kind
+        workers, needs = policy.workers, policy.needs
 
         def reset(self, fleet, functions, costs, rng):
             seen.extend(
