@@ -152,7 +152,7 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     assert (done.completed_at_s >= done.started_at_s).all()
     done_at_s = done.started_at_s + done.load_s + done.run_s
     policy = simulation.dispatcher.policy
-    shared = share_devices(simulation.dispatcher.standing) or Need.SHARED_DEVICES in policy.needs
+    shared = share_devices(simulation.dispatcher.standing) or policy.needs & {Need.SHARED_DEVICES, Need.PARTITIONS}
     places = () if policy.needs & {Need.CONCURRENCY, Need.BATCHES} else ("worker",) if shared else ("worker", "device")
     for place in places:
         ordered = done.sort_values([place, "started_at_s", "completed_at_s"])
