@@ -303,7 +303,7 @@ class Serving:
             self._stop(lane, 0.0, _)
             return
         lane.kernels = [lane.run_s]
-        if self._per_kernel:
+        if self._per_kernel and not (lane.worker.shared and self._sharing.whole):
             lane.kernels = lane.worker.columns.costs.kernel_ends_s(lane.function, lane.run_s)
         self._next_kernel(lane)
 

@@ -38,6 +38,7 @@ class Sharing(Protocol):
 
     name: ClassVar[str]
     caps: ClassVar[bool]  # whether a worker can be held to a share of the multiprocessors
+    whole: ClassVar[bool]  # whether a graph is one job even where each of its kernels has an event of its own
 
     def jobs(self) -> Jobs:
         """The bookkeeping of one device."""

@@ -40,6 +40,7 @@ class Mps:
 
     name: ClassVar[str] = "mps"
     caps: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     def jobs(self) -> SharedDevice:
         """The bookkeeping of one device."""

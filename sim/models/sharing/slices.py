@@ -31,6 +31,7 @@ class Slices:
 
     name: ClassVar[str] = "slices"
     caps: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.length < float("inf"), "length", self.length, "a number of seconds, at least 0")

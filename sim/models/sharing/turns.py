@@ -19,6 +19,7 @@ class Turns:
 
     name: ClassVar[str] = "turns"
     caps: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
 
     def jobs(self) -> TurnJobs:
         """The bookkeeping of one device."""
