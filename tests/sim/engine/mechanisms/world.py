@@ -63,8 +63,8 @@ class Played:
         return [(now_s, event) for now_s, event in self.log if now_s > at_s]
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
-        """Columns of the completed invocations, in their order."""
-        table = self.run.table("invocations").sort_values("invocation")
+        """Columns of the completed invocations, in their order; without the seconds of ideal copies."""
+        table = self.run.table("invocations").sort_values("invocation").round(9)
         return [*table[table.status == "completed"][list(columns)].itertuples(index=False, name=None)]
 
 
