@@ -89,6 +89,16 @@ class SharedDevice:
         self._share(now_s)
         return left_s
 
+    def left_s(self, now_s: float, job: int) -> float:
+        """The seconds of a job's work that are left."""
+        return self._jobs[job].left_at(now_s)
+
+    def cut(self, now_s: float, job: int, left_s: float) -> None:
+        """Less is left of a job's work from now on."""
+        its = self._jobs[job]
+        its.since_s, its.left_s, its.end_s = now_s, left_s, now_s + left_s / its.speed
+        heappush(self._ends, (its.end_s, job))
+
     def next_end(self) -> tuple[float, int] | None:
         """Instant and job that ends first if nothing changes, of equals the lowest job; None without jobs."""
         while self._ends:

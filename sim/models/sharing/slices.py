@@ -66,15 +66,22 @@ class SliceJobs:
 
     def remove(self, now_s: float, job: int) -> float:
         """It leaves; if it had the device, the next slice begins."""
-        end = self.next_end()
+        is_over = self.next_end() == (now_s, job)
+        left_s, at = self.left_s(now_s, job), self._place(job)
+        del self._line[at]
+        if at == 0:
+            self._left_s = self._length_s
+        return 0.0 if is_over else left_s
+
+    def left_s(self, now_s: float, job: int) -> float:
+        """The seconds of a job's work that are left."""
         self._pass(now_s)
-        for at, (number, left_s) in enumerate(self._line):
-            if number == job:
-                del self._line[at]
-                if at == 0:
-                    self._left_s = self._length_s
-                return 0.0 if end == (now_s, job) else max(left_s, 0.0)
-        raise KeyError(job)
+        return max(self._line[self._place(job)][1], 0.0)
+
+    def cut(self, now_s: float, job: int, left_s: float) -> None:
+        """Less is left of a job's work from now on; it keeps its place in line."""
+        self._pass(now_s)
+        self._line[self._place(job)][1] = left_s
 
     def next_end(self) -> tuple[float, int] | None:
         """Of processor sharing the one with the least left; else the one that needs the fewest rounds."""
@@ -89,6 +96,12 @@ class SliceJobs:
         fewest = min(rounds)
         at = rounds.index(fewest)
         return self._since_s + max(self._until(at, fewest), 0.0), int(self._line[at][0])
+
+    def _place(self, job: int) -> int:
+        for at, (number, _) in enumerate(self._line):
+            if number == job:
+                return at
+        raise KeyError(job)
 
     def _rounds(self, work_s: float) -> int:
         """Slices that some work needs. What rounding leaves is none of its own."""

@@ -119,7 +119,7 @@ def test_a_batch_loads_its_constants_once_and_all_of_a_cold_one_are_cold(tmp_pat
 def test_what_is_no_constant_is_there_for_each_of_a_batch(tmp_path):
     """400 bytes of scratch each beside 100 of constants: two fit, when the other function has made room."""
     gpu = replace(GPU, graphs=BATCHED)
-    functions = [function(0, 4, (100,), 400), function(1, 1, (300,))]
+    functions = [function(0, 4, (100,), scratch_bytes=400), function(1, 1, (300,))]
     answers = [(Arrival(3, 0), [Run(0, 0), Run(1, 0), Run(2, 0, others=(3,))])]
     arrivals = [(1.0, 1), (1.0, 0), (1.0, 0), (1.0, 0)]
     played = play(tmp_path, answers, arrivals, functions, needs=BATCHES, standing=[Standing(0)], gpu=gpu)

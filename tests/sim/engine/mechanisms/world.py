@@ -37,17 +37,29 @@ SLOW = Copies(h2d_bytes_per_s=4.0, h2d_first_bytes_per_s=4.0, d2h_bytes_per_s=1e
 BATCHED = {"g0": {kind.value: GraphCosts(1.0, batch_fixed_frac=0.5) for kind in WorkerKind}}
 
 
-def function(number: int, n_kernels: int = 4, constants: Sequence[int] = (1,), scratch_bytes: int = 0) -> Function:
-    """A function of so many kernels; the i-th uses the i-th constant, those beyond the kernels are used by the last."""
+def function(
+    number: int,
+    n_kernels: int = 4,
+    constants: Sequence[int] = (1,),
+    *,
+    scratch_bytes: int = 0,
+    input_bytes: int = 0,
+    output_bytes: int = 0,
+) -> Function:
+    """A function of so many kernels; the i-th uses the i-th constant, the last all that are left."""
     buffers = [Buffer(f"c{i}", size, Role.CONSTANT) for i, size in enumerate(constants)]
     used = [(b,) for b in buffers[: n_kernels - 1]] + [tuple(buffers[n_kernels - 1 :])]
     used += [()] * (n_kernels - len(used))
-    if scratch_bytes:
-        buffers.append(Buffer("scratch", scratch_bytes, Role.TEMPORARY))
     kernels = tuple(
         Kernel("k", "k", (80, 1, 1), (32, 1, 1), tuple(BufferArg(b.name, Direction.IN) for b in its), flops=250)
         for its in used
     )
+    others = [
+        ("scratch", scratch_bytes, Role.TEMPORARY),
+        ("in", input_bytes, Role.INPUT),
+        ("out", output_bytes, Role.OUTPUT),
+    ]
+    buffers += [Buffer(name, size, role) for name, size, role in others if size]
     return Function(number, f"f{number}", KernelGraph(f"g{number}", kernels, tuple(buffers)))
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.models.sharing import make_sharing
+from sim.models.sharing.mps import SharedDevice
 from sim.models.sharing.slices import SliceJobs
 from sim.models.sharing.turns import TurnJobs
 from tests.sim.models.sharing import literal
@@ -71,6 +72,25 @@ def test_a_slice_begins_when_who_had_the_device_is_killed():
 
 def test_equal_parts_of_the_device():
     assert drain(together(SliceJobs(0.0), 0.5, 1.0)) == [(1.0, 0), (1.5, 1)]
+
+
+@pytest.mark.parametrize(
+    ("its", "ends"),
+    [
+        (TurnJobs(), [(0.75, 0), (1.75, 1)]),
+        (SliceJobs(0.5), [(1.25, 0), (1.75, 1)]),
+        (SliceJobs(0.0), [(1.0, 0), (1.5, 1)]),
+        (SharedDevice(), [(1.0, 0), (1.5, 1)]),
+    ],
+    ids=["turns", "slices", "equal parts", "mps"],
+)
+def test_who_has_less_left_than_before_keeps_its_place(its, ends):
+    """Of 2 s, 0.25 s are left at 0.5."""
+    together(its, 2.0, 1.0)
+    assert its.left_s(0.5, 1) + its.left_s(0.5, 0) == 2.5
+    its.cut(0.5, 0, 0.25)
+    assert its.left_s(0.5, 0) == 0.25
+    assert drain(its) == ends
 
 
 def test_turns_are_taken_in_order_of_coming():
