@@ -54,6 +54,7 @@ class Experiment:
             scenario.fleet,
             scenario.seed,
             constants=scenario.constants,
+            report_delay_s=scenario.report_delay_s,
             per_kernel=per_kernel,
         )
 

@@ -64,6 +64,8 @@ class SimFleet:
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
         self._residency = residency
+        if loading is not None:
+            loading.devices = self._devices
         self._stepwise = (
             per_kernel or any(node.gpus_per_link > 1 for node in spec.nodes) or loading is not None or residency
         )
@@ -149,6 +151,7 @@ class SimFleet:
             worker.cache = BufferCache(
                 costs.cache_bytes_of(worker.takes_bytes), keep_headroom=costs.keeps_headroom, eviction=costs.eviction
             )
+            device.caches.append(worker.cache)
         worker.shared = shared
         worker.lumped = not (self._stepwise or shared)
         if shared and device.compute is None:
@@ -222,5 +225,7 @@ class SimFleet:
         if worker.ready:  # else it left its line
             for lane in worker.lanes:
                 lane.release()
+            if worker.cache is not None:
+                worker.device.caches.remove(worker.cache)
             self._give_room(now_s, self._book.leave(worker))
         self._on_gone(now_s, worker)
