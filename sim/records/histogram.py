@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-FEW = 4_096  # numbers that are kept as they are
+FEW = 4_096
 _MANTISSA_BITS = 7
 _SHIFT = 52 - _MANTISSA_BITS
 RELATIVE_ERROR = 2.0 ** -(_MANTISSA_BITS + 1)  # half the width of a bucket at its lower edge, 0.4 %
@@ -26,17 +26,19 @@ _LEAST = np.finfo(np.float64).smallest_normal  # numbers below have no first bit
 class Histogram:
     """Counts of finite numbers >= 0; what is below 2.3e-308, or below 0, counts as 0.
 
-    count, total, least, most: how many there are, their sum, and the ends; exact. least and most are NaN for none.
+    few: so many numbers are kept as they are. count, total, least, most: how many were added, their sum, and the ends;
+    exact. least and most are NaN for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, few: int = FEW) -> None:
         self.count = 0
         self.total = 0.0
         self.least = self.most = np.nan
         self._n_zero = 0
         self._first = 0  # the bucket of _counts[0]
         self._counts = np.zeros(0, dtype=np.int64)
-        self._few: Floats | None = np.empty(0)
+        self._few = few
+        self._values: Floats | None = np.empty(0)
 
     @property
     def mean(self) -> float:
@@ -45,8 +47,8 @@ class Histogram:
 
     @property
     def exact(self) -> bool:
-        """Whether quantiles are those of the numbers themselves: there are no more than FEW."""
-        return self._few is not None
+        """Whether quantiles are those of the numbers themselves: there are no more than few."""
+        return self._values is not None
 
     def add(self, values: Floats) -> None:
         """Count these numbers, (n,). Raises ValueError for one that is not finite."""
@@ -67,17 +69,17 @@ class Histogram:
         if not other.count:
             return
         self._add_counts(other._first, other._counts)
-        self._add_facts(other.count, other.total, other.least, other.most, other._n_zero, other._few)
+        self._add_facts(other.count, other.total, other.least, other.most, other._n_zero, other._values)
 
     def quantiles(self, shares: Sequence[float] | Floats) -> Floats:
         """Quantiles at these shares from 0 to 1, (n,), linear between neighbours in order (Hyndman and Fan, type 7).
 
-        Of more than FEW numbers, each is within RELATIVE_ERROR of what it would be of the numbers themselves, since so
+        Of more than few numbers, each is within RELATIVE_ERROR of what it would be of the numbers themselves, since so
         are both of its neighbours; those at 0 and 1 are exact. There must be a number.
         """
         share = np.asarray(shares, dtype=np.float64)
-        if self._few is not None:
-            return np.asarray(np.quantile(self._few, share))
+        if self._values is not None:
+            return np.asarray(np.quantile(self._values, share))
         edges = (self._first + np.arange(len(self._counts) + 1)) << _SHIFT
         edge = edges.view(np.float64)
         middle = np.append(0.0, edge[:-1] + (edge[1:] - edge[:-1]) / 2).clip(self.least, self.most)
@@ -98,17 +100,18 @@ class Histogram:
             "n_zero": self._n_zero,
             "first_bucket": self._first,
             "counts": self._counts.tolist(),
-            "values": None if self._few is None else self._few.tolist(),
+            "few": self._few,
+            "values": None if self._values is None else self._values.tolist(),
         }
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Histogram:
         """The histogram that gave ``as_plain()``."""
-        made = cls()
+        made = cls(plain["few"])
         if plain["count"]:
             made._add_counts(plain["first_bucket"], np.array(plain["counts"], dtype=np.int64))
-            few = None if plain["values"] is None else np.array(plain["values"])
-            made._add_facts(plain["count"], plain["sum"], plain["least"], plain["most"], plain["n_zero"], few)
+            values = None if plain["values"] is None else np.array(plain["values"])
+            made._add_facts(plain["count"], plain["sum"], plain["least"], plain["most"], plain["n_zero"], values)
         return made
 
     def _add_counts(self, first: int, counts: npt.NDArray[np.int64]) -> None:
@@ -133,7 +136,7 @@ class Histogram:
         self.least = float(np.fmin(self.least, least))
         self.most = float(np.fmax(self.most, most))
         self._n_zero += n_zero
-        if self._few is not None and values is not None and self.count <= FEW:
-            self._few = np.append(self._few, values)
+        if self._values is not None and values is not None and self.count <= self._few:
+            self._values = np.append(self._values, values)
         else:
-            self._few = None
+            self._values = None

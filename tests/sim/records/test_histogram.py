@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.records import histogram
 from sim.records.histogram import FEW, RELATIVE_ERROR, Histogram
 
 SHARES = np.append(np.linspace(0, 1, 1001), [0.999, 0.9999, 1e-9])
 TIMES_S = st.one_of(st.just(0.0), st.floats(1e-300, 1e300), st.sampled_from([1.0, 2.0, 0.1, 1 / 3, 255 / 256]))
 
 
-def of(values, parts=1):
-    made = Histogram()
+def of(values, parts=1, few=FEW):
+    made = Histogram(few)
     for part in np.array_split(np.asarray(values, dtype=np.float64), parts):
         made.add(part)
     return made
@@ -42,9 +41,7 @@ def test_the_error_is_at_most_half_a_percent():
 
 @given(st.lists(TIMES_S, min_size=1, max_size=60), st.integers(1, 9))
 def test_quantiles_are_within_the_error_whatever_is_counted(values, parts):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(histogram, "FEW", 0)
-        counted = of(values, parts)
+    counted = of(values, parts, few=0)
     assert not counted.exact
     check(counted, values)
 
@@ -84,11 +81,9 @@ def test_quantiles_of_equal_numbers_are_that_number():
 @given(st.lists(st.lists(TIMES_S, max_size=20), min_size=1, max_size=5), st.sampled_from([0, 30, FEW]))
 def test_merged_ones_say_what_one_of_all_says(parts, few):
     values = [value for part in parts for value in part]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(histogram, "FEW", few)
-        merged, whole = Histogram(), of(values)
-        for part in parts:
-            merged.merge(of(part))
+    merged, whole = Histogram(few), of(values, few=few)
+    for part in parts:
+        merged.merge(of(part, few=few))
     plain, expected = merged.as_plain(), whole.as_plain()
     assert plain.pop("sum") == pytest.approx(expected.pop("sum"), rel=1e-12)
     assert plain == expected
