@@ -25,6 +25,7 @@ from sim.compose import assemble
 from sim.models.calibration import load_calibration
 from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import make_policy
+from sim.records.rows import Floats
 from sim.scenario import FleetSettings
 from sim.workload import bind
 from traces.open import open_trace
@@ -38,17 +39,15 @@ LIMIT_MIB = 400
 MAIN = "from sim.terminal.start import simulate; simulate()"
 
 
-class Served:
-    """Arrivals of the job as (a) takes them: instants, and how long each keeps its resource."""
-
-    def __init__(self, trace: Path, limit: int) -> None:
-        workload = bind(open_trace(trace), catalogue=load_catalogue("kaas"), limit=limit)
-        calibration = load_calibration("v100-kaas").without_frontend()
-        costs = assemble(workload, make_policy(POLICY), calibration, FleetSettings(gpus=N_GPUS)).costs
-        isolated_s = np.array([costs.isolated_s(function.id) for function in workload.functions])
-        batches = list(workload.batches())
-        self.at_s = np.concatenate([batch.arrival_at_s for batch in batches])
-        self.run_s = isolated_s[np.concatenate([batch.function for batch in batches])]
+def served(trace: Path, limit: int) -> tuple[Floats, Floats]:
+    """The job as (a) takes it: instants of arrival, and how long each invocation keeps a GPU."""
+    workload = bind(open_trace(trace), catalogue=load_catalogue("kaas"), limit=limit)
+    calibration = load_calibration("v100-kaas").without_frontend()
+    costs = assemble(workload, make_policy(POLICY), calibration, FleetSettings(gpus=N_GPUS)).costs
+    isolated_s = np.array([costs.isolated_s(function.id) for function in workload.functions])
+    batches = list(workload.batches())
+    at_s = np.concatenate([batch.arrival_at_s for batch in batches])
+    return at_s, isolated_s[np.concatenate([batch.function for batch in batches])]
 
 
 def job(trace: Path, out: Path, limit: int, frontend: str) -> float:
@@ -76,10 +75,10 @@ def main(largest: int, compared: int) -> None:
         trace, out = Path(scratch) / "trace", Path(scratch) / "runs"
         minutes = int(1.02 * largest / RATE_PER_S / 60) + 1
         write_azure2019(trace, n_functions=100, minutes=minutes, rate_per_s=RATE_PER_S)
-        served = Served(trace, compared)
+        arrivals = served(trace, compared)
         click.echo(f"{compared:,} invocations     1/s  ratio to bare")
         times = [
-            (bare(served, N_GPUS), job(trace, out, compared, "none"), job(trace, out, compared, "kaas"))
+            (bare(*arrivals, N_GPUS), job(trace, out, compared, "none"), job(trace, out, compared, "kaas"))
             for _ in range(ROUNDS)
         ]
         best_s = [min(column) for column in zip(*times, strict=True)]
