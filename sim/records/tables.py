@@ -127,7 +127,7 @@ STAGES = ("kill_release", "process", "runtime", "context", "modules", "constants
 
 WORKERS = Table(
     "workers",
-    "one row a worker that was started, in the order of starting",
+    "one row a worker that was started, in the order of starting; beyond 65,536 in groups of so many, as they left",
     (
         Column("worker", _I4, "", "number of the worker, from 0"),
         Column("device", _I4, "", "its device, or -1 if it never got one"),
