@@ -25,6 +25,7 @@ from sim.engine.timers import Timers
 from sim.models.variation import Variation
 from sim.protocol import (
     FINISHED,
+    SHARES,
     WORKER_CHANGED,
     Action,
     Arrival,
@@ -133,6 +134,7 @@ class Simulation:
             self.dispatcher.standing,
             per_kernel=inputs.per_kernel,
             residency=Need.RESIDENCY in inputs.policy.needs,
+            shares=bool(inputs.policy.needs & SHARES),
             on_lane=self._serving.adopt,
             on_ready=self._get_ready,
             on_gone=self._leave,

@@ -6,7 +6,7 @@ Nothing is kept for an invocation or a worker once its row is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Recorder:
         lasts_s = 0.0 if workload.loop is not None else workload.trace.duration_s  # a closed loop limits what waits
         self._waiting = Backlog(lasts_s, interval_s)
         self._before_pool = Backlog(lasts_s, interval_s)
+        self._underway_since_s: Callable[[], float] | None = None
+        self._startups: list[tuple[int, float, float]] = []
         self._device_s: dict[str, float] = {}
         text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
         self._invocation_file = self._open(INVOCATIONS, use_dictionary=text)
@@ -69,17 +71,30 @@ class Recorder:
         """Length of the intervals of the devices table, so far."""
         return self._devices.interval_s
 
-    def share_devices(self) -> None:
-        """Say, before the run, that several workers may be on a device at once."""
+    def share_devices(self, underway_since_s: Callable[[], float] | None = None) -> None:
+        """Say, before the run, that several workers may be on a device at once.
+
+        underway_since_s: called now and then while invocations complete, the instant before which nothing began that is
+        yet to be recorded, be it a dispatch, an invocation or the start of a worker. Without it, what devices did is
+        kept for every invocation, 80 bytes each, until the end.
+        """
         self._devices.shared = True
+        self._underway_since_s = underway_since_s
 
     # Called by a world
+
+    def started(self, device: int, begun_at_s: float, ready_at_s: float) -> None:
+        """A worker that took its device at ``begun_at_s`` is ready; only where ``underway_since_s`` is known."""
+        self._startups.append((device, begun_at_s, ready_at_s))
 
     def completed(self, block: Block) -> None:
         """Invocations were completed: ``sim.records.rows.COLUMNS`` of them, all since the last block."""
         self._blocks.append(block)
         if sum(len(b["invocation"]) for b in self._blocks) >= ROWS_IN_GROUP:
             self._write_group()
+            if self._underway_since_s is not None:
+                self._take_startups()
+                self._devices.settle(self._underway_since_s())
 
     def ended(
         self,
@@ -135,6 +150,7 @@ class Recorder:
         self._invocation_file.close()
         self._write_workers()
         self._worker_file.close()
+        self._take_startups()
         self._device_s = self._devices.close()
         self._write(DEVICES, self._devices.columns(self._fleet.node_of))
         facts, functions = self._workload.trace.functions, self._workload.functions
@@ -217,8 +233,16 @@ class Recorder:
         if self._has_frontend:
             self._before_pool.add(arrival_at_s, np.where(np.isnan(queued_at_s), left_at_s, queued_at_s))
 
+    def _take_startups(self) -> None:
+        if self._startups:
+            device, begun_at_s, ready_at_s = (np.array(column) for column in zip(*self._startups, strict=True))
+            self._startups.clear()
+            self._devices.add_startups(device.astype(np.int32), begun_at_s, ready_at_s)
+
     def _add_startups(self, workers: Mapping[str, Any]) -> None:
         """A worker took its device when the stages of its start began, which end when it is ready."""
+        if self._underway_since_s is not None:  # it was told when it got ready
+            return
         device, ready_at_s = workers["device"].astype(np.int32), workers["ready_at_s"]
         stages_s = np.sum([workers[f"{stage}_s"] for stage in STAGES], axis=0)
         got_ready = (device >= 0) & (stages_s > 0) & ~np.isnan(ready_at_s)

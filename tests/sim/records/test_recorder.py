@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from analysis.runs import flatten
 from sim.compose import assemble
 from sim.domain import WorkerKind
+from sim.loads import Clients, make_load
+from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
 from sim.records import recorder, rows
@@ -22,7 +24,8 @@ from sim.records.intervals import DeviceSums, choose_interval_s, lengthen, sprea
 from sim.records.tables import TABLES
 from sim.records.totals import FEW, TIMES
 from sim.scenario import FleetSettings
-from tests.support import ListTrace, ideal, own, poisson, simulate
+from sim.workload import bind
+from tests.support import V100, ListTrace, ideal, own, poisson, simulate
 
 SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=20)
 
@@ -129,6 +132,50 @@ def test_a_run_that_lasts_folds_its_intervals(monkeypatch, shared):
     whole.close()
     for name, values in whole.columns(np.zeros(8, dtype=np.int32)).items():
         np.testing.assert_allclose(columns[name], values, atol=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+def test_what_is_settled_on_the_way_adds_up_to_the_same(seed, n):
+    rng = np.random.default_rng(seed)
+    begun_s = np.sort(rng.integers(0, 40, n) / 4)
+    row = {"started_at_s": begun_s + 0.25, "dispatch_s": np.full(n, 0.25), "store_s": rng.integers(0, 4, n) / 4}
+    row |= {"load_s": rng.integers(0, 9, n) / 4, "run_s": rng.integers(0, 9, n) / 4}
+    row |= dict.fromkeys(("n_started", "n_cold", "n_missed", "n_evicted", "h2d_bytes", "d2h_bytes"), np.ones(n))
+    device = rng.integers(0, 2, n).astype(np.int32)
+    whole, parts = DeviceSums(2, 1.0), DeviceSums(2, 1.0)
+    for sums in (whole, parts):
+        sums.shared = True
+    whole.add(device, row)
+    for part in np.array_split(np.arange(n), 4):
+        parts.settle(begun_s[part[0]] if len(part) else 0.0)
+        if len(part):
+            parts.add(device[part], {name: values[part] for name, values in row.items()})
+    assert parts.close() == pytest.approx(whole.close(), abs=1e-12)
+    for name, values in whole.columns(np.zeros(8, dtype=np.int32)).items():
+        np.testing.assert_allclose(parts.columns(np.zeros(8, dtype=np.int32))[name], values, atol=1e-12)
+
+
+def test_of_workers_that_share_devices_only_what_is_under_way_is_kept(tmp_path, monkeypatch):
+    catalogue = {"cGEMM": load_catalogue("kaas-authors")["cGEMM"]}
+    trace = make_load("closed[outstanding=4,duration=60]").trace(Clients(6, "cGEMM"))
+    settle, kept = DeviceSums.settle, []
+
+    def watched(sums, until_s):
+        settle(sums, until_s)
+        kept.append(sum(len(device) for spans in sums._spans.values() for device, _, _ in spans))
+
+    def devices(name):
+        workload = bind(trace, catalogue=catalogue)
+        return simulate(workload, make_policy("fractional"), tmp_path / name, gpus=2, calibration=V100).table("devices")
+
+    whole = devices("whole")
+    monkeypatch.setattr(rows, "ROWS_IN_BLOCK", 16)
+    monkeypatch.setattr(recorder, "ROWS_IN_GROUP", 64)
+    monkeypatch.setattr(DeviceSums, "settle", watched)
+    parts = devices("parts")
+    assert len(kept) > 20
+    assert max(kept) < 64
+    pd.testing.assert_frame_equal(parts, whole, atol=1e-9)
 
 
 def test_counts_are_booked_when_an_invocation_starts_and_time_when_it_passes(tmp_path, monkeypatch):
