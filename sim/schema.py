@@ -17,7 +17,8 @@ def build(cls: type[T], data: object, where: str) -> T:
     """Make a dataclass from a mapping with exactly its keys (those with defaults may be left out).
 
     ``where`` names the file or flag in errors. Nested dataclasses, dicts, tuples, Literal and None are understood;
-    an int is taken where a float is asked for, nothing else is converted. Raises ScenarioError.
+    of several dataclasses, the one is taken whose first key is there. An int is taken where a float is asked for,
+    nothing else is converted. Raises ScenarioError.
     """
     if not isinstance(data, Mapping):
         raise ScenarioError(f"{where}: is {shown(data)}, must be a mapping of keys to values")
@@ -44,7 +45,8 @@ def convert(hint: Any, value: object, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return convert(next(a for a in args if a is not type(None)), value, where)
+        kinds = [a for a in args if a is not type(None)]
+        return convert(kinds[0] if len(kinds) == 1 else _chosen(kinds, value, where), value, where)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
     if origin is Literal:
@@ -67,6 +69,18 @@ def convert(hint: Any, value: object, where: str) -> Any:
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise ScenarioError(f"{where}: is {shown(value)}, must be {_NAMES.get(hint, hint)}")
+
+
+def _chosen(kinds: list[Any], value: object, where: str) -> Any:
+    """Of dataclasses the one whose first field is a key of the value."""
+    first = {dataclasses.fields(kind)[0].name: kind for kind in kinds}
+    if not isinstance(value, Mapping):
+        raise ScenarioError(f"{where}: is {shown(value)}, must be a mapping of keys to values")
+    given = [key for key in first if key in value]
+    if len(given) != 1:
+        has = " and ".join(given) or "none"
+        raise ScenarioError(f"{where}: must have one of the keys {', '.join(first)}, but has {has}")
+    return first[given[0]]
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

@@ -23,12 +23,11 @@ SCHEMA_VERSION = 1
 LEAST, MOST = 1e-18, 1e18  # no GPU is faster or larger, and products of these stay finite
 
 
-def _require_positive(numbers: Copies | Roofline) -> None:
+def _require_positive(numbers: Mapping[str, float | None]) -> None:
     """Rates and fractions are divided by."""
-    for field_ in fields(numbers):
-        value = getattr(numbers, field_.name)
+    for name, value in numbers.items():
         if value is not None and not value > 0:
-            raise ScenarioError(f"{field_.name} is {value}, must be above 0")
+            raise ScenarioError(f"{name} is {value}, must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Copies:
     h2d_input_bytes_per_s: float | None = None
 
     def __post_init__(self) -> None:
-        _require_positive(self)
+        _require_positive({f.name: getattr(self, f.name) for f in fields(self)})
 
     @property
     def input_bytes_per_s(self) -> float:
@@ -95,22 +94,35 @@ class Copies:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """Peaks and the fractions of them that kernels without a measurement are taken to reach."""
+    """Peaks and the fractions of them that kernels without a measurement are taken to reach.
+
+    library_flops_per_s: peaks of what a library computes, by "source.name" of a kernel; those that aren't listed count
+    as kernels. library_frac: the fraction of these peaks.
+    """
 
     flops_per_s: float
     bytes_per_s: float
     compute_frac: float
     bandwidth_frac: float
+    library_flops_per_s: dict[str, float] = field(default_factory=dict)
+    library_frac: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(self)
+        numbers = {f.name: getattr(self, f.name) for f in fields(self)}
+        of_libraries = numbers.pop("library_flops_per_s")
+        _require_positive({**numbers, **of_libraries})
 
     def busy_s(self, kernel: Kernel) -> float:
         """Time of a kernel that fills the device (Williams, Waterman and Patterson, CACM 52(4), 2009)."""
         return max(
-            kernel.flops / (self.flops_per_s * self.compute_frac),
+            kernel.flops / self.reached_flops_per_s(kernel),
             kernel.moved_bytes / (self.bytes_per_s * self.bandwidth_frac),
         )
+
+    def reached_flops_per_s(self, kernel: Kernel) -> float:
+        """Operations a second of a kernel that they bound."""
+        peak = self.library_flops_per_s.get(f"{kernel.source}.{kernel.name}")
+        return self.flops_per_s * self.compute_frac if peak is None else peak * self.library_frac
 
 
 @dataclass(frozen=True, slots=True)
