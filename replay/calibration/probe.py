@@ -20,13 +20,15 @@ from typing import Any, NamedTuple
 from replay.calibration import peaks
 from replay.device.cuda import open_device
 from replay.device.seam import Device
-from replay.errors import ReplayError
+from replay.errors import DeviceError, ReplayError
+from replay.executor.products import Products
 from replay.fleet.machine import describe, release_of
 from replay.fleet.messages import EXECUTOR, Assignment, Ready
 from replay.fleet.workers import Release, WorkerProcess, answer_of
 from replay.kernels.arguments import Arguments
 from replay.kernels.sources import KERNELS
 from sim.files.output import has_keys
+from sim.models.workloads.gemm import ITEM_BYTES, SOURCE
 
 SCHEMA_VERSION = 3
 COPY_BYTES = 64 << 20
@@ -63,6 +65,7 @@ def probe(device: str, *, repeats: int = 7) -> dict[str, Any]:
         "runtime_s": _summary([(s.ready.imported_ns - s.ready.entered_ns) / 1e9 for s in starts]),
         "context_s": _summary([(s.ready.opened_ns - s.ready.imported_ns) / 1e9 for s in starts]),
         "fp32_flop_per_s": _summary(peaks.flop_per_s(opened, repeats)),
+        **_products(opened, repeats),
         "device_copy_bytes_per_s": _summary(peaks.copy_bytes_per_s(opened, repeats)),
         **_copies(opened, repeats),
         **_launches(opened, repeats),
@@ -156,6 +159,21 @@ def _start(device: str, release: Release) -> _Start:
             process.kill()
             release()
         return _Start(begun_ns, ready, time.perf_counter() - killed_s)
+
+
+def _products(device: Device, repeats: int) -> dict[str, Measurement]:
+    """What cuBLAS takes to load, and its peaks; nothing where it isn't installed."""
+    try:
+        device.cublas()
+    except DeviceError:
+        return {}
+
+    def load() -> None:
+        Products(device).unload()
+
+    peak = {f"{SOURCE}_gemm_{dtype}_flop_per_s": peaks.gemm_flop_per_s(device, dtype, repeats) for dtype in ITEM_BYTES}
+    rates = {name: _summary(found) for name, found in peak.items()}
+    return {f"{SOURCE}_load_s": _summary(_time(load, max(repeats // 3, 1))), **rates}
 
 
 def _copies(device: Device, repeats: int) -> dict[str, Measurement]:

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sim.domain import DeviceSpec, Kernel, WorkerKind
+from sim.domain import DeviceSpec, Kernel, KernelGraph, WorkerKind
 from sim.errors import ScenarioError
 from sim.files.inputs import read_text
 from sim.files.plaindata import parse_json
@@ -200,6 +200,7 @@ class Calibration:
     frontend: FrontendFacts | None = None
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
+    library_s: dict[str, float] = field(default_factory=dict)
     sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:
@@ -221,6 +222,11 @@ class Calibration:
     def spec(self) -> DeviceSpec:
         """The device, as the fleet knows it."""
         return DeviceSpec(self.device.name, self.device.memory_bytes)
+
+    def modules_s(self, graph: KernelGraph, kind: WorkerKind) -> float:
+        """Time to load the sources of a graph."""
+        libraries_s = [self.library_s[source] for source in graph.sources if source in self.library_s]
+        return (graph.n_modules - len(libraries_s)) * self.module_s.of(kind) + sum(libraries_s)
 
     def without_frontend(self) -> Calibration:
         """The same GPUs and workers, but requests come straight into the pool, and host stages run elsewhere."""

@@ -110,7 +110,8 @@ class GraphData:
         used = {a.buffer for k in launches for a in k.args}
         for i, kernel in enumerate(launches):
             for j, arg in enumerate(kernel.args):
-                require(arg.buffer in names, f"kernels[{i}]: args[{j}]", arg.buffer, "the name of a buffer")
+                key = f"{'abc'[j]}: buffer" if kernel.source == SOURCE else f"args[{j}]"
+                require(arg.buffer in names, f"kernels[{i}]: {key}", arg.buffer, "the name of a buffer")
         for i, name in enumerate(names):
             require(name not in names[:i], f"buffers[{i}]: name", name, "different from those before it")
             require(name in used, f"buffers[{i}]: name", name, "used by a kernel")

@@ -52,9 +52,10 @@ class Gemm:
 
     def __post_init__(self) -> None:
         require(self.dtype in ITEM_BYTES, "dtype", self.dtype, f"one of {', '.join(ITEM_BYTES)}")
-        require(self.out in (self.dtype, "float32"), "out", self.out, f"float32, or {self.dtype} as a and b are")
-        for key, sizes in (("shape", self.shape), ("batch", (self.batch,))):
-            require(all(1 <= v <= MOST for v in sizes), key, list(sizes), f"whole numbers from 1 to {MOST}")
+        outs = tuple(dict.fromkeys((self.dtype, "float32")))
+        require(self.out in outs, "out", self.out, f"{' or '.join(outs)}, where a and b are of {self.dtype}")
+        require(all(1 <= v <= MOST for v in self.shape), "shape", list(self.shape), f"whole numbers from 1 to {MOST}")
+        require(1 <= self.batch <= MOST, "batch", self.batch, f"from 1 to {MOST}")
         for key, factor in (("alpha", self.alpha), ("beta", self.beta)):
             require(isfinite(factor), key, factor, "finite")
         for key, (_, columns) in self.stored().items():

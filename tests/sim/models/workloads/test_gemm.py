@@ -145,9 +145,9 @@ def test_blocks_that_a_library_is_taken_to_launch(shape: tuple[int, int, int], n
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"dtype": "float64", "out": "float64"}, "dtype: is 'float64', must be one of float32, float16"),
-    ({"out": "float16"}, "out: is 'float16', must be float32, or float32 as a and b are"),
+    ({"out": "float16"}, "out: is 'float16', must be float32, where a and b are of float32"),
     ({"shape": (2, 0, 5)}, "shape: is [2, 0, 5], must be whole numbers from 1 to 2147483647"),
-    ({"batch": 0}, "batch: is [0], must be whole numbers from 1"),
+    ({"batch": 0}, "batch: is 0, must be from 1 to 2147483647"),
     ({"alpha": inf}, "alpha: is inf, must be finite"),
     ({"a": Matrix("a", 4)}, "a: pitch: is 4, must be from 5, its columns, to 2147483647"),
     ({"b": Matrix("b", 3, -1)}, "b: offset: is -1, must be from 0 to 2147483647"),
