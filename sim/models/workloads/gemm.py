@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, prod
 
 from sim.domain import Buffer, BufferArg, Direction, Kernel
 from sim.errors import ScenarioError
@@ -22,12 +22,10 @@ NAMES = {f"gemm_{dtype}": dtype for dtype in ITEM_BYTES}  # of kernels: dtype of
 SIGNATURE = "i" * 16 + "ff" + "PPP"  # see ``Gemm.kernel``
 MOST = 2**31 - 1  # cuBLAS takes sizes as 32-bit integers
 
-# What the library is taken to do, which doesn't say what it does. Tiles: NVIDIA, Matrix Multiplication Background
-# User's Guide, Tile Quantization.
-TILES = ((128, 128), (64, 64))  # rows and columns of c for each block, the more efficient first
+# A library doesn't say how it shares work among multiprocessors. It is taken to do so evenly, whatever the shape, in
+# pieces of so many rows and columns of c and terms of their sums, as Stream-K does (Osama et al., PPoPP 2023).
+PIECE = (64, 64, 32)
 THREADS = 256
-ENOUGH_BLOCKS = 132  # one for each multiprocessor of an H100; a library that leaves some idle chooses smaller tiles ...
-LEAST_K = 256  # ... and then splits sums, into parts that aren't shorter than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class Gemm:
         return Kernel(
             source=SOURCE,
             name=f"gemm_{self.dtype}",
-            grid=(_n_blocks(self.shape, self.batch), 1, 1),
+            grid=(_n_pieces(self.shape, self.batch), 1, 1),
             block=(THREADS, 1, 1),
             args=(
                 BufferArg(self.a.buffer, Direction.IN),
@@ -152,10 +150,5 @@ def check_product(kernel: Kernel, buffers: Mapping[str, Buffer]) -> None:
         Gemm.of(kernel).check(buffers)
 
 
-def _n_blocks(shape: tuple[int, int, int], batch: int) -> int:
-    """Blocks that the library is taken to launch."""
-    m, n, k = shape
-    counts = [batch * ceil_div(m, rows) * ceil_div(n, columns) for rows, columns in TILES]
-    n_blocks = next((c for c in counts if c >= ENOUGH_BLOCKS), counts[-1])
-    parts = min(ceil_div(ENOUGH_BLOCKS, n_blocks), max(k // LEAST_K, 1))
-    return min(n_blocks * parts, MOST)
+def _n_pieces(shape: tuple[int, int, int], batch: int) -> int:
+    return min(batch * prod(map(ceil_div, shape, PIECE)), MOST)

@@ -130,17 +130,17 @@ def test_work_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "n_blocks"),
+    ("shape", "batch", "n_pieces"),
     [
-        ((4096, 4096, 64), 32 * 32),  # tiles of 128 x 128
-        ((384, 3072, 1024), 6 * 48),  # 72 such tiles leave SMs idle: 64 x 64
-        ((384, 1024, 1024), 2 * 6 * 16),  # 96 of these do too: each sum in two parts
-        ((1, 1000, 4096), 9 * 16),
-        ((64, 64, 100), 1),  # a sum too short for parts
+        ((64, 64, 32), 1, 1),
+        ((65, 64, 32), 1, 2),
+        ((384, 1024, 1024), 1, 6 * 16 * 32),
+        ((384, 384, 64), 16, 16 * 6 * 6 * 2),
     ],
 )
-def test_blocks_that_a_library_is_taken_to_launch(shape: tuple[int, int, int], n_blocks: int) -> None:
-    assert plain(shape).kernel().grid == (n_blocks, 1, 1)
+def test_pieces_that_a_library_is_taken_to_share_out(shape: tuple[int, int, int], batch: int, n_pieces: int) -> None:
+    m, n, _ = shape
+    assert plain(shape, batch=batch, c=Matrix("c", n, step=m * n)).kernel().grid == (n_pieces, 1, 1)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
