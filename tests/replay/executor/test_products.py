@@ -64,8 +64,12 @@ def test_networks_in_scarce_memory(device, graph, mode):
     for i, fresh in enumerate((True, False)):
         executor.register(i, graph, fresh)
     executor.register(2, GRAPHS["bert"], fresh_inputs=True)
+    n_evicted = 0
     for i in (0, 0, 0, 1, 2, 1, 0, 2, 2, 1):
-        assert_outputs(executor.run(i).outputs, expected(graph if i < 2 else GRAPHS["bert"]))
+        result = executor.run(i)
+        assert_outputs(result.outputs, expected(graph if i < 2 else GRAPHS["bert"]))
+        n_evicted += result.n_evicted
+    assert n_evicted > 0
     executor.close()
 
 
