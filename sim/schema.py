@@ -45,8 +45,14 @@ def convert(hint: Any, value: object, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        kinds = [a for a in args if a is not type(None)]
-        return convert(kinds[0] if len(kinds) == 1 else _chosen(kinds, value, where), value, where)
+        words = [word for a in args if get_origin(a) is Literal for word in get_args(a)]
+        if value in words:
+            return value
+        others = [a for a in args if a is not type(None) and get_origin(a) is not Literal]
+        other = others[0] if len(others) == 1 else _chosen(others, value, where)
+        if words and isinstance(value, str):
+            raise ScenarioError(f"{where}: is {shown(value)}, must be {', '.join(words)} or {_NAMES[other]}")
+        return convert(other, value, where)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
     if origin is Literal:

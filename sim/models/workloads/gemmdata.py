@@ -39,7 +39,7 @@ class GemmData:
     a: MatrixData
     b: MatrixData
     c: MatrixData
-    out: Literal["float32", "float16"] | None = None
+    out: str | None = None
     batch: int = 1
     transpose: tuple[bool, ...] = (False, False)
     alpha: float = 1.0
