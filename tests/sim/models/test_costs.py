@@ -71,6 +71,7 @@ def test_what_a_library_computes_has_a_peak_of_its_own():
     run_s = [model(KernelGraph("g", (k,), ()), calibration=calibration).run_s[0] for k in (own, asked, own)]
     assert run_s == pytest.approx([1 / 3.768, 1 / 40, 1 / 3.768])
     assert roofline.busy_s(product(moved_bytes=10**12)[1]) == pytest.approx(1 / 0.63), "memory bounds it as any other"
+    assert [roofline.part(0.25, 1.0).busy_s(k) for k in (own, asked)] == pytest.approx([4 / 3.768, 4 / 40])
 
 
 def test_what_a_library_computes_counts_as_a_kernel_where_its_peak_is_not_known():
