@@ -100,8 +100,6 @@ class Simulation:
         self._report = self.dispatcher.report
         self._report_delay_s = inputs.report_delay_s
         self._qualified = self.dispatcher.qualified
-        if Need.BATCHES in inputs.policy.needs:  # the rows of a batch overlap
-            recorder.share_devices()
         self._frontend: Frontend | None = None
         if costs.frontend is not None:
             stream = generator(seed, Stream.SERVICE)
