@@ -22,6 +22,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.errors import ScenarioError
 from sim.models.occupancy import Shared
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Mps:
 
     def demand(self, costs: CostModel, function: int, share: float, profile: Profile | None = None) -> Shared:
         """What the kernels of its graph keep busy, see ``sim.models.occupancy``."""
+        if not costs.knows_kernels(function):
+            raise ScenarioError(
+                f"fleet.sharing is {self.name!r}, which needs the kernels of every function, but functions of the trace "
+                "(functions: trace) have none: choose slices or turns"
+            )
         return costs.under_share(function, share, profile)
 
 
