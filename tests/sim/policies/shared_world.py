@@ -1,4 +1,4 @@
-"""A scripted world for workers that share devices by memory, in which devices fail and come back.
+"""A scripted world for workers that share devices by memory, in which workers die, and devices fail and come back.
 
 Every invocation takes the seconds that the script says; a start and a stop take ``start_s`` and ``stop_s``. Who gets
 memory when says the placement book; the world checks that nobody gets what is not there.
@@ -50,10 +50,10 @@ class Worker(Placed):
 class SharedWorld:
     """Runs a script [(arrival_at_s, function, run_s), ...]; ``log``: (now_s, event, actions); ``ended``: outcomes.
 
-    failures: (instant, device, instant when it is back).
+    failures: (instant, device, instant when it is back). deaths: (instant, which of the workers that are there then).
     """
 
-    def __init__(self, policy, sizes, memory_bytes, script, *, start_s=0.5, stop_s=0.25, failures=()):
+    def __init__(self, policy, sizes, memory_bytes, script, *, start_s=0.5, stop_s=0.25, failures=(), deaths=()):
         n, self.size = len(memory_bytes), sizes[0]
         self.log, self.ended, self.script = [], {}, script
         self.start_s, self.stop_s = start_s, stop_s
@@ -77,11 +77,18 @@ class SharedWorld:
             self._post(at_s, WORKER_CHANGED, DeviceChanged(device, ()))
             self._post(back_at_s, WORKER_CHANGED, DeviceChanged(device, (Slot(device, self.size),)))
 
+        for at_s, which in deaths:
+            self._post(at_s, WORKER_CHANGED, which)
+
     def run(self):
         while self._events:
             now_s, _, _, event = heappop(self._events)
             if isinstance(event, DeviceChanged):
                 self._change(now_s, event)
+            elif isinstance(event, int):
+                there = [w for w in self.workers.values() if not w.waits]
+                if there:
+                    self._lose(now_s, [there[event % len(there)]], ())
             elif isinstance(event, Woke):
                 if self.wake_at_s.get(event.tag) == now_s:
                     del self.wake_at_s[event.tag]
@@ -163,6 +170,9 @@ class SharedWorld:
         lost = [w for w in self.workers.values() if w.place == event.device]
         in_line = self._book.close(event.device)
         self._report(now_s, event)
+        self._lose(now_s, lost, in_line)
+
+    def _lose(self, now_s, lost, in_line):
         for worker in lost:
             if worker in in_line:
                 del self.workers[worker.order.worker]
