@@ -28,6 +28,8 @@ if TYPE_CHECKING:
               help="Repeatable; see 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.")  # fmt: skip
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
 @click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
+@click.option("--sharing", metavar="NAME[k=v]",
+              help="How workers share a GPU: mps, slices or turns.  [default: mps]")  # fmt: skip
 @fleet_option
 @click.option("--frontend", type=click.Choice(["none", "kaas"]),
               help="Way to the pool: none, or the server of KaaS's benchmark.  [default: none]")  # fmt: skip
@@ -45,6 +47,7 @@ def load(
     policies: tuple[str, ...],
     gpus: int | None,
     calibration: str | None,
+    sharing: str | None,
     fleet_file: Path | None,
     out: Path | None,
     force: bool,

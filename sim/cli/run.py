@@ -28,6 +28,8 @@ from sim.terminal.progress import progress
 )
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
 @click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
+@click.option("--sharing", metavar="NAME[k=v]",
+              help="How workers share a GPU: mps, slices or turns.  [default: mps]")  # fmt: skip
 @fleet_option
 @click.option("--functions", type=click.Choice(["catalogue", "trace"]),
               help="Map the trace's functions onto a catalogue of kernel graphs, or run them with the trace's own "
@@ -64,6 +66,7 @@ def run(
     as_json: bool,
     gpus: int | None,
     calibration: str | None,
+    sharing: str | None,
     fleet_file: Path | None,
     **flags: Any,
 ) -> None:

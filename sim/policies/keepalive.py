@@ -72,15 +72,18 @@ class KeepAlive(BasePolicy):
             self.needs = self.needs | {Need.CONCURRENCY}  # type: ignore[misc]
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
-        """No workers yet. Raises ScenarioError when a function's worker is larger than a GPU."""
-        size = fleet.device.memory_bytes
+        """No workers yet. Raises ScenarioError when a function's worker is larger than every GPU."""
+        sizes = [node.device.memory_bytes for node in fleet.nodes for _ in range(node.n_gpus)]
         self._bytes = [costs.memory_bytes(f.id) for f in functions]
         for function, n_bytes in zip(functions, self._bytes, strict=True):
-            if n_bytes > size:
+            if n_bytes > max(sizes):
                 raise ScenarioError(
-                    f"{self.name}: a worker of {function.key} takes {n_bytes:,} B; a GPU has {size:,} B"
+                    f"{self.name}: a worker of {function.key} takes {n_bytes:,} B; a GPU has {max(sizes):,} B"
                 )
-        self._memory = Ledger([size] * fleet.n_gpus)
+        self._memory = Ledger(sizes)
+        for number, node in enumerate(fleet.nodes):
+            for device in fleet.gpus_of(number) if node.standby else ():
+                self._memory.close(device)
         self._slots_of = {device: [device] for device in range(fleet.n_gpus)}
         self._n_started = 0
         self._workers: dict[int, _Worker] = {}  # those that are not gone

@@ -50,7 +50,7 @@ class Mps:
         """What the kernels of its graph keep busy, see ``sim.models.occupancy``."""
         if not costs.knows_kernels(function):
             raise ScenarioError(
-                f"fleet.sharing is {self.name!r}, which needs the kernels of every function, but functions of the trace "
+                f"fleet.sharing is {self.name!r}, which must know the kernels of functions, and those of the trace "
                 "(functions: trace) have none: choose slices or turns"
             )
         return costs.under_share(function, share, profile)

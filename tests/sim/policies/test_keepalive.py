@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.domain import DeviceSpec, FleetSpec, WorkerKind
+from sim.domain import DeviceSpec, FleetSpec, NodeSpec, WorkerKind
 from sim.errors import ScenarioError
 from sim.policies import make_policy
 from sim.policies.keepalive import KeepAlive
@@ -273,6 +274,16 @@ def test_what_a_device_that_failed_had_is_forgotten_and_nothing_is_ordered_there
     assert tell(3.0, Arrival(3, 0)) == [Start(3, 1, 0, memory_bytes=4), Run(3, 3)]
     assert tell(4.0, Arrival(4, 0)) == []
     assert tell(5.0, DeviceChanged(0, (Slot(0, SIZE),))) == [Start(4, 0, 0, memory_bytes=4), Run(4, 4)]
+
+
+def test_gpus_of_different_size_and_those_that_are_not_there_yet():
+    small, large = (NodeSpec(DeviceSpec("scripted", size), 1) for size in (4, 8))
+    fleet = FleetSpec.of_nodes([replace(large, standby=True), small, large], 0.0)
+    policy = KeepAlive()
+    policy.reset(fleet, functions(1), FixedCosts([1.0], [3]), None)
+    started = [policy.on_event(0.0, Arrival(n, 0), None)[:1] for n in range(4)]
+    assert [start.device for starts in started for start in starts] == [2, 2, 1]
+    assert policy.on_event(1.0, DeviceChanged(0, (Slot(0, 8),)), None)[0].device == 0
 
 
 def test_instances_of_a_partitioned_device_are_slots_with_rooms_of_their_own():
