@@ -45,9 +45,12 @@ class KeepAlive(BasePolicy):
     An invocation runs on a warm worker of its function that has nothing to do. Where there is none, a worker is
     started for it, which it does not leave again: on the GPU with the most free memory; else on the GPU of the worker
     that is idle longest, if the idle ones there take enough, or else where most memory is free or idle, and of the
-    workers there those that are idle longest are stopped until it fits. Where that is not enough it waits. What waits
-    is looked at in order of arrival whenever a worker got idle or memory free, and what can be served is: nobody
-    waits beside an idle worker of its function, or for memory that is free, so a large function may be overtaken.
+    workers there those that are idle longest are stopped until it fits. Where that is not enough it waits.
+
+    A worker that gets free takes what waits longest of its own function. When nothing does, it is idle, and what waits
+    longest of other functions is served if there is enough memory for it now, then the next. So nobody waits beside
+    an idle worker of its function, or for memory that nobody uses. But who is overloaded keeps its workers, and a large
+    function may be overtaken by small ones.
 
     ttl: seconds that an idle worker stays. At its very end it is still found warm. reuse: of several warm workers, the
     one that got free most recently or longest ago. restart: what the seconds of ``ttl`` count from, the worker's last
@@ -106,13 +109,8 @@ class KeepAlive(BasePolicy):
         actions: list[Action] = []
         if type(event) is Arrival:
             function = event.function
-            queue = self._queue[function]
-            self._n_arrived += 1
-            if queue or not self._serve(now_s, function, event.invocation, actions):
-                queue.append((self._n_arrived, event.invocation))
-                self._n_waiting += 1
-                if len(queue) == 1:
-                    self._waiting.set(self._rank[function], self._n_arrived)
+            if self._queue[function] or not self._serve(now_s, function, event.invocation, actions):
+                self._wait(function, event.invocation)
         elif type(event) is Finished:
             worker = self._workers.get(event.worker)
             if worker is not None:  # else it died before
@@ -121,35 +119,45 @@ class KeepAlive(BasePolicy):
             self._expire(now_s, actions)
         elif type(event) is WorkerStopped:
             self._forget(self._workers.pop(event.worker))
-            self._serve_waiting(now_s, (), actions)
+            self._serve_waiting(now_s, actions)
         elif type(event) is DeviceChanged:
             for number in self._slots_of[event.device]:
                 self._memory.close(number)
             self._slots_of[event.device] = [slot.number for slot in event.slots]
             for slot in event.slots:
                 self._memory.open(slot.number, slot.memory_bytes)
-            self._serve_waiting(now_s, (), actions)
+            self._serve_waiting(now_s, actions)
         return actions
 
     # What waits
 
-    def _serve_waiting(self, now_s: float, freed: Sequence[int], actions: list[Action]) -> None:
-        """Serve what can be, in order of arrival; ``freed`` are the only functions that may have free workers."""
+    def _wait(self, function: int, invocation: int) -> None:
+        self._n_arrived += 1
+        self._n_waiting += 1
+        queue = self._queue[function]
+        queue.append((self._n_arrived, invocation))
+        if len(queue) == 1:
+            self._waiting.set(self._rank[function], self._n_arrived)
+
+    def _next(self, function: int) -> int:
+        """The invocation of a function that waits longest, which now waits no more."""
+        queue = self._queue[function]
+        invocation = queue.popleft()[1]
+        self._n_waiting -= 1
+        self._waiting.set(self._rank[function], queue[0][0] if queue else inf)
+        return invocation
+
+    def _serve_waiting(self, now_s: float, actions: list[Action]) -> None:
+        """Memory got free or idle: start workers for what waits, in order of arrival, as long as one fits."""
         while self._n_waiting:
             n_fit = bisect_right(self._bytes_of_rank, self._memory.idlest[0])
             turn, rank = self._waiting.find_below(n_fit)
-            function = self._function_of_rank[rank]
-            for owner in freed:
-                if self._free[owner] and self._queue[owner] and self._queue[owner][0][0] < turn:
-                    turn, function = self._queue[owner][0][0], owner
             if turn == inf:
                 return
-            queue = self._queue[function]
-            self._serve(now_s, function, queue.popleft()[1], actions)
-            self._n_waiting -= 1
-            self._waiting.set(self._rank[function], queue[0][0] if queue else inf)
-            if self._free[function] and function not in freed:
-                freed = (*freed, function)  # a worker that was started has room for more
+            function = self._function_of_rank[rank]
+            self._serve(now_s, function, self._next(function), actions)
+            while self._queue[function] and self._free[function]:  # a worker that was started has room for more
+                self._serve(now_s, function, self._next(function), actions)
 
     def _serve(self, now_s: float, function: int, invocation: int, actions: list[Action]) -> bool:
         """Run an invocation if there is a free worker of its function, or room to start one."""
@@ -168,10 +176,13 @@ class KeepAlive(BasePolicy):
         worker.n_given += 1
         if worker.n_given == self.concurrency:
             del free[worker.number]
+        self._run(now_s, worker, invocation, actions)
+        return True
+
+    def _run(self, now_s: float, worker: _Worker, invocation: int, actions: list[Action]) -> None:
         if self.restart == "arrival":
             worker.expires_at_s = now_s + self.ttl
         actions.append(Run(invocation, worker.number))
-        return True
 
     def _make_room(self, n_bytes: int, actions: list[Action]) -> int:
         """The slot where a worker can be started, after some that are idle there were stopped; -1 if there is none."""
@@ -202,16 +213,21 @@ class KeepAlive(BasePolicy):
 
     def _finish(self, now_s: float, worker: _Worker, actions: list[Action]) -> None:
         number, function = worker.number, worker.function
+        if self._queue[function]:
+            self._run(now_s, worker, self._next(function), actions)
+            return
+        free = self._free[function]
+        free[number] = None
+        free.move_to_end(number)
         worker.n_given -= 1
-        self._free[function][number] = None
-        self._free[function].move_to_end(number)
         if self.restart == "completion":
             worker.expires_at_s = now_s + self.ttl
-        if not worker.n_given:
-            self._idle[number] = self._idle_on[worker.slot][number] = None
-            self._memory.rest(worker.slot, self._bytes[function])
-        self._serve_waiting(now_s, (function,), actions)
-        if not worker.n_given and not worker.stopped and not worker.timed:
+        if worker.n_given:
+            return
+        self._idle[number] = self._idle_on[worker.slot][number] = None
+        self._memory.rest(worker.slot, self._bytes[function])
+        self._serve_waiting(now_s, actions)
+        if not worker.timed and not worker.stopped:
             worker.timed = True
             heappush(self._expiries, (worker.expires_at_s, number))
             self._wake(actions)

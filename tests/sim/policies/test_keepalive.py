@@ -90,11 +90,26 @@ class LiteralKeepAlive:
             for worker in sorted(over, key=lambda w: (w["until"], w["number"])):
                 self.stop(worker)
         else:
-            self.waiting = [waits for waits in self.waiting if not self.serve(*waits)]
+            if isinstance(event, Finished):
+                self.fill({w["function"] for w in self.alive() if w["number"] == event.worker})
+            for invocation, function in list(self.waiting):
+                if (invocation, function) in self.waiting and self.serve(invocation, function):
+                    self.waiting.remove((invocation, function))
+                    self.fill({function})
         expiries = [w["until"] for w in self.alive() if not w["given"]]
         if expiries:
             self.actions.append(Wake("expiry", min(expiries)))
         return self.actions
+
+    def fill(self, functions):
+        """Workers take what waits of their own function."""
+        for invocation, function in list(self.waiting):
+            if function in functions and self.free(function):
+                self.serve(invocation, function)
+                self.waiting.remove((invocation, function))
+
+    def free(self, function):
+        return [w for w in self.alive() if w["function"] == function and w["given"] < self.policy.concurrency]
 
     def alive(self, slot=None):
         return [w for w in self.there.values() if not w["stopped"] and slot in (None, w["slot"])]
@@ -103,7 +118,7 @@ class LiteralKeepAlive:
         return sorted((w for w in self.alive(slot) if not w["given"]), key=lambda w: w["idle"])
 
     def serve(self, invocation, function):
-        free = [w for w in self.alive() if w["function"] == function and w["given"] < self.policy.concurrency]
+        free = self.free(function)
         if free:
             worker = (max if self.policy.reuse == "recent" else min)(free, key=lambda w: w["freed"])
         else:
@@ -261,6 +276,14 @@ def test_who_waits_longest_is_served_first_if_there_is_enough_for_it():
     assert tell(4.0, Finished(3, 0)) == [Stop(0), Start(2, 0, 1, memory_bytes=4), Run(5, 2)]
     tell(5.0, Finished(4, 1))
     assert tell(6.0, Finished(5, 2)) == [Stop(1), Stop(2), Start(3, 0, 2, memory_bytes=8), Run(2, 3)]
+
+
+def test_a_worker_takes_what_waits_of_its_own_function_before_it_makes_room_for_others():
+    tell = answering(KeepAlive(), [SIZE, SIZE])
+    for n, function in enumerate((0, 1, 0)):
+        tell(0.0, Arrival(n, function))
+    assert tell(1.0, Finished(0, 0)) == [Run(2, 0)]
+    assert tell(2.0, Finished(2, 0)) == [Stop(0), Start(1, 0, 1, memory_bytes=SIZE), Run(1, 1)]
 
 
 def test_what_a_device_that_failed_had_is_forgotten_and_nothing_is_ordered_there():
