@@ -7,6 +7,7 @@ Commands, studies, benchmarks, tests and the simulated twins of replays all go t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -124,7 +125,11 @@ def simulate_into(
     progress: Callable[[int], None] | None = None,
     interrupting: Interrupting | None = None,
 ) -> tuple[Recorder, Ending]:
-    """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed."""
+    """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed.
+
+    A run in which every invocation has ended is over with the last of them, or the last start of a worker: those that
+    are kept warm for nobody after that make it no longer.
+    """
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
@@ -132,4 +137,6 @@ def simulate_into(
     engine: Engine = simulate
     outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()
+    if not (outcome.n_unfinished or outcome.interrupted or outcome.failure):
+        outcome = replace(outcome, end_s=min(outcome.end_s, recorder.last_end_s))
     return recorder, outcome
