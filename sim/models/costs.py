@@ -229,6 +229,10 @@ class CostModel:
         item_bytes = self._item_bytes[function]
         return max(1, min(most, 1 + room // item_bytes)) if item_bytes else most
 
+    def knows_kernels(self, function: int) -> bool:
+        """Whether it is known what its kernels are, and not only how long they take."""
+        return self._functions[function].run_s is None
+
     def under_share(self, function: int, share: float, profile: Profile | None = None) -> Shared:
         """How kernels of a function run on a share of the multiprocessors, see ``sim.models.occupancy``.
 

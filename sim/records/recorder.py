@@ -55,6 +55,7 @@ class Recorder:
         self._has_frontend = costs.frontend is not None
         self._store_s = costs.store_s
         self._totals = Totals(self._isolated_s)
+        self._last_start_s = 0.0
         self._devices = DeviceSums(fleet.n_gpus, interval_s)
         lasts_s = 0.0 if workload.loop is not None else workload.trace.duration_s  # a closed loop limits what waits
         self._waiting = Backlog(lasts_s, interval_s)
@@ -168,6 +169,11 @@ class Recorder:
         """What the tables add up to, see ``sim.records.totals.Totals.summary``. Called after ``close()``."""
         return self._totals.summary(simulated_s, self._device_s, self._fleet.n_gpus)
 
+    @property
+    def last_end_s(self) -> float:
+        """When the last invocation ended, or the last worker got ready. Asked after ``close()``."""
+        return max(self._totals.last_end_s, self._last_start_s)
+
     def steadiness(self) -> list[str]:
         """A sentence on what grew for as long as invocations arrived, if something did."""
         verdict = self._waiting.verdict()
@@ -216,8 +222,9 @@ class Recorder:
         self._devices.add(device, row | counts | {"store_s": store_s})
 
     def _write_ended(self) -> None:
-        self._totals.add_ended(self._ended.statuses)
+        statuses = self._ended.statuses
         row = self._ended.take()
+        self._totals.add_ended(statuses, row["completed_at_s"])
         started_at_s = row["started_at_s"]
         left_at_s = np.where(np.isnan(started_at_s), row["completed_at_s"], started_at_s)
         self._count_waiting(row["arrival_at_s"], row["queued_at_s"], left_at_s)
@@ -250,6 +257,7 @@ class Recorder:
             ready_at_s = ready_at_s[got_ready]
             begun_at_s = np.maximum(ready_at_s - stages_s[got_ready], 0.0)  # a replay runs first when ready
             self._devices.add_startups(device[got_ready], begun_at_s, ready_at_s)
+            self._last_start_s = max(self._last_start_s, float(ready_at_s.max()))
 
     def _open(self, table: Table, *, use_dictionary: bool | list[str] = True) -> pq.ParquetWriter:
         file = self._directory / f"{table.name}.parquet"
