@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -96,6 +96,15 @@ class Driver:
     def now_s(self) -> float:
         """Seconds since the start of the run."""
         return self._at_s(time.monotonic_ns())
+
+    @property
+    def losses(self) -> list[dict[str, Any]]:
+        """Workers that were lost during the run, as ``replay.fleet.steadiness`` has them."""
+        return [
+            {"worker": loss.worker, "device": loss.device, "at_s": self._at_s(loss.at_ns), "how": loss.how}
+            for loss in self._fleet.losses
+            if loss.at_ns >= self._start_ns
+        ]
 
     def interrupt(self) -> None:
         """Let ``start_standing`` and ``run`` end before the next event; for a handler of signals."""

@@ -40,6 +40,7 @@ def test_exclusive_workers_start_cold_and_make_way(tmp_path):
     rows, workers = run.table("invocations"), run.table("workers")
     assert (rows.status == "completed").all()
     assert list(workers.function) == [0, 1, 0]
+    assert run.manifest["n_lost_workers"] == 0, "those that make way were told to"
     assert run.summary["cold_starts"] == rows.cold.sum() == 3
     assert rows[rows.cold].worker.tolist() == [0, 1, 2], "the first of each worker waited for its start"
     assert list(workers.kill_release_s > 0) == [False, True, True]
