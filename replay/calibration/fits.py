@@ -10,7 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from replay.calibration.estimates import MIN_SAMPLES, Estimate, Floats, Statistic, estimate, mean, non_negative, ratio
+from replay.calibration.bootstrap import Floats
+from replay.calibration.estimates import (
+    MIN_SAMPLES,
+    Estimate,
+    Statistic,
+    estimate,
+    mean,
+    non_negative,
+    nothing,
+    ratio,
+)
 from replay.calibration.samples import Samples
 from sim.domain import WorkerKind
 
@@ -89,8 +99,8 @@ class Fits:
         how = "load_s of first uses less new modules, least squares over bytes"
         columns = ["own_s", "constant_bytes"]
         return (
-            _of(table, columns, lambda t: _line(t)[0], "executor_first_use_s", f"{how}: intercept"),
-            _of(table, columns, lambda t: _line(t)[1], "copies.h2d_first_bytes_per_s", f"{how}: slope"),
+            _of(table, columns, lambda t: _line(t)[0], "executor_first_use_s", f"{how}: intercept", each=nothing),
+            _of(table, columns, lambda t: _line(t)[1], "copies.h2d_first_bytes_per_s", f"{how}: slope", each=nothing),
         )
 
     def _module_s(self) -> Estimate:
@@ -187,10 +197,12 @@ def none(why: str) -> Estimate:
     return Estimate(0.0, f"none: {why}")
 
 
-def _of(rows: pd.DataFrame, columns: list[str], statistic: Statistic, what: str, how: str) -> Estimate:
+def _of(
+    rows: pd.DataFrame, columns: list[str], statistic: Statistic, what: str, how: str, *, each: Statistic | None = None
+) -> Estimate:
     values: Floats = rows[columns].to_numpy(dtype=np.float64)
     is_late: npt.NDArray[np.bool_] = rows["is_late"].to_numpy(dtype=np.bool_)
-    return estimate(what, values, is_late, statistic, how)
+    return estimate(what, values, is_late, statistic, how, each=each)
 
 
 def _line(rows: Floats) -> tuple[float, float]:

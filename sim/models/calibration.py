@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -240,18 +241,27 @@ def load_calibration(name_or_file: str) -> Calibration:
 
 
 def _values(node: Any, where: str) -> Any:
-    """Replace each {"value", "source"} by its value; a finite, non-negative number, a truth value or a name."""
+    """Replace each {"value", "source"} by its value; a finite, non-negative number, a truth value or a name.
+
+    Beside them there may be a ``spread``: numbers by name, of how what was measured is distributed.
+    """
     if not isinstance(node, Mapping):
         if isinstance(node, int | float) and not where.endswith(": schema_version"):
             raise ScenarioError(f"{where}: is {node}, must be an object of value and source")
         return node
-    if node.keys() != {"value", "source"}:
+    if node.keys() - {"spread"} != {"value", "source"}:
         return {key: _values(child, f"{where}: {key}") for key, child in node.items()}
-    value, source = node["value"], node["source"]
+    value, source, spread = node["value"], node["source"], node.get("spread", {})
     if not isinstance(source, str) or not source:
         raise ScenarioError(f"{where}: source is {shown(source)}, must say where the number comes from")
+    if not (isinstance(spread, Mapping) and all(_is_number(child) for child in spread.values())):
+        raise ScenarioError(f"{where}: spread is {shown(spread)}, must be an object of finite numbers")
     if isinstance(value, str):
         return value
     if not isinstance(value, int | float) or not (value == 0 or LEAST <= value <= MOST):
         raise ScenarioError(f"{where}: value is {shown(value)}, must be 0, or a number from {LEAST:g} to {MOST:g}")
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

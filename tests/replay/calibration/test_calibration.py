@@ -16,6 +16,7 @@ from replay.calibration.validate import ToldPolicy, as_text, check_pair, compare
 from replay.errors import ReplayError
 from replay.run import adapt
 from sim.domain import DeviceSpec, FleetSpec, Function, WorkerKind
+from sim.errors import ScenarioError
 from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_calibration
 from sim.models.costs import CostModel
 from sim.models.layout import layout
@@ -134,6 +135,23 @@ def test_the_simulation_under_the_found_calibration_is_the_measured_run(found, r
         )
         for row in compare(run.summary, twin.summary):
             assert row.error_frac == pytest.approx(0, abs=0.02), row
+
+
+def test_a_calibration_keeps_how_samples_are_distributed(runs, tmp_path):
+    content = calibrate(runs, PROBE, "found")
+    entry = content["graphs"]["jacobi-small"]["kaas"]["run_s"]
+    spread = entry["spread"]
+    assert spread["n"] > 5
+    assert spread["least"] <= spread["p50"] <= spread["most"]
+    assert spread["p50"] == pytest.approx(entry["value"])
+    assert content["copies"]["h2d_bytes_per_s"]["spread"]["p50"] == pytest.approx(4e9)
+    assert "spread" not in content["executor_first_use_s"], "one invocation says nothing of a line"
+    assert "spread" not in content["copies"]["d2h_bytes_per_s"], "the probe says a median"
+    for wrong in ([1, 2], {"p50": "1 s"}, {"p50": None}, {"p50": True}):
+        entry["spread"] = wrong
+        (tmp_path / "wrong.json").write_text(json.dumps(content))
+        with pytest.raises(ScenarioError, match=r"kaas: run_s: spread is .*, must be an object of finite numbers"):
+            load_calibration(str(tmp_path / "wrong.json"))
 
 
 def test_too_few_samples_are_refused(runs, tmp_path):
