@@ -1,7 +1,7 @@
 """Errors of a simulation beside the spread of repeated real runs: what the machine does by itself is no error.
 
 A quantity whose repeats come apart by more than NOISY_FRAC is not judged. An error is beyond the spread when it is
-larger than what the repeats differ by.
+larger than what the repeats differ by, and than NEGLIGIBLE_FRAC.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from sim.records.results import Run
 
 LEAST_REPEATS = 3  # two may be alike by chance
 NOISY_FRAC = 0.15  # what simulations are to be within: where the machine differs by more, nobody could tell
+
+NEGLIGIBLE_FRAC = 0.01  # repeats of what a trace decides, as the throughput, differ by less than anybody cares for
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Judged:
             return ""
         if spread is None or spread > NOISY_FRAC:
             return "too noisy"
-        return "within spread" if error is not None and abs(error) <= spread else "beyond spread"
+        is_small = error is not None and abs(error) <= max(spread, NEGLIGIBLE_FRAC)
+        return "within spread" if is_small else "beyond spread"
 
 
 def group_repeats(runs: Sequence[Run]) -> list[list[Run]]:
