@@ -16,14 +16,14 @@ from sim.models.calibration import Calibration, load_calibration
 from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
-from sim.records.caveats import caveats
+from sim.records.caveats import caveats, predicted
 from sim.records.decisions import decision_log
 from sim.records.intervals import choose_interval_s
 from sim.records.manifest import conclude, describe
 from sim.records.recorder import Recorder
 from sim.records.rundir import RunDirectory, check_free, new_runs, run_directory
 from sim.scenario import Scenario
-from sim.seam import Outcome
+from sim.seam import Ending
 from sim.settings import exact
 from sim.terminal.signals import first_signal_calls
 from sim.workload import Workload
@@ -41,12 +41,20 @@ class Experiment:
             calibration = calibration.without_frontend()
         elif calibration.frontend is None:
             raise ScenarioError(f"frontend: is {scenario.frontend!r}, but the calibration {calibration.name} has none")
+        if not isinstance(scenario.spread, str):
+            calibration = calibration.with_spread(scenario.spread)
         self._scenario = scenario
         self._workload = workload
         self._calibration = calibration
         per_kernel = scenario.granularity == "kernel"
         self._inputs = assemble(
-            workload, self.policy, calibration, scenario.fleet, scenario.seed, per_kernel=per_kernel
+            workload,
+            self.policy,
+            calibration,
+            scenario.fleet,
+            scenario.seed,
+            constants=scenario.constants,
+            per_kernel=per_kernel,
         )
 
     @property
@@ -58,6 +66,13 @@ class Experiment:
             if getattr(self.policy, f.name) != f.default
         ]
         return self.policy.name + "".join(changed)
+
+    def caveats(self) -> list[str]:
+        """What a user should know before it begins, see ``sim.records.caveats``."""
+        found = caveats(self._workload, self._calibration)
+        for kind in self.policy.workers:
+            found += predicted(self._inputs.costs.of(kind), self._calibration)
+        return list(dict.fromkeys(found))
 
     def offered(self) -> OfferedLoad | None:
         """What the invocations ask of the fleet; None for clients in a closed loop, who ask for all they can get."""
@@ -75,6 +90,7 @@ class Experiment:
         """
         interval_s = choose_interval_s(self._workload.trace.duration_s)
         facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
+        facts["warnings"] = self.caveats()
         if (offered := self.offered()) is not None:
             facts["offered"] = offered.as_dict()
         with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
@@ -90,7 +106,7 @@ class Experiment:
         return summary
 
     def _conclude(
-        self, out: RunDirectory, recorder: Recorder, outcome: Outcome, wall_s: float, warnings: list[str]
+        self, out: RunDirectory, recorder: Recorder, outcome: Ending, wall_s: float, warnings: list[str]
     ) -> dict[str, Any]:
         reasons, error = _against(outcome)
         reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
@@ -98,7 +114,7 @@ class Experiment:
         return conclude(out, recorder, self.policy, times, reasons, error, warnings=[*warnings, *outcome.limits])
 
 
-def _against(outcome: Outcome) -> tuple[list[str], str | None]:
+def _against(outcome: Ending) -> tuple[list[str], str | None]:
     """Reasons against a run, and the error that ended it."""
     failure = outcome.failure
     if isinstance(failure, PolicyError):
@@ -141,7 +157,7 @@ def run_scenario(
         experiments[experiment.name] = experiment
     if directory is None:
         directory = new_runs()
-    for caveat in caveats(workload, calibration):
+    for caveat in dict.fromkeys(text for experiment in experiments.values() for text in experiment.caveats()):
         note(f"Note: {caveat}")
     _tell_offered(experiments.values(), note)
     summaries = {}
@@ -156,7 +172,7 @@ def run_scenario(
 
 def _tell_offered(experiments: Iterable[Experiment], note: Callable[[str], None]) -> None:
     """What is asked of the fleet, once where policies have the same kind of worker."""
-    by_kind = {experiment.policy.kind.value: experiment.offered() for experiment in experiments}
+    by_kind = {experiment.policy.workers[0].value: experiment.offered() for experiment in experiments}
     for kind, offered in by_kind.items():
         if offered is not None:
             note(f"{kind} workers: {offered.text()}" if len(by_kind) > 1 else offered.text())

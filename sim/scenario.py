@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from sim.errors import ScenarioError
 from sim.files.plaindata import read_yaml
+from sim.models.constants import ConstantsSettings
+from sim.models.variation import require_spread
 from sim.schema import build
 from sim.settings import IN_FILE, require
 from sim.text import shown
@@ -20,11 +22,13 @@ _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", 
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """Equal GPUs. calibration: its name or file. gpus_per_link: neighbours that share a host link."""
+    """Equal GPUs. calibration: its name or file. gpus_per_link: neighbours that share a host link. sharing: how workers
+    share a GPU, see ``sim.models.sharing``."""
 
     gpus: int = 4
     gpus_per_node: int = 8
     gpus_per_link: int = 1
+    sharing: str = "mps"
     calibration: str = "v100-kaas"
 
     def __post_init__(self) -> None:
@@ -58,7 +62,11 @@ class Scenario:
     memory. policies: see ``sim.policies.make_policy``.
     frontend: what stands between clients and pool. "none": nothing, requests come straight into the pool, and host
     stages run elsewhere; "kaas": the calibration's frontend, see ``sim.models.frontend``.
+    spread: of the run times of graphs, as a coefficient of variation; "calibration": as measured, see
+    ``sim.models.variation``. Times of a trace vary as they do in the trace.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
+    constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
+    where copies take what the calibration has measured.
     """
 
     traces: tuple[str, ...] = ()
@@ -74,7 +82,9 @@ class Scenario:
     map: str | None = None
     fleet: FleetSettings = field(default_factory=FleetSettings)
     frontend: Literal["none", "kaas"] = "none"
+    spread: Literal["calibration"] | float = "calibration"
     granularity: Literal["graph", "kernel"] = "graph"
+    constants: ConstantsSettings | None = None
     load: ClientLoad | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +100,10 @@ class Scenario:
         require(self.seed >= 0, "seed", self.seed, "at least 0")
         without = self.map is None or self.functions == "catalogue"
         require(without, "map", self.map, "left out with functions of the trace, which run no graph")
+        if not isinstance(self.spread, str):
+            require_spread(self.spread)
+            its_own = self.functions == "trace"
+            require(not its_own, "spread", self.spread, "left out with functions of the trace, whose times are its own")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON, with absolute paths: they can be read from anywhere."""

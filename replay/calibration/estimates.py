@@ -1,4 +1,4 @@
-"""Estimates with what there is to say against them: number of samples, interval, error on samples not used, spread."""
+"""Estimates with what there is to say against them: number and distribution of samples, interval, error on others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from replay.calibration.bootstrap import Floats, interval
 from replay.errors import ReplayError
+from sim.models.variation import MOST_SPREAD
 
 Statistic = Callable[[Floats], float]  # of rows of samples
 
@@ -21,17 +22,17 @@ QUANTILES = {"p1": 0.01, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number for a calibration file, and where it comes from. spread: how its samples are distributed, see
-    ``spread_of``; empty where they are none of their own."""
+    """A number for a calibration file, and where it comes from. distribution: of its samples, see
+    ``distribution_of``; empty where there are none."""
 
     value: float
     source: str
-    spread: Mapping[str, float] = field(default_factory=dict)
+    distribution: Mapping[str, float] = field(default_factory=dict)
 
     def as_entry(self) -> dict[str, Any]:
         """What stands in the file."""
         entry = {"value": self.value, "source": self.source}
-        return {**entry, "spread": dict(self.spread)} if self.spread else entry
+        return {**entry, "distribution": dict(self.distribution)} if self.distribution else entry
 
 
 def estimate(
@@ -44,7 +45,7 @@ def estimate(
     each: Statistic | None = None,
 ) -> Estimate:
     """A statistic of sample rows (n x columns) in the order of time, with a 95 % interval, the error of what one half
-    tells of the other, and the spread of rows.
+    tells of the other, and the distribution of what rows say.
 
     is_late: whether a row is of the second half of its run. each: what one row says, the statistic itself by default;
     see ``nothing``. The interval is that of ``replay.calibration.bootstrap``. Raises ReplayError for too few rows,
@@ -61,10 +62,10 @@ def estimate(
         held_out = f"hold-out error {abs(fitted / seen - 1):.1%}" if seen else f"hold-out {fitted:.4g} instead of 0"
     alone = np.array([(each or statistic)(rows[[i]]) for i in range(n)])
     said = f"95 % interval {low:.4g} to {high:.4g} by blocks of {block:.3g}"
-    return Estimate(value, f"measured: {how}; n = {n}, {said}, {held_out}", spread_of(alone))
+    return Estimate(value, f"measured: {how}; n = {n}, {said}, {held_out}", distribution_of(alone))
 
 
-def spread_of(values: Floats) -> dict[str, float]:
+def distribution_of(values: Floats) -> dict[str, float]:
     """Number, standard deviation, extremes and QUANTILES of the finite values, to 6 digits; empty without any."""
     known = values[np.isfinite(values)]
     if not len(known):
@@ -88,6 +89,11 @@ def ratio(rows: Floats) -> float:
     """Sum of the first column / sum of the second: bytes and seconds give bytes/s; NaN when that is 0."""
     total = float(rows[:, 1].sum())
     return float(rows[:, 0].sum()) / total if total else float("nan")
+
+
+def spread(rows: Floats) -> float:
+    """Coefficient of variation of the first column; a calibration has no more than MOST_SPREAD."""
+    return min(float(rows[:, 0].std(ddof=1) / rows[:, 0].mean()), MOST_SPREAD)
 
 
 def non_negative(terms: Sequence[Floats], y: Floats) -> list[float]:

@@ -140,18 +140,42 @@ def test_the_simulation_under_the_found_calibration_is_the_measured_run(found, r
 def test_a_calibration_keeps_how_samples_are_distributed(runs, tmp_path):
     content = calibrate(runs, PROBE, "found")
     entry = content["graphs"]["jacobi-small"]["kaas"]["run_s"]
-    spread = entry["spread"]
-    assert spread["n"] > 5
-    assert spread["least"] <= spread["p50"] <= spread["most"]
-    assert spread["p50"] == pytest.approx(entry["value"])
-    assert content["copies"]["h2d_bytes_per_s"]["spread"]["p50"] == pytest.approx(4e9)
-    assert "spread" not in content["executor_first_use_s"], "one invocation says nothing of a line"
-    assert "spread" not in content["copies"]["d2h_bytes_per_s"], "the probe says a median"
+    of = entry["distribution"]
+    assert of["n"] > 5
+    assert of["least"] <= of["p50"] <= of["most"]
+    assert of["p50"] == pytest.approx(entry["value"])
+    assert content["copies"]["h2d_bytes_per_s"]["distribution"]["p50"] == pytest.approx(4e9)
+    assert "distribution" not in content["executor_first_use_s"], "one invocation says nothing of a line"
+    assert "distribution" not in content["copies"]["d2h_bytes_per_s"], "the probe says a median"
     for wrong in ([1, 2], {"p50": "1 s"}, {"p50": None}, {"p50": True}):
-        entry["spread"] = wrong
+        entry["distribution"] = wrong
         (tmp_path / "wrong.json").write_text(json.dumps(content))
-        with pytest.raises(ScenarioError, match=r"kaas: run_s: spread is .*, must be an object of finite numbers"):
+        with pytest.raises(
+            ScenarioError, match=r"kaas: run_s: distribution is .*, must be an object of finite numbers"
+        ):
             load_calibration(str(tmp_path / "wrong.json"))
+
+
+def test_how_much_run_times_vary_is_found_for_each_graph_and_kind(runs, found, tmp_path):
+    assert found.spread == pytest.approx(0, abs=1e-9)  # as nothing varied
+    varied = tmp_path / "varied"
+    shutil.copytree(runs[0].path, varied)
+    rows = runs[0].table("invocations")
+    spread_of = {name: 0.05 * i for i, name in enumerate(SMALL)}
+    graph = rows.function.map(runs[0].table("functions").graph.astype(str))
+    rng = np.random.default_rng(0)
+    factors = 1 + graph.map(spread_of).to_numpy() * rng.choice([-1, 1], len(rows))
+    rows.assign(run_s=rows.run_s * factors).to_parquet(varied / "invocations.parquet")
+    content = calibrate([open_run(varied)], PROBE, "varied")
+    for name, true in spread_of.items():
+        entry = content["graphs"][name]["kaas"]["spread"]
+        assert entry["value"] == pytest.approx(true, rel=0.3, abs=1e-9), name
+        assert entry["source"].startswith("measured: standard deviation / mean of run_s on kaas workers, warm; n = ")
+    typical = sorted(c["kaas"]["spread"]["value"] for c in content["graphs"].values())
+    assert content["spread"]["value"] == pytest.approx((typical[3] + typical[4]) / 2)
+    assert content["spread"]["source"] == "derived: median of the 8 of graphs and kinds"
+    (tmp_path / "varied.json").write_text(json.dumps(content))
+    assert load_calibration(str(tmp_path / "varied.json")).graphs["superres-small"]["kaas"].spread > 0.1
 
 
 def test_too_few_samples_are_refused(runs, tmp_path):
@@ -264,7 +288,7 @@ def test_the_policy_of_a_simulation_believes_what_it_believed_in_the_replay(runs
     seen = []
 
     class Watch:
-        kind = policy.kind
+        workers, needs = policy.workers, policy.needs
 
         def reset(self, fleet, functions, costs, rng):
             seen.extend(

@@ -19,7 +19,7 @@ from sim.records.results import Run
         ((1.0, 1.1, 1.0), 0.8, 0.1, "beyond spread"),
         ((1.0, 1.3, 1.0), 1.0, 0.3, "too noisy"),
         ((1.0, 1.0 + NOISY_FRAC, 1.0), 1.0, NOISY_FRAC, "within spread"),
-        ((400, 400, 400), 404, 0.0, "within spread"),
+        ((400, 400, 400), 403, 0.0, "within spread"),
         ((400, 400, 400), 405, 0.0, "beyond spread"),
         ((0, 0, 0), 0, 0.0, "within spread"),
         ((0, 0, 0), 1, 0.0, "beyond spread"),
