@@ -145,7 +145,7 @@ def run_scenario(
     decisions: see ``Experiment.run``. note: told what a user should know. bar: by the text of a policy and the
     number of arrivals, a context that shows how far the run is. Returns the summaries by run directory.
     """
-    calibration = load_calibration(scenario.fleet.calibration)
+    calibration = load_calibration(scenario.fleet.first_calibration)
     workload = open_workload(scenario, note)
     experiments: dict[str, Experiment] = {}
     for text in scenario.policies:

@@ -51,20 +51,22 @@ class SimFleet:
         self._costs = costs
         self._sharing = sharing
         self._loading = loading
-        self._columns: dict[WorkerKind, Columns] = {}
+        self._columns: dict[tuple[WorkerKind, int], Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
         self._on_lane, self._on_ready, self._on_gone = on_lane, on_ready, on_gone
         self._devices = dict(enumerate(make_devices(spec)))
         self._n_gpus = spec.n_gpus
-        self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
-        for device in range(spec.n_present, spec.n_gpus):
+        self._book = PlacementBook[SimWorker](spec.memory_bytes)
+        for device in spec.absent:
             self._book.close(device)
         self._slots: dict[int, list[int]] = {}  # of partitioned devices
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
         self._residency = residency
-        self._stepwise = per_kernel or spec.gpus_per_link > 1 or loading is not None or residency
+        self._stepwise = (
+            per_kernel or any(node.gpus_per_link > 1 for node in spec.nodes) or loading is not None or residency
+        )
         shared = share_devices(standing)
         if shared:
             recorder.share_devices()
@@ -105,7 +107,7 @@ class SimFleet:
         if profiles:
             self._slots[device] = [slot.number for slot in slots]
             for slot, profile in zip(slots, profiles, strict=True):
-                self._devices[slot.number] = SimDevice(slot.number, whole.h2d, whole.d2h, profile)
+                self._devices[slot.number] = SimDevice(slot.number, whole.h2d, whole.d2h, whole.model, profile)
         for slot in slots:
             self._give_room(now_s, self._book.open(slot.number, slot.memory_bytes))
 
@@ -139,7 +141,7 @@ class SimFleet:
         """A worker is on its device from now on, beside others if it is shared."""
         device = worker.device = self._devices[worker.place]
         self._recorder.worker_device[worker.number] = worker.place % self._n_gpus
-        worker.columns = self._columns_of(kind_of(worker.function))
+        worker.columns = self._columns_of(kind_of(worker.function), device.model)
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
             worker.modules = set()
@@ -160,10 +162,10 @@ class SimFleet:
         self._on_lane(lane)
         return lane
 
-    def _columns_of(self, kind: WorkerKind) -> Columns:
-        if kind not in self._columns:
-            self._columns[kind] = Columns(self._costs.of(kind))
-        return self._columns[kind]
+    def _columns_of(self, kind: WorkerKind, model: int) -> Columns:
+        if (kind, model) not in self._columns:
+            self._columns[kind, model] = Columns(self._costs.of(kind, model))
+        return self._columns[kind, model]
 
     def _give_room(self, now_s: float, workers: Sequence[SimWorker]) -> None:
         for worker in workers:

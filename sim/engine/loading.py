@@ -52,18 +52,17 @@ class Loading:
     def __init__(self, clock: Clock, fleet: FleetSpec, constants: Constants, constants_bytes: Sequence[int]) -> None:
         self._clock = clock
         self._tiers = constants.tiers
-        self._n_gpus, self._gpus_per_node = fleet.n_gpus, fleet.gpus_per_node
+        self._fleet = fleet
         self.group_bytes = constants.group_bytes
-        n_nodes = -(-fleet.n_gpus // fleet.gpus_per_node)
         memory = (constants_bytes, constants.capacities, constants.home)
-        self._nodes = [Node(HostMemory(*memory)) for _ in range(n_nodes)]
+        self._nodes = [Node(HostMemory(*memory)) for _ in fleet.nodes]
 
     def load(self, device: SimDevice, function: int, groups: Groups, loaded: Loaded) -> None:
         """Load constants of a function, from the nearest place that has them, from now on.
 
         What another load is bringing to that place is waited for.
         """
-        node = self._nodes[device.number % self._n_gpus // self._gpus_per_node]
+        node = self._nodes[self._fleet.node_of[device.number % self._fleet.n_gpus]]
         source = node.memory.fetch(function).source
         way = path(source)
         climb = _Climb(self._clock, node, device, function, groups, way, [self._tiers.rung(t) for t in way], loaded)
