@@ -149,9 +149,18 @@ class RealExperiment:
             reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
             late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
             lost, times = judge_losses(driver.losses), self._judge_times(out.path, driver.end_s, watch.samples)
-            end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late, **lost.facts, **times.facts}
+            end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late}
             reasons += [*lost.reasons, *times.reasons]
-            return conclude(out, recorder, self.policy, end, reasons, error, warnings=times.warnings)
+            return conclude(
+                out,
+                recorder,
+                self.policy,
+                end,
+                reasons,
+                error,
+                warnings=times.warnings,
+                details=lost.facts | times.facts,
+            )
 
     def _seats(
         self,

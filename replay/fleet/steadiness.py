@@ -1,6 +1,6 @@
 """Whether a replay took place on one machine, which stayed what it was: lost workers, stalls, drift of run times.
 
-A run is cut into tenths. In each, on each device, the times of warm invocations in kernels are compared with the median
+A run is cut into tenths, of a second at least. In each, on each device, the times of warm invocations in kernels are compared with the median
 of their graph over the whole run, so that it does not matter which graphs came when.
 """
 
@@ -16,6 +16,7 @@ import pandas as pd
 from replay.fleet.clocks import ClockSample
 
 N_WINDOWS = 10
+LEAST_S = 1.0  # of a window: what is over sooner is a hiccup, which stalls tell
 LEAST_RUNS = 10  # in a window, for its median; with 5, a tenth of a quiet run would look slow too often
 DRIFT_FRAC = 0.1  # between two windows: more deserves a warning ...
 INVALID_DRIFT_FRAC = 0.25  # ... and with more than this, times before and after are of two machines
@@ -82,13 +83,14 @@ def judge_times(
 
 def _windows(rows: pd.DataFrame, end_s: float, clocks: Sequence[ClockSample]) -> list[dict[str, Any]]:
     """By device and window: number of runs, their median as a multiple of that of their graphs, and clocks."""
-    length_s = max(end_s, 1e-9) / N_WINDOWS
+    n_windows = min(N_WINDOWS, max(int(end_s / LEAST_S), 1))
+    length_s = max(end_s, LEAST_S) / n_windows
     ratio = rows["run_s"] / rows.groupby("graph")["run_s"].transform("median")
     runs = pd.DataFrame({"device": rows["device"], "at_s": rows["started_at_s"], "ratio": ratio})
     seen = pd.DataFrame(clocks, columns=list(ClockSample._fields))
     cells = []
     for device in sorted({*runs["device"], *seen["device"]}):
-        for number in range(N_WINDOWS):
+        for number in range(n_windows):
             ran, said = (_within(table, device, number * length_s, length_s) for table in (runs, seen))
             if len(ran) or len(said):
                 cells.append(
