@@ -1,7 +1,7 @@
 """Whether a replay took place on one machine, which stayed what it was: lost workers, stalls, drift of run times.
 
-A run is cut into tenths, of a second at least. In each, on each device, the times of warm invocations in kernels are compared with the median
-of their graph over the whole run, so that it does not matter which graphs came when.
+A run is cut into tenths, of a second at least. In each, on each device, the times of warm invocations in kernels are
+compared with the median of their graph over the whole run, so that it does not matter which graphs came when.
 """
 
 from __future__ import annotations

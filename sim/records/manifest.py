@@ -47,7 +47,8 @@ def conclude(
     """Write summary and manifest of a run whose tables are closed; returns the summary. The same in every world.
 
     facts: simulated_s and wall_s, and what else a world has to tell; they go into both. reasons: why it is not valid.
-    error: what ended it, if something did. warnings: that a world has; whether work piled up is added. details: facts for the manifest alone.
+    error: what ended it, if something did. warnings: that a world has; whether work piled up is added.
+    details: facts for the manifest alone.
     """
     figures = recorder.summary(facts["simulated_s"])
     summary = {
