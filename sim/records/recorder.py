@@ -257,6 +257,7 @@ class Recorder:
             device, begun_at_s, ready_at_s = (np.array(column) for column in zip(*self._startups, strict=True))
             self._startups.clear()
             self._devices.add_startups(device.astype(np.int32), begun_at_s, ready_at_s)
+            self._last_start_s = max(self._last_start_s, float(ready_at_s.max()))
 
     def _add_startups(self, workers: Mapping[str, Any]) -> None:
         """From when a worker took its device, by default when the stages of its start began, until it was ready."""
