@@ -204,7 +204,8 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
 @click.option("--device", default="cuda:0", show_default=True, help="cuda:N; cpu for a rehearsal with small graphs.")
 @click.option("--out", "-o", default="runs/gpu", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Folder for three files of results; those in it are replaced.")  # fmt: skip
-def session(device: str, out: Path) -> None:
+@click.option("--resume", is_flag=True, help="Go on from the results in DIR: do what is missing, keep the rest.")
+def session(device: str, out: Path, resume: bool) -> None:
     """Do all that needs a GPU, in nine minutes: tests, probe, replays, calibration, validation.
 
     Writes gpu.json, which says what became of each step, gpu.tar.gz with all results, and a page of figures, gpu.png;
@@ -220,7 +221,7 @@ def session(device: str, out: Path) -> None:
     from replay.steps import run_session
 
     steps = partial(plan, device, ON_CPU if device == "cpu" else ON_GPU)
-    if any(outcome.status != 0 for outcome in run_session(steps, out, echo)):
+    if any(outcome.status != 0 for outcome in run_session(steps, out, echo, resume=resume)):
         sys.exit(INVALID)
 
 

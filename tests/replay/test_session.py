@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
-from replay.session import LOADS, SessionLoad, measure_service_s, plan
+from replay.session import LOADS, ON_CPU, ON_GPU, Scene, SessionLoad, measure_service_s, plan
 from replay.steps import LIMIT_S, ROOT, Step, run_session
+from sim.domain import Role
 from sim.errors import OutputError
 from sim.models.workloads import jacobi, sgemm
-from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
+from sim.models.workloads.catalogue import CatalogueEntry, load_catalogue, save_catalogue
+from sim.records.results import open_run
 from tests.conftest import GPU_ROOMS, TESTS
 from tests.replay.worlds import functions, replay
 
@@ -27,7 +30,7 @@ PATIENT = "import replay.run; replay.run.LATE_S = 3600.0; "  # as in conftest.py
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
-    """Two tiny graphs at one load, for a second each, on a machine that may be as slow as it likes."""
+    """Tiny graphs at one load, for a second each, on a machine that may be as slow as it likes."""
     monkeypatch.setattr("replay.session.LOADS", (0.5,))
     monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
     entries = [
@@ -35,8 +38,12 @@ def load(tmp_path, monkeypatch):
         CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
     ]
     save_catalogue(entries, tmp_path / "tiny.json")
-    n_service, seconds = {"affinity": 30, "exclusive": 8}, {"affinity": 1.0, "exclusive": 2.0}
-    return SessionLoad(str(tmp_path / "tiny.json"), 4, 200.0, n_service, seconds, 1 << 20, seed=2)
+    scenes = {
+        "fits": Scene("balance", "few", 30, 1.0, (0.5,)),
+        "overfull": Scene("affinity", "many", 30, 1.0, (0.5,)),
+        "exclusive": Scene("exclusive", "many", 8, 2.0, (0.5,)),
+    }
+    return SessionLoad(str(tmp_path / "tiny.json"), {"few": 2, "many": 80}, scenes, 500_000, seed=2)
 
 
 def patient(steps):
@@ -66,9 +73,12 @@ def test_a_rehearsal_on_the_cpu(load, tmp_path):
     found = unpacked(out, tmp_path / "there")
     for name in ("probe.json", "calibration.json", "runs.csv", "gpu.json", "logs/calibrate.txt"):
         assert (found / name).stat().st_size > 10, name
-    assert (found / "simulated/figures/affinity-50/latency_cdf.png").exists()
-    assert (found / "validation/affinity-50/decisions.jsonl").exists()
+    assert (found / "simulated/figures/overfull-50/latency_cdf.png").exists()
+    assert (found / "validation/fits-50/decisions.jsonl").exists()
     assert sum(file.stat().st_size for file in out.iterdir()) < 4 << 20
+    summaries = {name: open_run(found / "calibration" / f"{name}-50").summary for name in load.scenes}
+    assert [name for name, summary in summaries.items() if summary["evictions"]] == ["overfull"]
+    assert [name for name, summary in summaries.items() if summary["cold_starts"]] == ["exclusive"]
 
 
 def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkeypatch):
@@ -86,7 +96,7 @@ def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkey
     assert outcomes[0].name == "tests"
     failed = {o.name: o.says for o in outcomes if o.status != 0}
     without = "Error: simpy is missing, which a simulation needs: pip install simpy"
-    assert failed == {"validate/affinity-50": without, "validate/exclusive-50": without}, told
+    assert failed == {f"validate/{name}-50": without for name in load.scenes}, told
     results = json.loads((out / "gpu.json").read_text())["results"]
     assert results["calibration.json"]["device"]["name"] == "NVIDIA H100 (stand-in)"
     assert results["calibration.json"]["n_multiprocessors"]["value"] == 132
@@ -136,18 +146,56 @@ def test_what_is_not_of_a_session_stays(tmp_path):
 
 def test_the_rates_of_a_session_come_from_what_was_measured(tmp_path, monkeypatch):
     """Twice the time an invocation: half the rate. Without a measurement there is no replay, and the reason is said."""
-    load = SessionLoad(
-        "small", 4, 100.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0
-    )
-    known = {"affinity": 0.02, "exclusive": None}
+    known = {"fits": 0.02, "overfull": 0.04, "exclusive": None}
     monkeypatch.setattr("replay.session.measure_service_s", lambda directory: known[directory.name])
-    steps = {step.name: step for step in plan("cpu", load, tmp_path)}
-    for part in LOADS:
-        words = steps[f"calibration/affinity-{100 * part:.0f}"].command
-        assert float(words[words.index("--rate-scale") + 1]) * load.rate_per_s == pytest.approx(part / 0.02, rel=1e-3)
-        assert "is not known: see service/exclusive" in steps[f"validation/exclusive-{100 * part:.0f}"].lacks
+    steps = {step.name: step for step in plan("cpu", ON_CPU, tmp_path)}
+    for part, (name, each_s) in product(LOADS, known.items()):
+        step = steps[f"validation/{name}-{100 * part:.0f}"]
+        if each_s is None:
+            assert "is not known: see service/exclusive" in step.lacks
+        else:
+            scale = float(step.command[step.command.index("--rate-scale") + 1])
+            assert scale * ON_CPU.rate_per_s == pytest.approx(part / each_s, rel=1e-3)
     assert steps["calibrate"].lacks
     assert steps["table"].lacks
+
+
+@pytest.mark.parametrize("load", [ON_CPU, ON_GPU], ids=["cpu", "gpu"])
+def test_the_scenes_of_a_session_stress_what_they_are_named_after(load):
+    """By the constants of as many functions of each graph as a trace has."""
+    entries = load_catalogue(load.catalogue).values()
+    constants = sum(entry.graph.bytes_of(Role.CONSTANT) for entry in entries) / len(entries)
+    few, many = (load.n_functions[load.scenes[name].trace] for name in ("fits", "overfull"))
+    assert few == len(entries), "each graph once"
+    assert few * constants < load.memory_limit_bytes < 0.5 * many * constants
+    assert len({(scene.policy, scene.trace) for scene in load.scenes.values()}) == 3
+
+
+def test_a_session_goes_on_where_another_one_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
+    python, log = [sys.executable, "-c"], tmp_path / "log"
+
+    def steps(fails):
+        def plan(work):
+            note = f"open({str(log)!r}, 'a').write"
+            yield Step("first", [*python, f"{note}('first '); print('[1]')"], 60, "first.json")
+            yield Step("second", [*python, f"{note}('second '); raise SystemExit({fails})"], 60)
+            yield Step("last", [*python, f"{note}(open('first.json').read())"], 60, closes=True)
+
+        return plan
+
+    run_session(steps(fails=1), tmp_path / "out", lambda _: None)
+    outcomes = run_session(steps(fails=0), tmp_path / "out", lambda _: None, resume=True)
+    assert [(o.name, o.status) for o in outcomes] == [("first", 0), ("second", 0), ("last", 0)]
+    assert log.read_text().split() == ["first", "second", "[1]", "second", "[1]"]
+    report = json.loads((tmp_path / "out" / "gpu.json").read_text())
+    assert ([s["status"] for s in report["steps"]], report["results"]) == ([0, 0, 0], {"first.json": [1]})
+    run_session(steps(fails=0), tmp_path / "out", lambda _: None)
+    assert log.read_text().split()[5:] == ["first", "second", "[1]"], "without being told to go on it begins anew"
+    (tmp_path / "out" / "gpu.tar.gz").write_bytes(b"half")
+    with pytest.raises(OutputError, match=r"gpu\.tar\.gz: can't be unpacked \(.*\); begin without --resume$"):
+        run_session(steps(fails=0), tmp_path / "out", lambda _: None, resume=True)
+    assert (tmp_path / "out" / "gpu.json").exists()
 
 
 def test_the_service_time_of_exclusive_workers_has_their_starts_in_it(tmp_path):
@@ -173,11 +221,12 @@ def test_the_bundle_takes_from_its_wheels_what_a_python_lacks(tmp_path):
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "$@" >> calls\n[ "$2" != "import simpy" ]\n')
     python.chmod(0o755)
-    subprocess.run(["sh", "gpu/run.sh", "results"], cwd=tmp_path, env={**os.environ, "PYTHON": str(python)}, check=True)
+    command = ["sh", "gpu/run.sh", "results", "--resume"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHON": str(python)}, check=True)
     calls = (tmp_path / "calls").read_text().splitlines()
     assert [call for call in calls if "zipfile" in call and "gpu/wheels/simpy-4.1.1-py3-none-any.whl" in call]
     assert not [call for call in calls if "zipfile" in call and "pytest" in call]
-    assert calls[-1].endswith("session --out results")
+    assert calls[-1].endswith("session --out results --resume")
 
 
 def test_every_test_for_a_gpu_lies_where_it_is_looked_for():
