@@ -28,7 +28,7 @@ from sim.policies import make_policy
 from sim.records.recorder import Recorder
 from sim.records.rundir import peak_rss_bytes
 from sim.scenario import FleetSettings
-from sim.seam import Outcome
+from sim.seam import Ending
 from sim.workload import bind
 
 LOAD = 0.8
@@ -89,7 +89,7 @@ def full(trace: PoissonTrace, n_gpus: int, policy: str = "affinity") -> float:
     v100 = load_calibration("v100-kaas")
     calibration = replace(v100, frontend=None, graphs={}, dispatch_s=ByKind(0.0, 0.0))
     workload = bind(trace, catalogue=None)
-    ended: list[tuple[Recorder, Outcome]] = []
+    ended: list[tuple[Recorder, Ending]] = []
     inputs = assemble(workload, make_policy(policy), calibration, FleetSettings(gpus=n_gpus))
     with tempfile.TemporaryDirectory() as directory:
         wall_s = timed(lambda: ended.append(simulate_into(Path(directory), inputs)))

@@ -118,7 +118,7 @@ class RealExperiment:
             first = devices[0]
             pattern = replace(pattern, memory_limit_bytes=first["limit_bytes"])
             beliefs = adapt(self._calibration, first["name"], first["capacity_bytes"])
-            costs = CostModel(beliefs, functions, self.policy.kind)
+            costs = CostModel(beliefs, functions, self.policy.workers[0])
             spec = FleetSpec(beliefs.spec, self._scenario.fleet.gpus)
             seats = self._seats(spec, costs, devices, pattern, log)
             data = SharedData(self._graphs.values(), seed)

@@ -18,12 +18,13 @@ from sim.errors import ScenarioError
 from sim.loads import Clients, make_load
 from sim.models.calibration import Calibration
 from sim.models.costs import CostModel
+from sim.models.sharing import make_sharing
 from sim.models.workloads.catalogue import load_catalogue
 from sim.protocol import Policy, share_devices
 from sim.records.intervals import choose_interval_s
 from sim.records.recorder import Recorder
 from sim.scenario import FleetSettings, Scenario
-from sim.seam import Engine, Inputs, Interrupting, Outcome
+from sim.seam import Ending, Engine, Inputs, Interrupting
 from sim.settings import unknown
 from sim.workload import Workload, bind
 from traces.open import open_trace
@@ -79,12 +80,13 @@ def assemble(
     fleet: its ``calibration`` is not read, but the one given is used. For the others see ``sim.seam.Inputs``.
     """
     spec = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
-    costs = CostModel(calibration, workload.functions, policy.kind)
+    costs = CostModel(calibration, workload.functions, policy.workers[0])
     brain = Dispatcher(policy, spec, workload.functions, costs, np.random.default_rng(0))  # may refuse them
+    sharing = make_sharing(fleet.sharing)
     if share_devices(brain.standing):
         for worker in brain.standing:
-            costs.under_share(worker.function, worker.share)  # may not know how
-    return Inputs(workload, policy, spec, costs, seed, per_kernel)
+            sharing.demand(costs, worker.function, worker.share)  # may not know how
+    return Inputs(workload, policy, spec, costs, sharing, seed, per_kernel)
 
 
 def simulate_into(
@@ -94,7 +96,7 @@ def simulate_into(
     *,
     progress: Callable[[int], None] | None = None,
     interrupting: Interrupting | None = None,
-) -> tuple[Recorder, Outcome]:
+) -> tuple[Recorder, Ending]:
     """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed."""
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 

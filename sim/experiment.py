@@ -23,7 +23,7 @@ from sim.records.manifest import conclude, describe
 from sim.records.recorder import Recorder
 from sim.records.rundir import RunDirectory, check_free, new_runs, run_directory
 from sim.scenario import Scenario
-from sim.seam import Outcome
+from sim.seam import Ending
 from sim.settings import exact
 from sim.terminal.signals import first_signal_calls
 from sim.workload import Workload
@@ -90,7 +90,7 @@ class Experiment:
         return summary
 
     def _conclude(
-        self, out: RunDirectory, recorder: Recorder, outcome: Outcome, wall_s: float, warnings: list[str]
+        self, out: RunDirectory, recorder: Recorder, outcome: Ending, wall_s: float, warnings: list[str]
     ) -> dict[str, Any]:
         reasons, error = _against(outcome)
         reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
@@ -98,7 +98,7 @@ class Experiment:
         return conclude(out, recorder, self.policy, times, reasons, error, warnings=[*warnings, *outcome.limits])
 
 
-def _against(outcome: Outcome) -> tuple[list[str], str | None]:
+def _against(outcome: Ending) -> tuple[list[str], str | None]:
     """Reasons against a run, and the error that ended it."""
     failure = outcome.failure
     if isinstance(failure, PolicyError):
@@ -156,7 +156,7 @@ def run_scenario(
 
 def _tell_offered(experiments: Iterable[Experiment], note: Callable[[str], None]) -> None:
     """What is asked of the fleet, once where policies have the same kind of worker."""
-    by_kind = {experiment.policy.kind.value: experiment.offered() for experiment in experiments}
+    by_kind = {experiment.policy.workers[0].value: experiment.offered() for experiment in experiments}
     for kind, offered in by_kind.items():
         if offered is not None:
             note(f"{kind} workers: {offered.text()}" if len(by_kind) > 1 else offered.text())

@@ -1,38 +1,41 @@
 """The placement book: who gets which device, when. Every fleet keeps one, whatever its workers and devices are made of.
 
-- A started worker waits in the line of its device, or in the line for any device.
-- A device that nobody has goes to the first of its own line, else to the first of the line for any. A worker that is
-  started on any device gets the free one with the lowest number.
-- Standing workers have their device from the beginning, several of them side by side. A started one has it alone.
+- A slot, which is a device or an instance of one, has room for workers: bytes of memory. A worker takes a part of
+  them, or the whole.
+- A started worker waits in the line of its slot, or in the line for any. Nobody overtakes in a line.
+- Room in a slot goes to the first of its own line, and while that is empty, to the first of the line for any. A
+  worker that is started on any device gets the one with the lowest number that has room.
+- Standing workers have their slot from the beginning, whatever they take.
 - A worker that was told to stop does first what it was given. Then it leaves: at once if it is still in line, and when
   it is ready if it is in the middle of its start.
-- A device is free again when the last worker that had it is gone.
 
 There is no clock here: a fleet says when a worker is started and when it is gone, and asks when it may have to leave.
-An order costs the same however many workers wait (O(log devices) where a device gets free).
+An order costs the same however many workers wait (O(log slots) where room is searched or changes).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from sim.firstfit import CLOSED, FirstFit
 from sim.protocol import ANY_DEVICE
 
 
 class Placed:
     """A worker as the book knows it: the base of the workers of every fleet.
 
-    place: the number of its device; while it ``waits``, of the one that it waits for, or ANY_DEVICE. stopping: whether
-    it was told to stop.
+    place: the number of its slot; while it ``waits``, of the one that it waits for, or ANY_DEVICE. takes_bytes: of the
+    memory of a slot; None for the whole. stopping: whether it was told to stop.
     """
 
-    __slots__ = ("place", "stopping", "waits")
+    __slots__ = ("place", "stopping", "takes_bytes", "waits")
 
-    def __init__(self) -> None:
+    def __init__(self, takes_bytes: int | None = None) -> None:
         self.place = ANY_DEVICE
-        self.waits = self.stopping = False
+        self.takes_bytes = takes_bytes
+        self.stopping = self.waits = False
 
     def must_leave(self, *, ready: bool, has_work: bool) -> bool:
         """Whether it leaves now; to be asked when it is told to stop, gets ready, and has done some of its work.
@@ -46,65 +49,132 @@ W = TypeVar("W", bound=Placed)
 
 
 class PlacementBook(Generic[W]):
-    """The lines and the free devices of a fleet; devices have the numbers 0 to ``n_devices`` - 1."""
+    """The lines and the room of slots: 0 to n - 1 for ``memory_bytes`` of n devices, others by ``open``."""
 
-    def __init__(self, n_devices: int) -> None:
-        self._n_on = [0] * n_devices
-        self._lines: list[deque[W]] = [deque() for _ in range(n_devices + 1)]  # the last, -1, is for ANY_DEVICE
-        self._n_left_early = [0] * (n_devices + 1)  # how many left a line early, since it was tidied
-        self._free = list(range(n_devices))  # a heap of all free devices, and of some that were taken meanwhile
-        self._listed = bytearray([1]) * n_devices  # whether a device is in that heap
+    def __init__(self, memory_bytes: Sequence[int]) -> None:
+        self._size = list(memory_bytes)
+        self._used = [0] * len(self._size)
+        self._room = FirstFit(self._size)
+        self._whole = FirstFit([1] * len(self._size))  # 1 where nobody is, else 0
+        self._lines: dict[int, deque[W]] = {}  # by slot, and for ANY_DEVICE; none is empty between two calls
+        self._n_left_early: dict[int, int] = {}  # how many left a line early, since it was tidied
 
     def stand(self, worker: W, device: int) -> None:
-        """A worker has a device from the beginning, beside others that stand there."""
+        """A worker has a slot from the beginning, beside others that stand there."""
         worker.place = device
-        self._n_on[device] += 1
+        self._used[device] += self._need(worker, device)
+        self._show(device)
 
     def start(self, worker: W, device: int) -> bool:
-        """A worker is to be started on a device or on ANY_DEVICE; returns whether it has it, ``place``, or waits."""
-        if device == ANY_DEVICE:
-            free = self._free
-            while free and self._n_on[free[0]]:
-                self._listed[heappop(free)] = 0
-            worker.place = free[0] if free else ANY_DEVICE
-            worker.waits = not free
-        else:
-            worker.place = device
-            worker.waits = self._n_on[device] > 0
-        if worker.waits:
-            self._lines[device].append(worker)
-            return False
-        self._n_on[worker.place] = 1
-        return True
+        """A worker is to be started in a slot or on ANY_DEVICE; returns whether it has it, ``place``, or waits."""
+        worker.place = device
+        line = self._lines.get(device)
+        if line is None:
+            slot: int | None = device
+            if device == ANY_DEVICE:
+                slot = self._whole.find(1) if worker.takes_bytes is None else self._room.find(worker.takes_bytes)
+            if slot is not None and self._place(worker, slot):
+                self._show(slot)
+                return True
+            line = self._lines[device] = deque()
+            self._show(device)
+        worker.waits = True
+        line.append(worker)
+        return False
 
-    def leave(self, worker: W) -> W | None:
-        """A worker is gone from its line or its device; returns the worker that has the device now, if one waited."""
-        device = worker.place
+    def leave(self, worker: W) -> list[W]:
+        """A worker is gone from its line or its slot; returns those that have a slot now, in order."""
+        place = worker.place
         if worker.waits:
             worker.waits = False
-            self._leave_line(device)
-            return None
-        self._n_on[device] -= 1
-        if self._n_on[device]:
-            return None
-        while line := self._lines[device] or self._lines[ANY_DEVICE]:
-            following = line.popleft()
+            self._leave_line(place)
+        else:
+            self._used[place] -= self._need(worker, place)
+        return self._settle(place)
+
+    def open(self, slot: int, memory_bytes: int) -> list[W]:
+        """A slot can be used from now on; returns those that get room there."""
+        if slot >= len(self._size):
+            grown = slot + 1 - len(self._size)
+            self._size += [CLOSED] * grown
+            self._used += [0] * grown
+            self._room, self._whole = (FirstFit([CLOSED] * len(self._size)) for _ in range(2))
+            for place in range(len(self._size)):
+                self._show(place)
+        self._size[slot] = memory_bytes
+        return self._settle(slot)
+
+    def close(self, slot: int) -> list[W]:
+        """A slot can't be used any more; returns those that wait for it, in order, who have left its line."""
+        self._size[slot] = CLOSED
+        self._n_left_early.pop(slot, None)
+        left = [worker for worker in self._lines.pop(slot, ()) if worker.waits]
+        for worker in left:
+            worker.waits = False
+        self._show(slot)
+        return left
+
+    def _need(self, worker: W, slot: int) -> int:
+        return self._size[slot] if worker.takes_bytes is None else worker.takes_bytes
+
+    def _show(self, slot: int) -> None:
+        """Show those that are to be started on any device what a slot has for them: nothing while it has a line."""
+        if slot == ANY_DEVICE:
+            return
+        size, used = self._size[slot], self._used[slot]
+        is_open = size != CLOSED and slot not in self._lines
+        self._room.set(slot, size - used if is_open else CLOSED)
+        self._whole.set(slot, int(not used) if is_open else CLOSED)
+
+    def _place(self, worker: W, slot: int) -> bool:
+        """Put a worker into a slot, if there is room."""
+        size, used, takes = self._size[slot], self._used[slot], worker.takes_bytes
+        if size == CLOSED or (used if takes is None else used + takes > size):
+            return False
+        worker.place = slot
+        self._used[slot] += size if takes is None else takes
+        return True
+
+    def _settle(self, place: int) -> list[W]:
+        """Give room to those whose turn it is, where it may have got free: in a slot, or with who was first in line
+        for any."""
+        settled = self._serve(place, place)
+        if place != ANY_DEVICE:
+            if place not in self._lines:
+                settled += self._serve(ANY_DEVICE, place)
+            self._show(place)
+        return settled
+
+    def _serve(self, of: int, place: int) -> list[W]:
+        """Put the first of a line into a slot, or into the first with room, for as long as there is room."""
+        settled: list[W] = []
+        line = self._lines.get(of)
+        while line:
+            following = line[0]
             if following.waits:
+                slot: int | None = place
+                if place == ANY_DEVICE:
+                    takes = following.takes_bytes
+                    slot = self._whole.find(1) if takes is None else self._room.find(takes)
+                if slot is None or not self._place(following, slot):
+                    return settled
+                if place == ANY_DEVICE:
+                    self._show(slot)
                 following.waits = False
-                following.place = device
-                self._n_on[device] = 1
-                return following
-        if not self._listed[device]:
-            self._listed[device] = 1
-            heappush(self._free, device)
-        return None
+                settled.append(following)
+            line.popleft()
+        if line is not None:
+            del self._lines[of]
+        return settled
 
     def _leave_line(self, place: int) -> None:
         """Tidy a line when many have left it early. To search for each at once would cost the length of the line.
 
         Until then they are passed over. More than half of the line make it tidy, which is at most two steps for each.
         """
-        self._n_left_early[place] += 1
-        if 2 * self._n_left_early[place] > len(self._lines[place]):
-            self._lines[place] = deque(worker for worker in self._lines[place] if worker.waits)
-            self._n_left_early[place] = 0
+        n_left = self._n_left_early.get(place, 0) + 1
+        line = self._lines[place]
+        if 2 * n_left > len(line):
+            n_left = 0
+            line = self._lines[place] = deque(worker for worker in line if worker.waits)
+        self._n_left_early[place] = n_left

@@ -20,11 +20,13 @@ _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", 
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """Equal GPUs. calibration: its name or file. gpus_per_link: neighbours that share a host link."""
+    """Equal GPUs. calibration: its name or file. gpus_per_link: neighbours that share a host link. sharing: how workers
+    share a GPU, see ``sim.models.sharing``."""
 
     gpus: int = 4
     gpus_per_node: int = 8
     gpus_per_link: int = 1
+    sharing: str = "mps"
     calibration: str = "v100-kaas"
 
     def __post_init__(self) -> None:

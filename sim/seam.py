@@ -1,4 +1,4 @@
-"""The seam between what is simulated and what simulates it: an engine is a function from Inputs to an Outcome.
+"""The seam between what is simulated and what simulates it: an engine is a function from Inputs to an Ending.
 
 The engine of ``sim.engine`` has one entrance, ``simulate``, which is an Engine; another one can stand beside it.
 """
@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from sim.dispatcher import Log
 from sim.domain import FleetSpec
 from sim.models.costs import CostModel
+from sim.models.sharing import Sharing
 from sim.protocol import Policy
 from sim.records.recorder import Recorder
 from sim.workload import Workload
@@ -25,21 +26,23 @@ Interrupting: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[
 class Inputs:
     """All that decides what comes out of a simulation. Functions, devices and workers are known by dense numbers.
 
-    workload: arrivals as blocks of columns, in order. costs: arrays by function. seed: of what the policy and the
-    frontend draw, each from a stream of its own (``sim.streams``). per_kernel: give every kernel an event of its own,
-    instead of one for the whole graph. The policy is reset when a simulation begins, so that inputs can be used again.
+    workload: arrivals as blocks of columns, in order. costs: arrays by function. sharing: how workers share a device.
+    seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``). per_kernel: give
+    every kernel an event of its own, instead of one for the whole graph. The policy is reset when a simulation begins,
+    so that inputs can be used again.
     """
 
     workload: Workload
     policy: Policy
     fleet: FleetSpec
     costs: CostModel
+    sharing: Sharing
     seed: int = 0
     per_kernel: bool = False
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """How a simulation ended; what happened in it, the recorder has.
 
     end_s: the last event or reply. n_unfinished: invocations that arrived and did not end. interrupted: whether it was
@@ -65,7 +68,7 @@ class Engine(Protocol):
         *,
         progress: Callable[[int], None] | None = None,
         interrupting: Interrupting | None = None,
-    ) -> Outcome:
+    ) -> Ending:
         """Simulate until every invocation has ended.
 
         recorder: told all that happens; it is left open. log: see ``sim.dispatcher.Dispatcher``. progress: called with

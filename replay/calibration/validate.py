@@ -98,7 +98,8 @@ class ToldPolicy(BasePolicy):
     def __init__(self, run: Run) -> None:
         self._policy = policy_of(run)
         self.name = self._policy.name  # type: ignore[misc]
-        self.kind = self._policy.kind  # type: ignore[misc]
+        self.workers = self._policy.workers  # type: ignore[misc]
+        self.needs = self._policy.needs  # type: ignore[misc]
         self._told: Mapping[str, Mapping[str, float]] = run.manifest["replay"]["told"]
         self._device = _device_of(run)
 

@@ -27,10 +27,12 @@ from sim.protocol import (
     Action,
     Arrival,
     Finished,
+    Outcome,
     Policy,
     Reject,
     Run,
     Start,
+    Stop,
     WorkerReady,
     WorkerStopped,
 )
@@ -153,7 +155,7 @@ class Driver:
             del self._ordered_at_s[what.invocation]
             self._cold.discard(what.invocation)
             self._recorder.ended(what.invocation, *live, self.now_s, "failed", what.reason)
-            event = Finished(what.invocation, number, ok=False)
+            event = Finished(what.invocation, number, Outcome.FAILED)
         elif isinstance(what, Ready):
             event = WorkerReady(number, change.worker.what.device)
         else:
@@ -172,7 +174,7 @@ class Driver:
             elif isinstance(action, Reject):
                 live = self._live.pop(action.invocation)
                 self._recorder.ended(action.invocation, *live, self.now_s, "rejected", action.reason)
-            else:
+            elif isinstance(action, Stop):
                 self._fleet.stop(action.worker)
 
     # Records

@@ -90,7 +90,7 @@ class RealFleet:
     ) -> None:
         self.workers: dict[int, RealWorker] = {}
         self._devices = [RealDevice(number, release) for number, release in enumerate(releases)]
-        self._book = PlacementBook[RealWorker](len(releases))
+        self._book = PlacementBook[RealWorker]([1] * len(releases))  # workers have whole devices, or stand
         self._assign = assign
         self._data_fd = data_fd
         self._log = log
@@ -291,8 +291,7 @@ class RealFleet:
         worker.stopped_ns = worker.stopped_ns or time.monotonic_ns()
         del self.workers[worker.number]
         self._changes.append(Change(WORKER_CHANGED, worker, None))
-        following = self._book.leave(worker)
-        if following is not None:
+        for following in self._book.leave(worker):
             self._put_on_device(following)
 
 

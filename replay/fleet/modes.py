@@ -24,7 +24,7 @@ SHARING = {"fractional": "MPS", "green": "green contexts"}  # modes of workers w
 
 def modes_of(policy: Policy) -> tuple[str, ...]:
     """The modes that fit a policy, its own first."""
-    if policy.kind is WorkerKind.KAAS:
+    if WorkerKind.KAAS in policy.workers:
         return ("kaas",)
     if isinstance(policy, Fractional):
         return tuple(SHARING)

@@ -26,7 +26,7 @@ def policies(as_json: bool) -> None:
         {
             "name": name,
             "parameters": {k: default for k, (_, default) in parameters(policy).items()},
-            "workers": policy.kind.value,
+            "workers": policy.workers[0].value,
             "summary": (policy.__doc__ or "").partition("\n")[0],
             "source": policy.source,
         }

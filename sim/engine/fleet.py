@@ -10,21 +10,22 @@ import simpy
 
 from sim.domain import FleetSpec, WorkerKind
 from sim.engine.clock import Clock, Signal
-from sim.engine.hardware import Compute, Service, SimDevice, SimWorker, make_devices
+from sim.engine.columns import Columns
+from sim.engine.hardware import Compute, Lane, SimDevice, SimWorker, make_devices
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
+from sim.models.sharing import Sharing
 from sim.models.startup import Ladder, elapsed_s
 from sim.placement import PlacementBook
-from sim.protocol import FINISHED, WORKER_CHANGED, Standing, Start, share_devices
+from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Standing, Start, kind_of, share_devices
 from sim.records.recorder import Recorder
 
 
 class SimFleet:
     """Devices, and the workers that are not gone, by number.
 
-    lumped: an invocation and a cold start are one event each. Else copies are steps, as links may be shared, and so
-    are kernels where devices are shared.
-    on_finish: called with (worker, event) by ``worker.signal``. on_ready, on_gone: called with (instant, worker).
+    per_kernel: every kernel has an event of its own.
+    on_lane: called with each lane that is made. on_ready, on_gone: called with (instant, worker).
     """
 
     def __init__(
@@ -32,24 +33,28 @@ class SimFleet:
         clock: Clock,
         spec: FleetSpec,
         costs: CostModel,
+        sharing: Sharing,
         recorder: Recorder,
         standing: Sequence[Standing],
         *,
         per_kernel: bool,
-        on_finish: Callable[[SimWorker, simpy.Event], None],
+        on_lane: Callable[[Lane], None],
         on_ready: Callable[[float, SimWorker], None],
         on_gone: Callable[[float, SimWorker], None],
     ) -> None:
         self._clock = clock
         self._costs = costs
+        self._sharing = sharing
+        self._columns: dict[WorkerKind, Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
-        self._on_finish, self._on_ready, self._on_gone = on_finish, on_ready, on_gone
+        self._on_lane, self._on_ready, self._on_gone = on_lane, on_ready, on_gone
         self._devices = make_devices(spec)
-        self._book = PlacementBook[SimWorker](spec.n_gpus)
+        self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
+        self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
+        self._stepwise = per_kernel or spec.gpus_per_link > 1
         shared = share_devices(standing)
-        self.lumped = not per_kernel and spec.gpus_per_link == 1 and not shared
         if shared:
             recorder.share_devices()
         for number, worker in enumerate(standing):
@@ -57,9 +62,9 @@ class SimFleet:
 
     def start(self, now_s: float, order: Start) -> None:
         """A worker takes its device, or any, or gets in line for it."""
-        worker = self._add(order.worker, order.function, now_s)
+        worker = self._add(order.worker, order, now_s)
         if self._book.start(worker, order.device):
-            self._set_up(now_s, worker)
+            self._set_up(now_s, worker, waited=False)
 
     def stop(self, now_s: float, worker: SimWorker) -> None:
         """Stop a worker once it has finished what it was given."""
@@ -68,65 +73,93 @@ class SimFleet:
 
     def let_go(self, now_s: float, worker: SimWorker) -> None:
         """A worker will be gone at this instant, if it was told to stop and nothing is left for it to do."""
-        has_work = worker.service.invocation >= 0 or bool(worker.queue)
-        if not worker.must_leave(ready=worker.ready, has_work=has_work):
+        if not worker.must_leave(ready=worker.ready, has_work=worker.has_work):
             return
         if worker.waits:
-            self._book.leave(worker)  # before a device gets free at this instant
+            self._give_room(now_s, self._book.leave(worker))  # before a device gets free at this instant
         else:
-            worker.device.elapsed_s = elapsed_s(self._costs.notice_period_s, now_s - worker.idle_at_s)
+            device = worker.device
+            device.elapsed_s = elapsed_s(worker.columns.costs.notice_period_s, now_s - worker.idle_at_s)
+            device.freed_at_s = now_s
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
     def record(self, worker: SimWorker) -> None:
         """Record a worker that is gone, or there at the end."""
-        kind = WorkerKind.KAAS if worker.function < 0 else WorkerKind.EXCLUSIVE
-        loaded = worker.ladder is not None and worker.ready
+        loaded = worker.ladder is not None and worker.ready and worker.function != EVERY_FUNCTION
         self._recorder.worker(
             worker.number,
-            kind,
+            kind_of(worker.function),
             worker.function,
             (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
             worker.ladder,
             self._constants_bytes[worker.function] if loaded else 0,
         )
 
-    def _add(self, number: int, function: int, now_s: float) -> SimWorker:
-        worker = self.workers[number] = SimWorker(number, function, now_s)
+    def _add(self, number: int, order: Standing | Start, now_s: float) -> SimWorker:
+        worker = self.workers[number] = SimWorker(number, order, now_s)
         self._recorder.worker_device.append(-1)
         return worker
 
     def _stand_up(self, number: int, standing: Standing, shared: bool) -> None:
         """A worker that is ready before the run."""
-        worker = self._add(number, standing.function, 0.0)
+        worker = self._add(number, standing, 0.0)
         self._book.stand(worker, standing.device)
-        device = self._put(worker)
-        if shared:
-            worker.shared = self._costs.under_share(standing.function, standing.share)
-            device.compute = device.compute or Compute(self._clock)
-        if standing.function < 0:
-            worker.modules = set()
-            costs = self._costs
-            worker.cache = BufferCache(costs.cache_bytes, keep_headroom=costs.keeps_headroom, eviction=costs.eviction)
+        self._put(worker, shared)
         worker.ready = True
+        worker.lane = worker.lanes[0]
         worker.ready_at_s = 0.0
 
-    def _put(self, worker: SimWorker) -> SimDevice:
-        """A worker is on its device from now on."""
+    def _put(self, worker: SimWorker, shared: bool) -> SimDevice:
+        """A worker is on its device from now on, beside others if it is shared."""
         device = worker.device = self._devices[worker.place]
         self._recorder.worker_device[worker.number] = worker.place
-        worker.service = Service()
-        worker.signal = Signal(self._clock)
-        worker.on_finish = [partial(self._on_finish, worker)]
+        worker.columns = self._columns_of(kind_of(worker.function))
+        if worker.function == EVERY_FUNCTION:
+            costs = worker.columns.costs
+            worker.modules = set()
+            worker.cache = BufferCache(
+                costs.cache_bytes_of(worker.takes_bytes), keep_headroom=costs.keeps_headroom, eviction=costs.eviction
+            )
+        worker.shared = shared
+        worker.lumped = not (self._stepwise or shared)
+        if shared and device.compute is None:
+            device.compute = Compute(self._clock, self._sharing.jobs())
+        worker.lanes = [self._lane(worker) for _ in range(worker.concurrency)]
         return device
 
-    def _set_up(self, now_s: float, worker: SimWorker) -> None:
-        """A worker that got a device climbs its ladder."""
-        device = self._put(worker)
-        worker.ladder = ladder = self._costs.ladders[worker.function].after(device.elapsed_s)
+    def _lane(self, worker: SimWorker) -> Lane:
+        lane = Lane(self._n_lanes, worker, Signal(self._clock))
+        self._n_lanes += 1
+        self._on_lane(lane)
+        return lane
+
+    def _columns_of(self, kind: WorkerKind) -> Columns:
+        if kind not in self._columns:
+            self._columns[kind] = Columns(self._costs.of(kind))
+        return self._columns[kind]
+
+    def _give_room(self, now_s: float, workers: Sequence[SimWorker]) -> None:
+        for worker in workers:
+            self._set_up(now_s, worker, waited=True)
+
+    def _set_up(self, now_s: float, worker: SimWorker, *, waited: bool) -> None:
+        """A worker that got a device climbs its ladder.
+
+        It waits for the end of who had its memory before: of the device's last, if it takes all of it or has waited.
+        """
+        shared = worker.takes_bytes is not None
+        if shared or worker.concurrency > 1:
+            self._recorder.share_devices()
+        device = self._put(worker, shared or worker.concurrency > 1)
+        elapsed_s = device.elapsed_s
+        if elapsed_s is not None:
+            elapsed_s = None if shared and not waited else elapsed_s + (now_s - device.freed_at_s)
+        worker.ladder = ladder = worker.columns.costs.ladder(worker.function).after(elapsed_s)
         context_at_s = now_s + ladder.before_constants_s
-        if self.lumped:
+        signal = worker.lanes[0].signal
+        if worker.lumped:
             ready_at_s = context_at_s + ladder.constants + ladder.first_run
-            worker.signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
+            signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
         else:
             self._clock.process(self._climb(worker, ladder, context_at_s))
 
@@ -134,10 +167,12 @@ class SimFleet:
         yield self._clock.at(context_at_s, FINISHED)
         waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
         worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
-        worker.signal.fire(loaded_at_s + ladder.first_run, WORKER_CHANGED, [partial(self._get_ready, worker)])
+        ready_at_s = loaded_at_s + ladder.first_run
+        worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
     def _get_ready(self, worker: SimWorker, _: simpy.Event) -> None:
         worker.ready = True
+        worker.lane = worker.lanes[0]
         worker.ready_at_s = worker.idle_at_s = self._clock._now
         self._on_ready(self._clock._now, worker)
 
@@ -146,8 +181,7 @@ class SimFleet:
         worker.stopped_at_s = now_s
         self.record(self.workers.pop(worker.number))
         if worker.ready:  # else it left its line
-            worker.on_finish.clear()  # it leads back to the worker, and garbage collection is off
-            following = self._book.leave(worker)
-            if following is not None:
-                self._set_up(now_s, following)
+            for lane in worker.lanes:
+                lane.release()
+            self._give_room(now_s, self._book.leave(worker))
         self._on_gone(now_s, worker)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 
 import simpy
 
 from sim.domain import FleetSpec
 from sim.engine.clock import Callbacks, Clock, Signal
+from sim.engine.columns import Columns
 from sim.models.memory import HIT, BufferCache
 from sim.models.occupancy import Shared
-from sim.models.sharing import SharedDevice
+from sim.models.sharing import Jobs
 from sim.models.startup import Ladder
 from sim.placement import Placed
-from sim.protocol import FINISHED
+from sim.protocol import EVERY_FUNCTION, FINISHED, Run, Standing, Start
 
 NAN = float("nan")
-Queued = tuple[int, float, bool]  # invocation, when it was ordered, cold
+# Invocation, when it was ordered, whether it waits for its worker's start, and its order where that says more.
+Queued = tuple[int, float, bool, Run | None]
 
 
 class Link:
@@ -38,21 +41,30 @@ class Link:
 
 
 class Compute:
-    """The multiprocessors of a device that several workers share: one event for whatever ends next."""
+    """The multiprocessors of a slot that several workers share: one event for whatever ends next."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, jobs: Jobs) -> None:
         self._clock = clock
-        self._jobs = SharedDevice()
-        self._done: dict[int, Signal] = {}
+        self._jobs = jobs
+        self._lanes: dict[int, Lane] = {}
         self._next: tuple[float, int] | None = None
 
-    def run(self, worker: int, work_s: float, sm_frac: float, bandwidth_frac: float) -> simpy.Event:
-        """Run something of a worker's; see ``sim.models.sharing``. The event comes when it is done."""
-        done = self._done[worker] = Signal(self._clock)
-        done.callbacks = []
-        self._jobs.add(self._clock._now, worker, work_s, sm_frac, bandwidth_frac)
+    def run(self, lane: Lane, work_s: float, shared: Shared) -> None:
+        """Run something of a lane's; ``lane.on_kernel`` is called when it is done."""
+        self._lanes[lane.number] = lane
+        self._jobs.add(self._clock._now, lane.number, work_s, shared.sm_frac, shared.bandwidth_frac)
         self._expect()
-        return done
+
+    def runs(self, lane: Lane) -> bool:
+        """Whether something of a lane's runs."""
+        return lane.number in self._lanes
+
+    def stop(self, lane: Lane) -> float:
+        """End what runs of a lane's at once; returns the seconds of its work that are left."""
+        del self._lanes[lane.number]
+        left_s = self._jobs.remove(self._clock._now, lane.number)
+        self._expect()
+        return left_s
 
     def _expect(self) -> None:
         """Whenever what runs changes, so may the next end; events of ends that were expected before are stale."""
@@ -65,89 +77,129 @@ class Compute:
     def _end(self, expected: tuple[float, int], _: simpy.Event) -> None:
         if expected is not self._next:
             return
-        now_s, worker = expected
-        self._jobs.remove(now_s, worker)
-        done = self._done.pop(worker)
-        assert done.callbacks is not None
-        done.fire(now_s, FINISHED, done.callbacks)
+        now_s, number = expected
+        self._jobs.remove(now_s, number)
+        lane = self._lanes.pop(number)
+        lane.signal.fire(now_s, FINISHED, lane.on_kernel)
         self._next = None
         self._expect()
 
 
 class SimDevice:
-    """One GPU. elapsed_s: of the notice period of who had it last (``sim.models.startup``); None where nobody had it.
+    """One GPU, or an instance of one: a slot for workers. elapsed_s: of the notice period of who had it last, when it
+    left at ``freed_at_s`` (``sim.models.startup``); None where nobody had it.
 
-    compute: what standing workers share; None where a worker has the device for itself.
+    compute: what workers share that have a part of it; None until there are such.
     """
 
-    __slots__ = ("compute", "d2h", "elapsed_s", "h2d", "number")
+    __slots__ = ("compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "number")
 
     def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
         self.number = number
         self.h2d = h2d
         self.d2h = d2h
         self.elapsed_s: float | None = None
+        self.freed_at_s = 0.0
         self.compute: Compute | None = None
 
 
-class Service:
-    """What a worker is at: an invocation, with the columns of its row that are known when it begins.
+class Lane:
+    """Where a worker runs one invocation at a time, or one batch, with the columns of its row.
 
-    A worker has one and uses it for each invocation; ``invocation`` is -1 while there is none. placement: what it found
-    in device memory. cold: it waited for its worker's start.
+    It is used again for each; ``invocation`` is -1 while there is none. number: of the job that it is where compute is
+    shared. entry: what the doors know of it. others: of its batch, with theirs. placement: what it found in device
+    memory. cold: it waited for its worker's start. preempted: it ends at the next boundary between kernels.
+    Of one that goes step by step: when it was loaded, the ends of its kernels from there on (or one for all), and how
+    many of these are over; work_s: of the present one. on_*: what is called when a step is over.
     """
 
     __slots__ = (
-        "admitted_at_s", "arrival_at_s", "cold", "dispatch_s", "function", "invocation", "load_s", "placement",
-        "queued_at_s", "run_s", "started_at_s",
+        "cold", "dispatch_s", "entry", "function", "invocation", "kernels", "load_s", "loaded_at_s", "n_kernels_done",
+        "number", "on_copy", "on_finish", "on_kernel", "on_kernels", "others", "placement", "preempted", "run_s",
+        "signal", "started_at_s", "store_s", "work_s", "worker",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, worker: SimWorker, signal: Signal) -> None:
+        self.number = number
+        self.worker = worker
+        self.signal = signal
         self.invocation = -1
+        self.placement = HIT
+        self.others: tuple[tuple[int, Entry], ...] = ()
+        self.preempted = False
         self.function: int
-        self.arrival_at_s: float
-        self.admitted_at_s: float
-        self.queued_at_s: float
+        self.entry: Entry
         self.dispatch_s: float
         self.started_at_s: float
         self.load_s: float
         self.run_s: float
-        self.placement = HIT
+        self.store_s: float
         self.cold: bool
+        self.loaded_at_s: float
+        self.kernels: list[float]
+        self.n_kernels_done: int
+        self.work_s: float
+        self.on_finish: Callbacks
+        self.on_copy: Callbacks
+        self.on_kernels: Callbacks
+        self.on_kernel: Callbacks
+
+    def release(self) -> None:
+        """Its worker is gone, and nothing is called any more that leads back to it: garbage collection is off."""
+        self.signal.callbacks = []
+        self.on_finish = self.on_copy = self.on_kernels = self.on_kernel = []
+        del self.worker
 
 
-IDLE = Service()  # of workers that are on no device yet; nobody writes to it
+# Of an invocation on its way to a worker: function, arrival, admission, entry into the pool (NaN before), size.
+Entry = tuple[int, float, float, float, float]
 
 
 class SimWorker(Placed):
-    """One worker. ``service.invocation`` is -1 when it is idle; it has ``device`` once it waits for none.
+    """One worker. It has ``device``, ``columns`` and ``lanes`` once it waits for none; ``lane`` is one that is idle, or
+    None.
 
     Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
-    made when it gets there.
+    made when it gets there. shared: it computes beside others. lumped: what it runs is one event each.
     """
 
     __slots__ = (
-        "cache", "device", "function", "idle_at_s", "ladder", "modules", "number", "on_finish", "queue", "ready",
-        "ready_at_s", "requested_at_s", "service", "shared", "signal", "stopped_at_s",
+        "cache", "columns", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes", "lumped",
+        "modules", "number", "queue", "ready", "ready_at_s", "requested_at_s", "share", "shared", "stopped_at_s",
     )  # fmt: skip
 
-    def __init__(self, number: int, function: int, requested_at_s: float) -> None:
-        super().__init__()
+    def __init__(self, number: int, order: Standing | Start, requested_at_s: float) -> None:
+        super().__init__(order.memory_bytes)
         self.number = number
-        self.device: SimDevice
-        self.function = function
+        self.function = order.function
+        self.share = order.share
+        self.concurrency = order.concurrency
         self.requested_at_s = requested_at_s
         self.ready_at_s = self.stopped_at_s = NAN
         self.idle_at_s = requested_at_s  # when it last got idle
         self.cache: BufferCache | None = None  # of a KaaS executor
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
-        self.shared: Shared | None = None  # how it runs beside others on its device; None where there are none
         self.ladder: Ladder | None = None
         self.ready = False
-        self.signal: Signal
-        self.on_finish: Callbacks
-        self.queue: deque[Queued] | list[Queued] = deque() if function < 0 else []  # a list is ten times smaller
-        self.service = IDLE
+        self.shared = False
+        self.lumped = True
+        self.device: SimDevice
+        self.columns: Columns
+        self.lanes: Sequence[Lane] = ()
+        self.lane: Lane | None = None
+        few = self.function != EVERY_FUNCTION
+        self.queue: deque[Queued] | list[Queued] = [] if few else deque()  # a list is ten times smaller
+
+    @property
+    def has_work(self) -> bool:
+        """Whether it was given something that it has not finished."""
+        if self.queue or (self.concurrency == 1 and self.lanes):
+            return bool(self.queue) or self.lanes[0].invocation >= 0
+        return any(lane.invocation >= 0 for lane in self.lanes)
+
+    def idle_lane(self) -> Lane | None:
+        """The first lane that is idle."""
+        return next((lane for lane in self.lanes if lane.invocation < 0), None)
 
 
 def make_devices(fleet: FleetSpec) -> list[SimDevice]:

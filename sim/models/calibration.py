@@ -15,6 +15,7 @@ from sim.errors import ScenarioError
 from sim.files.inputs import read_text
 from sim.files.plaindata import parse_json
 from sim.models.eviction import Kaas, make_strategy
+from sim.models.tiers import Rung, Tiers
 from sim.schema import build
 from sim.settings import unknown
 from sim.text import shown
@@ -188,6 +189,7 @@ class Calibration:
     frontend: FrontendFacts | None = None
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
+    tiers: Tiers | None = None
     sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:
@@ -209,6 +211,11 @@ class Calibration:
     def spec(self) -> DeviceSpec:
         """The device, as the fleet knows it."""
         return DeviceSpec(self.device.name, self.device.memory_bytes)
+
+    @property
+    def rungs(self) -> Tiers:
+        """From where constants come to the device; all from pinned memory, as the copies, where no tiers are given."""
+        return self.tiers or Tiers(pinned=Rung(self.copies.h2d_bytes_per_s))
 
     def without_frontend(self) -> Calibration:
         """The same GPUs and workers, but requests come straight into the pool, and host stages run elsewhere."""

@@ -66,6 +66,8 @@ class CostModel:
 
     def __init__(self, calibration: Calibration, functions: Sequence[Function], kind: WorkerKind) -> None:
         self.kind = kind
+        self._functions = functions
+        self._siblings = {kind: self}
         self.frontend = calibration.frontend
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
@@ -120,7 +122,26 @@ class CostModel:
         self._memory_bytes = [g.memory_bytes for g in each]
         self._offsets = [g.offsets_s for g in each]
         self._graphs = [f.graph for f in functions]
+        start = calibration.startup_s
+        kill_release_s = start.kill_release + start.notice_period
+        self._executor_ladder = Ladder(kill_release_s, start.process, start.runtime, start.context, 0.0, 0.0, 0.0)
         self._under_share: dict[tuple[int, float], Shared] = {}
+
+    def of(self, kind: WorkerKind) -> CostModel:
+        """The costs of these functions for a kind of worker."""
+        if kind not in self._siblings:
+            self._siblings[kind] = CostModel(self._calibration, self._functions, kind)
+        return self._siblings[kind]
+
+    def ladder(self, function: int) -> Ladder:
+        """The cold start of a process of this function, or of an executor (EVERY_FUNCTION), which loads later."""
+        return self.ladders[function] if function >= 0 else self._executor_ladder
+
+    def cache_bytes_of(self, memory_bytes: int | None) -> int:
+        """Device memory for buffers of an executor that has so much of its device, or (None) all of it."""
+        if memory_bytes is None:
+            return self.cache_bytes
+        return self.cache_bytes - self._calibration.device.memory_bytes + memory_bytes
 
     def expected_s(self, function: int) -> float:
         """Expected time of a warm invocation on its worker, in seconds: what policies are told."""

@@ -34,6 +34,9 @@ class Shared:
     bandwidth_frac: float
 
 
+ALONE = Shared(1.0, 1.0, 0.0)  # what has the whole device while it runs
+
+
 def n_waves(kernel: Kernel, n_sms: int, share: float) -> int:
     """Blocks of the SM that gets the most; a share of the SMs is rounded down to whole ones, but at least one.
 

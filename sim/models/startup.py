@@ -23,8 +23,11 @@ class Ladder(NamedTuple):
     first_run: float
 
     def after(self, elapsed_s: float | None) -> Ladder:
-        """The stages on a device whose last process had so much of its notice period behind it; None: it had none."""
-        return self._replace(kill_release=0.0 if elapsed_s is None else self.kill_release - elapsed_s)
+        """The stages on a device whose last process is in its notice period for so long, or longer gone.
+
+        None: there was none, or it is in nobody's way.
+        """
+        return self._replace(kill_release=0.0 if elapsed_s is None else max(self.kill_release - elapsed_s, 0.0))
 
     @property
     def before_constants_s(self) -> float:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from sim.domain import FleetSpec, Function, WorkerKind
-from sim.protocol import Action, Costs, Event, Standing, View
+from sim.protocol import Action, Costs, Event, Need, Standing, View
 from sim.settings import describe
 
 
@@ -19,7 +19,8 @@ class BasePolicy:
     """
 
     name: ClassVar[str]
-    kind: ClassVar[WorkerKind] = WorkerKind.KAAS
+    workers: ClassVar[tuple[WorkerKind, ...]] = (WorkerKind.KAAS,)
+    needs: ClassVar[frozenset[Need]] = frozenset()
     source: ClassVar[str]
 
     def describe(self) -> str:
@@ -32,7 +33,7 @@ class BasePolicy:
 
     def standing(self, fleet: FleetSpec) -> Sequence[Standing]:
         """A KaaS executor on each device, numbered like it; no exclusive workers."""
-        return [Standing(d, -1) for d in range(fleet.n_gpus)] if self.kind is WorkerKind.KAAS else []
+        return [Standing(d, -1) for d in range(fleet.n_gpus)] if WorkerKind.KAAS in self.workers else []
 
     def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:
         """Answer an event."""

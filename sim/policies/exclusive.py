@@ -31,7 +31,7 @@ class Exclusive(BasePolicy):
     """
 
     name: ClassVar[str] = "exclusive"
-    kind: ClassVar[WorkerKind] = WorkerKind.EXCLUSIVE
+    workers: ClassVar[tuple[WorkerKind, ...]] = (WorkerKind.EXCLUSIVE,)
     source: ClassVar[str] = "KaaS, exclusive pool (Pemberton et al., arXiv 2212.08146, public code)"
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:

@@ -57,8 +57,9 @@ def _broken_rule(policy: type[BasePolicy]) -> str | None:
     name = getattr(policy, "name", None)
     if not dataclasses.is_dataclass(policy) or not isinstance(name, str) or not NAME.fullmatch(name):
         return "be a dataclass with a name of letters, digits, _ and -"
-    if not isinstance(policy.kind, WorkerKind):
-        return "have a sim.domain.WorkerKind as its kind"
+    workers = policy.workers
+    if not isinstance(workers, tuple) or {type(kind) for kind in workers} != {WorkerKind}:
+        return "have a tuple of sim.domain.WorkerKind as its workers"
     if policy.describe is not BasePolicy.describe:
         return "describe itself by its name and parameters, as BasePolicy does"
     try:

@@ -26,7 +26,7 @@ class Static(BasePolicy):
     """
 
     name: ClassVar[str] = "static"
-    kind: ClassVar[WorkerKind] = WorkerKind.EXCLUSIVE
+    workers: ClassVar[tuple[WorkerKind, ...]] = (WorkerKind.EXCLUSIVE,)
     source: ClassVar[str] = "KaaS, static pool (Pemberton et al., arXiv 2212.08146, public code)"
 
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:

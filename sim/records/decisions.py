@@ -1,7 +1,7 @@
 """The decision log of a run: every event that a policy was told, and what it answered, one JSON object a line.
 
 ``{"now_s": 0.25, "event": ["Arrival", {"invocation": 0, "function": 3}], "actions": [["Run", {...}], ...]}``; names
-and fields are those of ``sim.protocol``.
+and fields are those of ``sim.protocol``; fields at their defaults are left out, and null is an infinite instant.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from math import inf
 from pathlib import Path
 from typing import IO, Any
 
 from sim.dispatcher import Dispatcher
 from sim.errors import RunError
 from sim.files.output import create
-from sim.protocol import ACTIONS, EVENTS, Action, Event
+from sim.protocol import ACTIONS, EVENTS, Action, DeviceChanged, Event, Slot, Wake, said
 
 FILE_NAME = "decisions.jsonl"
 _BUFFER_BYTES = 1 << 20  # in a replay, writing is not to make arrivals late
@@ -67,9 +67,15 @@ def check_decisions(entries: Iterable[tuple[float, Event, list[Action]]], dispat
 
 
 def _plain(record: Event | Action) -> list[Any]:
-    return [type(record).__name__, {field.name: getattr(record, field.name) for field in fields(record)}]
+    values = {name: None if value == inf else value for name, value in said(record).items()}  # JSON has no infinity
+    return [type(record).__name__, values]
 
 
 def _record(plain: list[Any], kinds: Mapping[str, type]) -> Any:
     name, values = plain
-    return kinds[name](**values)
+    made = kinds[name](**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    if isinstance(made, Wake) and made.at_s is None:
+        made.at_s = inf
+    elif isinstance(made, DeviceChanged):
+        made.slots = tuple(Slot(*slot) for slot in made.slots)
+    return made

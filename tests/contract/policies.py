@@ -15,7 +15,7 @@ class Script(BasePolicy):
     """Answers the events that are written in it, whenever they come, and no other."""
 
     name = "script"
-    kind = WorkerKind.EXCLUSIVE
+    workers = (WorkerKind.EXCLUSIVE,)
 
     def __init__(self, answers: Answers, standing: Sequence[Standing] = ()) -> None:
         self._answers = answers
@@ -42,7 +42,7 @@ class Drawn(BasePolicy):
     """
 
     name = "drawn"
-    kind = WorkerKind.EXCLUSIVE
+    workers = (WorkerKind.EXCLUSIVE,)
 
     def __init__(self, answers: Sequence[Sequence[tuple[str, int]]], standing: Sequence[Standing]) -> None:
         self._answers = answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from sim.dispatcher import Dispatcher
-from sim.protocol import ANY_DEVICE, Finished, Policy, Run, Start, Stop, WorkerReady, WorkerStopped
+from sim.protocol import ANY_DEVICE, Finished, Outcome, Policy, Run, Start, Stop, WorkerReady, WorkerStopped
 from sim.records.decisions import check_decisions
 from sim.streams import Stream, generator
 from tests.contract.scripted import FixedCosts, functions
@@ -23,7 +23,7 @@ def check(told: Told, policy: Policy, load: ScriptLoad) -> None:
     on = {device: {w for w, s in enumerate(fresh.standing) if s.device == device} for device in range(load.n_gpus)}
     for _, event, actions in told.log:
         if isinstance(event, Finished):
-            assert event.ok
+            assert event.outcome == Outcome.OK
             assert given[event.worker].popleft() == event.invocation
         elif isinstance(event, WorkerReady):
             assert wanted.pop(event.worker) in (ANY_DEVICE, event.device)

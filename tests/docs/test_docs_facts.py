@@ -15,6 +15,7 @@ from analysis.figures.runs import FIGURES
 from analysis.labels import SETTINGS
 from sim.domain import Role, WorkerKind
 from sim.models.calibration import Calibration, GraphCosts
+from sim.models.tiers import Rung
 from sim.policies import known
 from sim.records.results import open_run
 from sim.records.tables import GPU_PARTS, STAGES, STATUSES, TABLES
@@ -113,6 +114,8 @@ def test_every_number_of_the_calibration_is_explained():
         assert told[key][-1] == (json.dumps(entry["value"]) if entry else "not given"), key
     for field in dataclasses.fields(GraphCosts):
         assert f"graphs.GRAPH.KIND.{field.name}" in told
+    for field in dataclasses.fields(Rung):
+        assert f"tiers.TIER.{field.name}" in told
 
 
 def test_every_column_is_explained_in_its_words():

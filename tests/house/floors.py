@@ -68,8 +68,15 @@ FLOORS = [
         "brain",
         (
             ((_room("sim.policies", "one policy a file"),),),
-            ((_room("sim.placement", "who gets which device, when, the same in every world"),),),
-            ((_room("sim.dispatcher", "what is believed of the fleet, and which orders are refused"),),),
+            ((_room("sim.placement sim.firstfit", "who gets which device, when, the same in every world"),),),
+            (
+                (
+                    _room(
+                        "sim.dispatcher sim.orders sim.belief",
+                        "what is believed of the fleet, and which orders are refused",
+                    ),
+                ),
+            ),
             ((_room("sim.workload sim.binding sim.offered", "a trace bound to functions, and what load it offers"),),),
             ((_room("sim.scenario", "what to run, as a file or as options"),),),
         ),

@@ -42,7 +42,8 @@ def literal_assignment(n_gpus, shares):
 class LiteralAffinity:
     """CFS affinity pool, step by step: scans every group for every free worker."""
 
-    kind = WorkerKind.KAAS
+    workers = (WorkerKind.KAAS,)
+    needs = frozenset()
 
     def __init__(self, penalty=10.0):
         self.penalty = penalty
@@ -89,7 +90,8 @@ class LiteralAffinity:
 class LiteralExclusive:
     """Exclusive pool, step by step: scans the whole pending list at every event."""
 
-    kind = WorkerKind.EXCLUSIVE
+    workers = (WorkerKind.EXCLUSIVE,)
+    needs = frozenset()
 
     def describe(self):
         return "literal exclusive"

@@ -17,7 +17,7 @@ class Puppet:
     """A policy that answers with what it was told."""
 
     def __init__(self, kind, *answers):
-        self.kind = kind
+        self.workers, self.needs = (kind,), frozenset()
         self.answers = list(answers)
 
     def describe(self):
@@ -27,7 +27,7 @@ class Puppet:
         pass
 
     def standing(self, fleet):
-        return [Standing(device, -1) for device in range(fleet.n_gpus)] if self.kind is WorkerKind.KAAS else []
+        return [Standing(device, -1) for device in range(fleet.n_gpus)] if WorkerKind.KAAS in self.workers else []
 
     def on_event(self, now_s, event, view):
         return self.answers.pop(0) if self.answers else ()
@@ -47,10 +47,10 @@ KAAS, EXCLUSIVE = WorkerKind.KAAS, WorkerKind.EXCLUSIVE
     [
         (KAAS, [Standing(2, -1)], "the devices are 0 to 1"),
         (KAAS, [Standing(-1, -1)], "the devices are 0 to 1"),
-        (KAAS, [Standing(0, 0)], "a policy of KaaS executors has no other workers"),
-        (KAAS, [Standing(0, -1), Standing(0, -1)], "a KaaS executor has a device to itself"),
-        (KAAS, [Standing(0, -1, 0.5)], "a KaaS executor has a device to itself"),
-        (EXCLUSIVE, [Standing(0, -1)], "the functions are 0 to 1"),
+        (KAAS, [Standing(0, 0)], "a worker of this policy is kaas, not exclusive"),
+        (KAAS, [Standing(0, -1), Standing(0, -1)], "a KaaS executor without memory_bytes has a device to itself"),
+        (KAAS, [Standing(0, -1, 0.5)], "a KaaS executor without memory_bytes has a device to itself"),
+        (EXCLUSIVE, [Standing(0, -1)], "a worker of this policy is exclusive, not kaas"),
         (EXCLUSIVE, [Standing(0, 1), Standing(1, 2)], "the functions are 0 to 1"),
         (EXCLUSIVE, [Standing(0, 0, 0.0)], "a share is above 0 and at most 1"),
         (EXCLUSIVE, [Standing(0, 0, 1.5)], "a share is above 0 and at most 1"),
@@ -88,8 +88,8 @@ def test_workers_side_by_side_may_have_more_shares_than_there_are(monkeypatch):
         (KAAS, [[Run(0, 2)]], "there is no worker 2"),
         (KAAS, [[Run(7, 0)]], "invocation 7 is not waiting but unknown or over"),
         (KAAS, [[Run(0, 0), Run(0, 1)]], "invocation 0 is not waiting but with worker 0"),
-        (KAAS, [[Start(2, 0, 0)]], "a policy of KaaS executors starts no workers"),
-        (KAAS, [[Stop(0)]], "a KaaS executor stands until the end, as it can't be started again"),
+        (KAAS, [[Start(2, 0, 0)]], "a worker of this policy is kaas, not exclusive"),
+        (KAAS, [[Stop(0)]], "Puppet.needs does not name executors (Need.EXECUTORS)"),
         (KAAS, [[Reject(3, "no")]], "invocation 3 is not waiting"),
         (EXCLUSIVE, [[Start(1, 0, 0)]], "the next worker must have the number 0"),
         (EXCLUSIVE, [[Start(0, 2, 0)]], "the devices are 0 to 1, or -1 for any"),

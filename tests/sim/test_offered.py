@@ -17,7 +17,7 @@ from tests.support import POOL, V100, ListTrace, own, poisson, simulate
 
 
 def offered(workload, calibration=POOL, gpus=2, policy="balance"):
-    costs = CostModel(calibration, workload.functions, make_policy(policy).kind)
+    costs = CostModel(calibration, workload.functions, make_policy(policy).workers[0])
     return offered_load(workload, costs, FleetSpec(calibration.spec, gpus))
 
 

@@ -87,7 +87,7 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
         ),
         (RANDOM.replace('"dice"', '"../dice"'), "Dice", r"the class Dice must .* name of letters, digits, _ and -"),
         (RANDOM.replace('"dice"', "6"), "Dice", r"the class Dice must .* name of letters, digits, _ and -"),
-        (RANDOM + "    kind = 'kaas'\n", "Dice", r"the class Dice must have a sim\.domain\.WorkerKind as its kind"),
+        (RANDOM + "    workers = ('kaas',)\n", "Dice", r"must have a tuple of sim\.domain\.WorkerKind as its workers"),
         (RANDOM + "    def describe(self): pass\n", "Dice", r"must describe itself by its name and parameters"),
         (RANDOM.replace("sides: int", "sides: str"), "Dice", r"must have parameters of the types int and float"),
         (RANDOM.replace("sides: int", "sides: 'no_type'"), "Dice", r"must have parameters of the types int and float"),

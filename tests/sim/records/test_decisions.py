@@ -37,8 +37,10 @@ def test_a_fresh_policy_decides_the_same(tmp_path, name):
 
 
 def test_logs_know_every_event_and_action_by_its_name(tmp_path):
-    assert set(EVENTS) == {"Arrival", "Finished", "WorkerReady", "WorkerStopped"}
-    assert set(ACTIONS) == {"Run", "Start", "Stop", "Reject"}
+    events = "Arrival Finished WorkerReady WorkerStopped Loaded DeviceChanged Woke"
+    actions = "Run Start Stop Load Evict Preempt Partition Scale Reject Wake"
+    assert set(EVENTS) == set(events.split())
+    assert set(ACTIONS) == set(actions.split())
     (tmp_path / FILE_NAME).write_text('{"now_s": 0.0, "event": ["Run", {"invocation": 0, "worker": 0}], "actions": []}')
     with pytest.raises(RunError, match=f"{FILE_NAME}, line 1: .* is no entry of a decision log"):
         list(read_decisions(tmp_path / FILE_NAME))

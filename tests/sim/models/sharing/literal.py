@@ -1,4 +1,4 @@
-"""Sharing as it reads, in exact arithmetic and as slow as that is: the oracle of ``sim.models.sharing``."""
+"""Sharing as it reads, in exact arithmetic and as slow as that is: the oracle of ``sim.models.sharing.mps``."""
 
 from __future__ import annotations
 

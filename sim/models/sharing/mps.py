@@ -17,8 +17,15 @@ and in order of launch; here SMs are shared out continuously. Without preemption
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
+from typing import TYPE_CHECKING, ClassVar
+
+from sim.models.occupancy import Shared
+
+if TYPE_CHECKING:
+    from sim.models.costs import CostModel
 
 # Rounding: demands that exceed a resource by less than this fit, so that ten jobs of a tenth run as if alone.
 _TOLERANCE = 2.0**-40
@@ -26,10 +33,26 @@ _TOLERANCE = 2.0**-40
 _UNITS = 2**60
 
 
-class SharedDevice:
-    """The jobs on one device and when they end, by the id of the job.
+@dataclass(frozen=True)
+class Mps:
+    """Kernels of several processes at once (CUDA MPS), each held to its share of the multiprocessors."""
 
-    The caller moves time: ``next_end`` tells which job ends first, and the caller then removes it, at that instant.
+    name: ClassVar[str] = "mps"
+    caps: ClassVar[bool] = True
+
+    def jobs(self) -> SharedDevice:
+        """The bookkeeping of one device."""
+        return SharedDevice()
+
+    def demand(self, costs: CostModel, function: int, share: float) -> Shared:
+        """What the kernels of its graph keep busy, see ``sim.models.occupancy``."""
+        return costs.under_share(function, share)
+
+
+class SharedDevice:
+    """The jobs on one device and when they end, by number: see ``sim.models.sharing.Jobs``.
+
+    ``next_end`` tells which job ends first, and the caller then removes it, at that instant.
     While no resource is oversubscribed a job costs O(log jobs), and it ends at exactly ``now_s + work_s`` if no
     resource ever was; else each ``add`` and ``remove`` costs O(n log n), n being at most 48 under MPS.
     """

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.models.sharing import SharedDevice
+from sim.models.sharing.mps import SharedDevice
 from tests.sim.models.sharing import literal
 from tests.sim.models.sharing.literal import Job
 
@@ -244,12 +244,12 @@ def test_without_contention_every_end_is_exact(many):
 
 
 def opcodes(action):
-    """Bytecodes that sim.models.sharing executes."""
+    """Bytecodes that sim.models.sharing.mps executes."""
     count = 0
 
     def trace(frame, event, _):
         nonlocal count
-        if not frame.f_code.co_filename.endswith("/sim/models/sharing.py"):
+        if not frame.f_code.co_filename.endswith("/sim/models/sharing/mps.py"):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         count += event == "opcode"

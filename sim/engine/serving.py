@@ -1,0 +1,298 @@
+"""What a simulated worker does with an invocation: from the order to run it until it is finished.
+
+Durations are known when an invocation begins on a worker that has its device and links for itself, so it is one event.
+Else it goes step by step, each an event that sets off the next: its copy may have to wait for the link, and its
+kernels run beside others, or each is an event of its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import simpy
+
+from sim.engine.clock import Clock, Signal
+from sim.engine.hardware import Compute, Entry, Lane, SimWorker
+from sim.errors import PolicyError
+from sim.models.memory import HIT
+from sim.models.occupancy import Shared
+from sim.models.sharing import Sharing
+from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
+from sim.records.rows import Rows
+
+OK = Outcome.OK
+
+
+class Serving:
+    """Carries out runs.
+
+    waiting: invocations on their way to a worker, which are taken from there, and put back when they wait again.
+    leave_pool: called with (instant, function, seconds of the host stage) when an invocation is completed, returns when
+    its client has the reply; None where that is the same instant. go_on: called with (instant, worker) when it has
+    a free lane and work in its queue, or is to stop. report, carry_out: tell the policy, and carry out its answer.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        sharing: Sharing,
+        rows: Rows,
+        waiting: dict[int, Entry],
+        *,
+        per_kernel: bool,
+        leave_pool: Callable[[float, int, float], float] | None,
+        go_on: Callable[[float, SimWorker], None],
+        report: Callable[[float, Event], Sequence[Action]],
+        carry_out: Callable[[float, Sequence[Action]], None],
+    ) -> None:
+        self._clock = clock
+        self._sharing = sharing
+        self._rows = rows
+        self._completed, self._missed, self._limit = rows.completed, rows.missed, rows.limit
+        self._waiting = waiting
+        self._per_kernel = per_kernel
+        self._leave_pool = leave_pool
+        self._go_on = go_on
+        self._report, self._carry_out = report, carry_out
+        self._progress: dict[int, tuple[int, float]] = {}  # was preempted -> on which worker, time in kernels behind it
+
+    def adopt(self, lane: Lane) -> None:
+        """Make a lane ready for use."""
+        lane.on_finish = [partial(self._finish, lane)]
+        if not lane.worker.lumped:
+            lane.on_copy = [partial(self._copy, lane)]
+            lane.on_kernels = [partial(self._compute, lane)]
+            lane.on_kernel = [partial(self._end_kernel, lane)]
+
+    def begin(
+        self, worker: SimWorker, invocation: int, ordered_at_s: float, now_s: float, cold: bool, order: Run | None
+    ) -> None:
+        """A worker with an idle lane turns to an invocation, now or when its dispatch is done.
+
+        order: where it says more than that.
+        """
+        lane = worker.lane
+        assert lane is not None
+        columns = worker.columns
+        entry = self._waiting.pop(invocation)
+        function, size = entry[0], entry[4]
+        at_s = ordered_at_s + columns.dispatch_s[function]
+        if at_s < now_s:
+            at_s = now_s
+        load_s = columns.input_s[function]
+        run_s = columns.run_s[function] * size
+        store_s = columns.store_s[function]
+        lane.entry = entry
+        if order is not None or self._progress:
+            load_s, run_s, store_s = self._batch_or_resume(worker, lane, invocation, function, run_s, order)
+        cache = worker.cache
+        if cache is not None:
+            scratch_bytes = columns.scratch_bytes[function]
+            if lane.others:
+                scratch_bytes *= 1 + len(lane.others)
+            placement = cache.request(function, columns.buffers[function], scratch_bytes)
+            if placement is None:  # CostModel has checked that each fits
+                raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
+            if placement is not HIT and worker.modules is not None:
+                graph = columns.graph_of[function]
+                new_modules = graph not in worker.modules
+                worker.modules.add(graph)
+                load_s += columns.costs.load_s(function, placement, new_modules)
+            lane.placement = placement
+        lane.invocation = invocation
+        lane.function = function
+        lane.dispatch_s = at_s - now_s
+        lane.started_at_s = at_s
+        lane.load_s = load_s
+        lane.run_s = run_s
+        lane.cold = cold
+        worker.lane = None if worker.concurrency == 1 else worker.idle_lane()
+        if worker.lumped:
+            lane.signal.fire(at_s + load_s + run_s + store_s, FINISHED, lane.on_finish)
+        else:
+            lane.store_s = store_s
+            lane.signal.fire(at_s, FINISHED, lane.on_copy)
+
+    def _batch_or_resume(
+        self, worker: SimWorker, lane: Lane, invocation: int, function: int, run_s: float, order: Run | None
+    ) -> tuple[float, float, float]:
+        """Seconds of copies in, kernels, and copies out of a batch, or of what is left of a preempted invocation."""
+        columns = worker.columns
+        if order is not None and order.others:
+            lane.others = tuple((other, self._waiting.pop(other)) for other in order.others)
+            n = 1 + len(lane.others)
+            size = max(lane.entry[-1], *(entry[-1] for _, entry in lane.others))  # the longest of them ends the batch
+            batch_s = columns.costs.batch_run_s(function, n) * size
+            return columns.input_s[function] * n, batch_s, columns.store_s[function] * n
+        on, done_s = self._progress.get(invocation, (-1, 0.0))
+        if on != worker.number:
+            self._progress.pop(invocation, None)
+            done_s = 0.0
+        return columns.input_s[function], run_s - done_s, columns.store_s[function]
+
+    def _finish(self, lane: Lane, _: simpy.Event) -> None:
+        now_s = self._clock._now
+        worker = lane.worker
+        invocation, function = lane.invocation, lane.function
+        completed = self._completed
+        placement = lane.placement
+        if placement is not HIT or lane.cold:
+            n_evicted = sum(last - first for _, first, last in placement.evictions)
+            self._missed += (len(completed), lane.cold, placement.load_bytes, n_evicted)
+        leave_pool = self._leave_pool
+        replied_at_s = now_s if leave_pool is None else leave_pool(now_s, function, worker.columns.post_s[function])
+        _, arrival_at_s, admitted_at_s, queued_at_s, _ = lane.entry
+        completed += (
+            invocation, function, arrival_at_s, admitted_at_s, queued_at_s, lane.dispatch_s, lane.started_at_s,
+            lane.load_s, lane.run_s, replied_at_s, worker.number,
+        )  # fmt: skip
+        others: tuple[int, ...] = ()
+        if lane.others:
+            others = self._finish_others(now_s, lane)
+        if self._progress:
+            self._progress.pop(invocation, None)
+        if len(completed) >= self._limit:
+            self._rows.flush()
+        lane.invocation = -1
+        worker.lane = lane
+        worker.idle_at_s = now_s
+        if worker.queue or worker.stopping:
+            self._go_on(now_s, worker)
+        actions = self._report(now_s, Finished(invocation, worker.number, OK, others))
+        if actions:
+            self._carry_out(now_s, actions)
+
+    def _finish_others(self, now_s: float, lane: Lane) -> tuple[int, ...]:
+        """Rows of the others of a batch: in all but who they are, and when they came, as that of the first."""
+        worker, function = lane.worker, lane.function
+        for other, (_, arrival_at_s, admitted_at_s, queued_at_s, _) in lane.others:
+            post_s = worker.columns.post_s[function]
+            replied_at_s = now_s if self._leave_pool is None else self._leave_pool(now_s, function, post_s)
+            if lane.cold:
+                self._missed += (len(self._completed), True, 0, 0)
+            self._completed += (
+                other, function, arrival_at_s, admitted_at_s, queued_at_s, 0.0, lane.started_at_s, lane.load_s,
+                lane.run_s, replied_at_s, worker.number,
+            )  # fmt: skip
+        others = tuple(other for other, _ in lane.others)
+        lane.others = ()
+        return others
+
+    # Preemption
+
+    def preempt(self, worker: SimWorker) -> None:
+        """End what a worker runs at the next boundary between kernels; what is after its last kernel is completed."""
+        for lane in worker.lanes:
+            if lane.invocation < 0 or lane.preempted:
+                continue
+            if worker.lumped:
+                self._cut(lane, lane.started_at_s + lane.load_s)
+            else:
+                lane.preempted = True
+                compute = worker.device.compute
+                if worker.shared and compute is not None and compute.runs(lane):
+                    self._cut_shared(lane, compute)
+
+    def _cut(self, lane: Lane, loaded_at_s: float) -> None:
+        """The event of a whole invocation comes at a boundary instead."""
+        now_s = self._clock.now
+        passed_s = now_s - loaded_at_s
+        at_s, done_s = loaded_at_s, 0.0
+        if passed_s > 0:
+            done_s = self._boundary_s(lane, passed_s)
+            if done_s >= lane.run_s:
+                return
+            at_s = loaded_at_s + done_s
+        lane.preempted = True
+        lane.signal.callbacks = []  # its event stays in the queue, and does nothing
+        lane.signal = Signal(self._clock)
+        lane.signal.fire(max(at_s, now_s), FINISHED, [partial(self._stop, lane, done_s)])
+
+    def _cut_shared(self, lane: Lane, compute: Compute) -> None:
+        """What is left of a graph that runs beside others is no more than until the next boundary."""
+        begin_s = lane.kernels[lane.n_kernels_done - 1] if lane.n_kernels_done else 0.0
+        end_s = lane.kernels[lane.n_kernels_done]
+        left_s = compute.stop(lane)
+        stretch = lane.work_s / (end_s - begin_s) if end_s > begin_s else 1.0
+        done_s = begin_s + (lane.work_s - left_s) / stretch if stretch else end_s
+        boundary_s = min(self._boundary_s(lane, done_s), end_s)
+        lane.kernels[lane.n_kernels_done :] = [boundary_s] if boundary_s < end_s else [end_s]
+        compute.run(lane, (boundary_s - done_s) * stretch, self._demand(lane))
+
+    def _boundary_s(self, lane: Lane, passed_s: float) -> float:
+        """The end of the kernel that runs ``passed_s`` after the first of this invocation began here."""
+        behind_s = self._progress.get(lane.invocation, (-1, 0.0))[1]
+        costs = lane.worker.columns.costs
+        ends_s = costs.kernel_ends_s(lane.function, behind_s + lane.run_s)
+        at = bisect_left(ends_s, behind_s + passed_s)
+        return ends_s[at] - behind_s if at < len(ends_s) - 1 else lane.run_s
+
+    def _stop(self, lane: Lane, done_s: float, _: simpy.Event) -> None:
+        """An invocation is preempted: it waits again, with what is done behind it."""
+        now_s = self._clock.now
+        worker, invocation = lane.worker, lane.invocation
+        behind_s = self._progress.get(invocation, (-1, 0.0))[1]
+        self._progress[invocation] = (worker.number, behind_s + done_s)
+        self._waiting[invocation] = lane.entry
+        self._waiting.update(lane.others)
+        others = tuple(other for other, _ in lane.others)
+        lane.others, lane.preempted, lane.invocation = (), False, -1
+        worker.lane = lane
+        worker.idle_at_s = now_s
+        if worker.queue or worker.stopping:
+            self._go_on(now_s, worker)
+        self._carry_out(now_s, self._report(now_s, Finished(invocation, worker.number, Outcome.PREEMPTED, others)))
+
+    # Step by step
+
+    def _copy(self, lane: Lane, _: simpy.Event) -> None:
+        """Its input, and what is missing of its constants, queue for the link."""
+        waited_s, loaded_at_s = lane.worker.device.h2d.reserve(self._clock._now, lane.load_s)
+        lane.load_s += waited_s
+        lane.signal.fire(loaded_at_s, FINISHED, lane.on_kernels)
+
+    def _compute(self, lane: Lane, _: simpy.Event) -> None:
+        """Its first kernel begins, or all of them as one."""
+        lane.loaded_at_s = self._clock._now
+        lane.n_kernels_done = 0
+        if lane.preempted:
+            self._stop(lane, 0.0, _)
+            return
+        lane.kernels = [lane.run_s]
+        if self._per_kernel:
+            lane.kernels = lane.worker.columns.costs.kernel_ends_s(lane.function, lane.run_s)
+        self._next_kernel(lane)
+
+    def _next_kernel(self, lane: Lane) -> None:
+        n_done = lane.n_kernels_done
+        end_s = lane.kernels[n_done]
+        compute = lane.worker.device.compute
+        if not lane.worker.shared or compute is None:
+            lane.signal.fire(lane.loaded_at_s + end_s, FINISHED, lane.on_kernel)
+            return
+        shared = self._demand(lane)
+        begin_s = lane.kernels[n_done - 1] if n_done else 0.0
+        lane.work_s = (end_s - begin_s) * shared.run_frac
+        compute.run(lane, lane.work_s, shared)
+
+    def _demand(self, lane: Lane) -> Shared:
+        worker = lane.worker
+        return self._sharing.demand(worker.columns.costs, lane.function, worker.share)
+
+    def _end_kernel(self, lane: Lane, _: simpy.Event) -> None:
+        lane.n_kernels_done += 1
+        done_s = lane.kernels[lane.n_kernels_done - 1]
+        if lane.preempted and done_s < lane.run_s:
+            self._stop(lane, done_s, _)
+            return
+        if lane.n_kernels_done < len(lane.kernels):
+            self._next_kernel(lane)
+            return
+        worker = lane.worker
+        lane.preempted = False
+        if worker.shared:
+            lane.run_s = self._clock.now - lane.loaded_at_s
+        stored_at_s = worker.device.d2h.reserve(self._clock._now, lane.store_s)[1]
+        lane.signal.fire(stored_at_s, FINISHED, lane.on_finish)
