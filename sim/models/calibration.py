@@ -134,7 +134,7 @@ class GraphCosts:
     """Measured costs of a graph for one kind of worker.
 
     run_s: a warm request on its worker, copies included. pre_s, post_s: host stages, on a core of the frontend.
-    dispatch_s: of this graph, None where that of the kind holds. runtime_s: adds to the stage of that name.
+    dispatch_s, host_s: of this graph, None where that of the kind holds. runtime_s: adds to the stage of that name.
     memory_bytes: of a worker of one client; 0 where it wasn't measured.
     """
 
@@ -142,6 +142,7 @@ class GraphCosts:
     pre_s: float = 0.0
     post_s: float = 0.0
     dispatch_s: float | None = None
+    host_s: float | None = None
     runtime_s: float = 0.0
     memory_bytes: int = 0
 
@@ -190,6 +191,7 @@ class Calibration:
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
     tiers: Tiers | None = None
+    host_s: ByKind = ByKind(kaas=0.0, exclusive=0.0)
     sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from sim.models.costs import CostModel
 from sim.models.startup import Ladder
 from sim.records.backlog import Backlog
 from sim.records.intervals import DeviceSums
-from sim.records.rows import COLUMNS, ROWS_IN_BLOCK, Block, Floats
+from sim.records.rows import ROWS_IN_BLOCK, Block, Floats
 from sim.records.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
 from sim.workload import Workload
 
@@ -47,8 +47,10 @@ class Recorder:
         self._constants_bytes = costs.constants_bytes
         self._has_frontend = costs.frontend is not None
         self._store_s = costs.store_s
+        self._host_s = costs.host_s
         self._odd: list[tuple[int, int, float, float, float, float, str, str, float, int]] = []
         self._workers: list[tuple[Any, ...]] = []
+        self._took_at_s: dict[int, float] = {}  # a worker -> when it took its device, where that was told
         self._start_bytes = 0
         self._devices = DeviceSums(fleet.n_gpus, interval_s)
         self._latency_s: list[Floats] = []
@@ -79,7 +81,7 @@ class Recorder:
     # Called by a world
 
     def completed(self, block: Block) -> None:
-        """Invocations were completed: ``sim.records.rows.COLUMNS`` of them."""
+        """Invocations were completed: ``sim.records.rows.COLUMNS`` of them, and host_s in a world that measures it."""
         self._blocks.append(block)
         if sum(len(b["invocation"]) for b in self._blocks) >= ROWS_IN_GROUP:
             self._write_group()
@@ -114,8 +116,15 @@ class Recorder:
         instants_s: tuple[float, float, float],
         ladder: Ladder | None,
         loaded_bytes: int,
+        *,
+        took_device_at_s: float | None = None,
     ) -> None:
-        """A worker is gone or the run has ended. instants_s: requested, ready, stopped (NaN where it did not)."""
+        """A worker is gone or the run has ended. instants_s: requested, ready, stopped (NaN where it did not).
+
+        took_device_at_s: None where all stages of its start came between that and its being ready.
+        """
+        if took_device_at_s is not None:
+            self._took_at_s[number] = took_device_at_s
         self._start_bytes += loaded_bytes
         stages = ladder if ladder is not None else (0.0,) * len(STAGES)
         self._workers.append(
@@ -196,13 +205,15 @@ class Recorder:
 
     def _write_group(self) -> None:
         if self._blocks:
-            self._write_completed({name: np.concatenate([block[name] for block in self._blocks]) for name in COLUMNS})
+            names = self._blocks[0]
+            self._write_completed({name: np.concatenate([block[name] for block in self._blocks]) for name in names})
             self._blocks.clear()
 
     def _write_completed(self, row: dict[str, Floats]) -> None:
         function = row["function"].astype(np.int32)
         worker = row["worker"].astype(np.int32)
         device = np.array(self.worker_device, dtype=np.int32)[worker]
+        row.setdefault("host_s", self._host_s[function])
         h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
         copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
@@ -220,9 +231,9 @@ class Recorder:
                 | copied,
             )
         )
-        store_s = self._store_s[function]
+        store_s = self._store_s[function] - row["host_s"]
         if not self._has_frontend:  # what is left until completion is the copy back, waits for the link included
-            left_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"]
+            left_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"] - row["host_s"]
             store_s = np.where(copied["d2h_bytes"] > 0, np.maximum(left_s, 0.0), 0.0)  # not what rounding leaves
         latency_s = row["completed_at_s"] - row["arrival_at_s"]
         missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
@@ -249,14 +260,16 @@ class Recorder:
             self._before_pool.add(arrival_at_s, np.where(np.isnan(queued_at_s), left_at_s, queued_at_s))
 
     def _add_startups(self, workers: Mapping[str, list[Any]]) -> None:
-        """A worker took its device when the stages of its start began, which end when it is ready."""
+        """From when a worker took its device, by default when the stages of its start began, until it was ready."""
         device, ready_at_s = np.array(workers["device"], dtype=np.int32), np.array(workers["ready_at_s"])
         stages_s = np.sum([workers[f"{stage}_s"] for stage in STAGES], axis=0)
         got_ready = (device >= 0) & (stages_s > 0) & ~np.isnan(ready_at_s)
         if got_ready.any():
-            ready_at_s = ready_at_s[got_ready]
-            begun_at_s = np.maximum(ready_at_s - stages_s[got_ready], 0.0)  # a replay runs first when ready
-            self._devices.add_startups(device[got_ready], begun_at_s, ready_at_s)
+            begun_at_s = ready_at_s - stages_s
+            if self._took_at_s:
+                begun_at_s = np.array([*map(self._took_at_s.get, workers["worker"], begun_at_s.tolist())])
+            begun_at_s = np.maximum(begun_at_s[got_ready], 0.0)  # not what rounding leaves
+            self._devices.add_startups(device[got_ready], begun_at_s, ready_at_s[got_ready])
 
     def _worker_columns(self) -> dict[str, Any]:
         workers = sorted(self._workers)

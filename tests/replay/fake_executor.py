@@ -1,8 +1,8 @@
 """An executor without a device, for worlds that must be quick or go wrong; its graphs' names say how they behave.
 
-``sleep-MS``: takes so long. ``meet...``: takes until another process is at ``meet``. ``fault``: a kernel fails.
-``die``: the process is killed from outside. ``stop``: it is stopped from outside, and stays so. ``refuse``: the
-invocation fails, nothing else does.
+``sleep-MS``: takes so long. ``host-MS``: so does the host, and kernels take no time. ``meet...``: takes until another
+process is at ``meet``. ``fault``: a kernel fails. ``die``: the process is killed from outside. ``stop``: it is stopped
+from outside, and stays so. ``refuse``: the invocation fails, nothing else does.
 """
 
 from __future__ import annotations
@@ -69,8 +69,10 @@ class FakeExecutor:
             meet()
         else:
             time.sleep(float(name.partition("-")[2]) / 1e3)
-        run_s = time.perf_counter() - begun_s
-        return SimpleNamespace(modules_s=0.0, load_s=0.0, run_s=run_s, constant_bytes=loaded_bytes, n_evicted=n_evicted)
+        run_s = 0.0 if name.startswith("host") else time.perf_counter() - begun_s
+        return SimpleNamespace(
+            modules_s=0.0, load_s=0.0, run_s=run_s, store_s=0.0, constant_bytes=loaded_bytes, n_evicted=n_evicted
+        )
 
     def _place(self, function):
         """(bytes to load, functions evicted for them)."""

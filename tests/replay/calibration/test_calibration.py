@@ -46,7 +46,8 @@ def truth():
     """A calibration whose numbers the fits have to find again."""
     base = adapt(load_calibration("v100-kaas"), "test GPU", CAPACITY_BYTES)
     run_s = {name: 0.004 + 0.002 * i for i, name in enumerate(SMALL)}
-    kinds = {name: {"kaas": GraphCosts(s), "exclusive": GraphCosts(s)} for name, s in run_s.items()}  # as executors are
+    alike = {name: GraphCosts(s, host_s=s / 10) for name, s in run_s.items()}
+    kinds = {name: {"kaas": costs, "exclusive": costs} for name, costs in alike.items()}  # as executors are
     return replace(
         base,
         graphs=kinds,
@@ -108,6 +109,7 @@ def test_the_truth_is_found_again(found):
         io = SMALL[name].fresh_inputs
         for kind, costs in kinds.items():
             assert costs.run_s == pytest.approx(true.graphs[name][kind].run_s, rel=0.01), (name, kind, io)
+            assert costs.host_s == pytest.approx(true.graphs[name][kind].host_s, rel=0.01), (name, kind, io)
     assert found.dispatch_s.kaas == pytest.approx(true.dispatch_s.kaas, rel=0.05)
     assert found.copies.h2d_bytes_per_s == pytest.approx(true.copies.h2d_bytes_per_s, rel=0.01)
     assert found.copies.h2d_first_bytes_per_s == pytest.approx(true.copies.h2d_first_bytes_per_s, rel=0.01)

@@ -40,6 +40,7 @@ def test_exclusive_workers_start_cold_and_make_way(tmp_path):
     rows, workers = run.table("invocations"), run.table("workers")
     assert (rows.status == "completed").all()
     assert list(workers.function) == [0, 1, 0]
+    assert run.manifest["n_lost_workers"] == 0, "those that make way were told to"
     assert run.summary["cold_starts"] == rows.cold.sum() == 3
     assert rows[rows.cold].worker.tolist() == [0, 1, 2], "the first of each worker waited for its start"
     assert list(workers.kill_release_s > 0) == [False, True, True]
@@ -49,6 +50,18 @@ def test_exclusive_workers_start_cold_and_make_way(tmp_path):
     np.testing.assert_allclose(workers.ready_at_s.to_numpy()[1:], begun_s + after_s, atol=1e-6)
     assert workers.stopped_at_s.isna().tolist() == [False, False, True]
     assert workers.h2d_bytes.tolist() == [4096] * 3
+    started_s = workers[STAGES].sum().sum()
+    assert (workers.first_run_s > 0).any()
+    assert run.table("devices").startup_s.sum() == pytest.approx(started_s), "first runs come when a worker is ready"
+
+
+def test_what_the_host_does_is_no_time_of_the_device(tmp_path):
+    run = replay(tmp_path / "run", functions(["host-5", "sleep-5"]), [(0.0, 0), (0.0, 1)])
+    rows = run.table("invocations").sort_values("function")
+    on_worker_s = rows.completed_at_s - rows.started_at_s
+    np.testing.assert_allclose(rows.run_s + rows.host_s, on_worker_s, atol=1e-6)  # it copies nothing
+    assert rows.host_s.iloc[0] >= 0.005
+    assert rows.run_s.iloc[0] == 0
 
 
 @pytest.mark.parametrize("policy", ["affinity", "exclusive"])
