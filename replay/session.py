@@ -76,7 +76,7 @@ ON_CPU = SessionLoad(
     "small",
     {"few": 8, "many": 48},
     _scenes(Scene("balance", "few", 200, 6), Scene("affinity", "many", 200, 6), Scene("exclusive", "many", 40, 10)),
-    40_000_000,
+    24_000_000,
     1,
 )
 
