@@ -1,17 +1,18 @@
 """All that a machine with a GPU can tell in nine minutes, without network: which steps, and what each is for.
 
-Tests, probe, a first replay of each kind that tells how much a device can do, replays at three loads of that, a
-calibration by one half of them and its validation by the other half. ``replay.steps`` runs them.
+Probe, tests, a first replay of each scene that tells how much a device can do, replays at three loads of that, single
+questions, a calibration by one half of the replays and its validation by the other half. ``replay.steps`` runs them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from replay.fleet.modes import SHARING
 from replay.steps import ROOT, Step
 from sim.errors import ProjectError
 from sim.models.startup import Ladder
@@ -19,6 +20,8 @@ from sim.records.results import open_run
 
 LOADS = (0.3, 0.6, 0.9)  # of what one device can do: hardly a queue, some, and long ones
 HALVES = {"calibration": "00:00-00:01", "validation": "00:01-00:02"}
+PARTS_LOAD = 0.3  # where functions have parts of the device, of what the whole can do
+STARTS_S = 30.0  # in which cold starts are begun
 SERVICE_S = 5.0  # in which the arrivals of a first replay come, whatever the device makes of them
 MOST_PER_S = 200.0  # arrivals: what one driver issues in time
 
@@ -84,9 +87,11 @@ ON_CPU = SessionLoad(
 def plan(device: str, load: SessionLoad, work: Path) -> Iterator[Step]:
     """The steps, in order; each is made when those before it have ended. work: where they run, see ``Step``."""
     replay, traces, analyze = map(_command, ("replay", "traces", "analysis"))
+    yield Step("probe", [*replay, "probe", "--device", device, "-o", "probe.json"], 60)
+    yield _trial(device, load, "libraries", 40)
     if device != "cpu":
         yield _tests()
-    yield Step("probe", [*replay, "probe", "--device", device, "-o", "probe.json"], 60)
+    yield _trial(device, load, "starts", STARTS_S + 60, "--seconds", STARTS_S)
     synth = ["--functions", load.n_functions, "--minutes", 2, "--rate", load.rate_per_s, "--seed", load.seed]
     even = ["--arrivals", "poisson"]  # so that a load is what it is called, also over a few seconds
     for trace, n in load.n_functions.items():
@@ -109,9 +114,15 @@ def plan(device: str, load: SessionLoad, work: Path) -> Iterator[Step]:
             scale = min(part / each_s / load.rate_per_s, 1.0)
             yield _replay(device, load, scene, name, window, scene.seconds, scale)
         if half == "calibration":
+            yield _trial(device, load, "kernels", 60)
+            for mode in ("static",) if device == "cpu" else SHARING:
+                yield _trial(device, load, f"neighbours/{mode}", 90, "--mode", mode)
+            yield _trial(device, load, "copies", 40)
             known = _runs(work, half)
             fit = [*replay, "calibrate", *known, "--probe", "probe.json", "-o", "calibration.json"]
             yield Step("calibrate", fit, 60, closes=True, lacks="" if known else "there is no run to calibrate by")
+    if device != "cpu":
+        yield from _parts(device, load, service_s["fits"])
     missing = "" if (work / "calibration.json").exists() else "there is no calibration"
     for run in _runs(work, "validation"):
         check = ["validate", run, "--calibration", "calibration.json", "--out", "simulated", "--force", "--json"]
@@ -120,6 +131,26 @@ def plan(device: str, load: SessionLoad, work: Path) -> Iterator[Step]:
     runs = [run for half in ("service", *HALVES) for run in _runs(work, half)]
     table = [*analyze, "table", *runs, "--format", "csv"]
     yield Step("table", table, 30, "runs.csv", closes=True, draws=True, lacks="" if runs else "there is no run")
+
+
+def _parts(device: str, load: SessionLoad, each_s: float | None) -> Iterator[Step]:
+    """Replays of functions that share the device, in the modes that give them parts of it."""
+    for mode in SHARING:
+        name, scene = f"validation/{mode}-{100 * PARTS_LOAD:.0f}", replace(load.scenes["fits"], policy="fractional")
+        if each_s is None:
+            yield Step(name, [], 0, lacks="how long an invocation takes is not known: see service/fits")
+            continue
+        scale = min(PARTS_LOAD / each_s / load.rate_per_s, 1.0)
+        step = _replay(device, load, scene, name, HALVES["validation"], scene.seconds, scale)
+        yield replace(step, command=[*_command("replay", mode == "fractional"), *step.command[3:], "--mode", mode])
+
+
+def _trial(device: str, load: SessionLoad, name: str, limit_s: float, *words: object) -> Step:
+    """A question of ``replay.trials``; name: its own, and after a slash what tells it from others."""
+    options = ["--device", device, "--catalogue", load.catalogue, "--memory-limit", load.memory_limit_bytes, *words]
+    file = f"{name.replace('/', '-')}.json"
+    command = [*_command("replay"), "measure", name.partition("/")[0], *map(str, options), "-o", file]
+    return Step(name, command, limit_s)
 
 
 def measure_service_s(directory: Path) -> float | None:
@@ -144,9 +175,12 @@ def _tests() -> Step:
     return Step("tests", command, 100, lacks=missing)
 
 
-def _command(package: str) -> list[str]:
-    """A command of this project, whether it is installed or not."""
-    return [sys.executable, "-c", f"from {package}.cli import main; main()"]
+def _command(package: str, with_mps: bool = False) -> list[str]:
+    """A command of this project, whether it is installed or not. with_mps: beside a daemon of MPS."""
+    start = f"from {package}.cli import main; main()"
+    if with_mps:
+        start = f"from replay.device.mps import running\nwith running():\n    {start}"
+    return [sys.executable, "-c", start]
 
 
 def _by_load(scenes: dict[str, Scene]) -> list[tuple[str, float]]:

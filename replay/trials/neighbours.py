@@ -20,6 +20,7 @@ from sim.models.workloads.catalogue import CatalogueEntry
 KEYS = ("workers", "graph", "beside")
 WORKERS = (1, 2, 4, 8)
 ROUNDS, BLOCKS = 64, 2112  # of multiply-adds: 16 blocks for each multiprocessor of an H100
+ON_CPU = 0.001  # of that, where one core stands in for a GPU
 ROWS, COLUMNS = 16384, 4096  # of numbers that are read and written: 256 MiB, more than a device caches
 
 
@@ -31,16 +32,14 @@ def neighbours(
     mode: str,
     workers: Sequence[int] = WORKERS,
     seconds: float = 0.25,
-    scale: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Rows of a graph on one of so many workers, each with an equal share, and what runs beside it: its median seconds
     on the device, how many times slower that is than alone on the same share, and how often it ran.
 
-    mode: of ``replay.fleet.modes``; "static" has no shares, and workers take turns. scale: of the graphs of peaks,
-    which have their operations or bytes a second in the rows in which they are alone. Raises ReplayError where a mode
-    can't be had.
+    mode: of ``replay.fleet.modes``; "static" has no shares, and workers take turns. The graphs of peaks have their
+    operations or bytes a second in the rows in which they are alone. Raises ReplayError where a mode can't be had.
     """
-    everything = {**entries, **peaks(scale)}
+    everything = {**entries, **peaks(ON_CPU if device == "cpu" else 1.0)}
     functions = functions_of(everything)
     yard = Yard(device, functions, memory_limit_bytes)
     try:

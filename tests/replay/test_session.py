@@ -33,6 +33,7 @@ def load(tmp_path, monkeypatch):
     """Tiny graphs at one load, for a second each, on a machine that may be as slow as it likes."""
     monkeypatch.setattr("replay.session.LOADS", (0.5,))
     monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
+    monkeypatch.setattr("replay.session.STARTS_S", 0.0)
     entries = [
         CatalogueEntry(sgemm.build(n=64, name="sgemm-64"), fresh_inputs=True),
         CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
@@ -59,10 +60,14 @@ def unpacked(out, place):
     return place / "gpu"
 
 
-def test_a_rehearsal_on_the_cpu(load, tmp_path):
+def test_a_rehearsal_on_the_cpu(load, tmp_path, monkeypatch):
+    (tmp_path / "lacks").mkdir()
+    (tmp_path / "lacks" / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lacks"))
     out, told = tmp_path / "out", []
     outcomes = run_session(lambda work: patient(plan("cpu", load, work)), out, told.append)
-    assert [o.name for o in outcomes if o.status != 0] == [], told
+    assert [o.name for o in outcomes if o.status != 0] == ["libraries"], told
+    assert "PyTorch can't be imported" in outcomes[1].says
     assert {file.name for file in out.iterdir()} == FILES
     report = json.loads((out / "gpu.json").read_text())
     assert len(report["steps"]) == len(told) == len(outcomes)
@@ -71,6 +76,8 @@ def test_a_rehearsal_on_the_cpu(load, tmp_path):
     errors = results["validation/exclusive-50.errors.json"]["validation/exclusive-50"]
     assert errors["throughput_per_s"]["simulated"] > 0
     found = unpacked(out, tmp_path / "there")
+    for name in ("kernels", "starts", "neighbours-static", "copies"):
+        assert results[f"{name}.json"]["rows"], name
     for name in ("probe.json", "calibration.json", "runs.csv", "gpu.json", "logs/calibrate.txt"):
         assert (found / name).stat().st_size > 10, name
     assert (found / "simulated/figures/overfull-50/latency_cdf.png").exists()
@@ -93,10 +100,16 @@ def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkey
             yield replace(step, command=[*step.command, "--collect-only"]) if step.name == "tests" else step
 
     outcomes = run_session(lambda work: collected(patient(plan("cuda:0", load, work))), out, told.append)
-    assert outcomes[0].name == "tests"
+    assert outcomes[2].name == "tests"
     failed = {o.name: o.says for o in outcomes if o.status != 0}
     without = "Error: simpy is missing, which a simulation needs: pip install simpy"
-    assert failed == {f"validate/{name}-50": without for name in load.scenes}, told
+    reasons = {
+        **{f"validate/{name}-50": without for name in load.scenes},
+        **dict.fromkeys(("neighbours/fractional", "validation/fractional-30"), "mode 'fractional' needs MPS"),
+        **dict.fromkeys(("neighbours/green", "validation/green-30"), "mode 'green' needs cuda.bindings"),
+    }
+    assert failed.keys() == reasons.keys(), told
+    assert [name for name in failed if reasons[name] not in failed[name]] == [], failed
     results = json.loads((out / "gpu.json").read_text())["results"]
     assert results["calibration.json"]["device"]["name"] == "NVIDIA H100 (stand-in)"
     assert results["calibration.json"]["n_multiprocessors"]["value"] == 132

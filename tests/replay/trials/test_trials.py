@@ -88,7 +88,7 @@ def test_copies_of_one_process_of_two_and_beside_kernels(monkeypatch):
 
 def test_neighbours_alone_in_pairs_and_all_at_once():
     rows = neighbours.neighbours(
-        "cpu", {"sgemm-64": ENTRIES["sgemm-64"]}, LIMIT_BYTES, mode="static", workers=(1, 3), seconds=0.1, scale=0.001
+        "cpu", {"sgemm-64": ENTRIES["sgemm-64"]}, LIMIT_BYTES, mode="static", workers=(1, 3), seconds=0.1
     )
     graphs = ["sgemm-64", "multiply-adds", "read-write"]
     assert [row["graph"] for row in rows if row["workers"] == 1] == graphs
@@ -96,7 +96,7 @@ def test_neighbours_alone_in_pairs_and_all_at_once():
     assert {(g, b) for g in graphs for b in (*graphs, "", "2 more")} == set(shared)
     alone = {row["graph"]: row for row in rows if row["workers"] == 3 and not row["beside"]}
     assert all(row["slowdown"] == 1 and row["share"] == 1 for row in alone.values())
-    graph = neighbours.peaks(0.001)["multiply-adds"].graph
+    graph = neighbours.peaks(neighbours.ON_CPU)["multiply-adds"].graph
     assert alone["multiply-adds"]["flop_per_s"] == pytest.approx(
         graph.kernels[0].flops / alone["multiply-adds"]["run_s"]
     )
