@@ -36,12 +36,15 @@ def neighbours(
     """Rows of a graph on one of so many workers, each with an equal share, and what runs beside it: its median seconds
     on the device, how many times slower that is than alone on the same share, and how often it ran.
 
-    mode: of ``replay.fleet.modes``; "static" has no shares, and workers take turns. The graphs of peaks have their
-    operations or bytes a second in the rows in which they are alone. Raises ReplayError where a mode can't be had.
+    memory_limit_bytes: of each worker, beside what the graphs of peaks need. mode: of ``replay.fleet.modes``; "static"
+    has no shares, and workers take turns. The graphs of peaks have their operations or bytes a second in the rows in
+    which they are alone. Raises ReplayError where a mode can't be had.
     """
-    everything = {**entries, **peaks(ON_CPU if device == "cpu" else 1.0)}
+    own = peaks(ON_CPU if device == "cpu" else 1.0)
+    everything = {**entries, **own}
     functions = functions_of(everything)
-    yard = Yard(device, functions, memory_limit_bytes)
+    room_bytes = 2 * sum(buffer.size_bytes for entry in own.values() for buffer in entry.graph.buffers)
+    yard = Yard(device, functions, memory_limit_bytes + room_bytes)
     try:
         with running(mode == "fractional"):
             yard.prepare()

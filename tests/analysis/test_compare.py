@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
