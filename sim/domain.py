@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -126,20 +127,88 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """One model of GPU."""
+    """One model of GPU. mig: the name of its table in ``sim.models.mig``; empty where it can't be partitioned."""
 
     name: str
     memory_bytes: int
+    mig: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node of equal GPUs. ``gpus_per_link`` neighbours share one host link in each direction.
+
+    model: which of the fleet's calibrations is that of its GPUs. standby: it is not there until a policy starts it.
+    """
+
+    device: DeviceSpec
+    n_gpus: int
+    gpus_per_link: int = 1
+    model: int = 0
+    standby: bool = False
+
+
+@dataclass(frozen=True)
 class FleetSpec:
-    """Equal GPUs in nodes. ``gpus_per_link`` neighbours of a node share one host link in each direction."""
+    """Equal GPUs in nodes of ``gpus_per_node``, or ``mixed`` nodes, which then say it all; ``device`` is the first's.
+
+    GPUs are numbered node by node. node_start_s: how long it takes to start a node that is not there.
+    """
 
     device: DeviceSpec
     n_gpus: int
     gpus_per_node: int = 8
     gpus_per_link: int = 1
+    mixed: tuple[NodeSpec, ...] = ()
+    node_start_s: float = 0.0
+
+    @classmethod
+    def of_nodes(cls, nodes: Sequence[NodeSpec], node_start_s: float) -> FleetSpec:
+        """A fleet of these nodes."""
+        first = nodes[0]
+        n_gpus = sum(node.n_gpus for node in nodes)
+        return cls(first.device, n_gpus, first.n_gpus, first.gpus_per_link, tuple(nodes), node_start_s)
+
+    @cached_property
+    def nodes(self) -> tuple[NodeSpec, ...]:
+        """The nodes, in order of their GPUs."""
+        if self.mixed:
+            return self.mixed
+        full, rest = divmod(self.n_gpus, self.gpus_per_node)
+        sizes = [self.gpus_per_node] * full + [rest] * (rest > 0)
+        return tuple(NodeSpec(self.device, size, self.gpus_per_link) for size in sizes)
+
+    @cached_property
+    def node_of(self) -> npt.NDArray[np.int32]:
+        """The number of the node of each GPU."""
+        return np.repeat(np.arange(len(self.nodes), dtype=np.int32), [node.n_gpus for node in self.nodes])
+
+    @cached_property
+    def _first_of(self) -> list[int]:
+        return [0, *accumulate(node.n_gpus for node in self.nodes)]
+
+    def gpus_of(self, node: int) -> range:
+        """The numbers of the GPUs of a node."""
+        return range(self._first_of[node], self._first_of[node + 1])
+
+    def device_of(self, gpu: int) -> DeviceSpec:
+        """What a GPU is."""
+        return self.nodes[int(self.node_of[gpu])].device
+
+    @property
+    def memory_bytes(self) -> list[int]:
+        """Memory of each GPU."""
+        return [node.device.memory_bytes for node in self.nodes for _ in range(node.n_gpus)]
+
+    @property
+    def present(self) -> list[int]:
+        """The GPUs that are there from the beginning."""
+        return [gpu for n, node in enumerate(self.nodes) if not node.standby for gpu in self.gpus_of(n)]
+
+    @property
+    def absent(self) -> list[int]:
+        """The GPUs of nodes on standby."""
+        return [gpu for n, node in enumerate(self.nodes) if node.standby for gpu in self.gpus_of(n)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from sim.dispatcher import Log
 from sim.domain import FleetSpec
+from sim.models.constants import Constants
 from sim.models.costs import CostModel
 from sim.models.sharing import Sharing
 from sim.protocol import Policy
@@ -27,6 +28,7 @@ class Inputs:
     """All that decides what comes out of a simulation. Functions, devices and workers are known by dense numbers.
 
     workload: arrivals as blocks of columns, in order. costs: arrays by function. sharing: how workers share a device.
+    constants: where those of functions lie; None: in host memory, from where copies take what the calibration says.
     seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``). per_kernel: give
     every kernel an event of its own, instead of one for the whole graph. The policy is reset when a simulation begins,
     so that inputs can be used again.
@@ -37,6 +39,7 @@ class Inputs:
     fleet: FleetSpec
     costs: CostModel
     sharing: Sharing
+    constants: Constants | None = None
     seed: int = 0
     per_kernel: bool = False
 

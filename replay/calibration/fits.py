@@ -10,7 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from replay.calibration.estimates import MIN_SAMPLES, Estimate, Floats, Statistic, estimate, mean, non_negative, ratio
+from replay.calibration.bootstrap import Floats
+from replay.calibration.estimates import (
+    MIN_SAMPLES,
+    Estimate,
+    Statistic,
+    estimate,
+    mean,
+    non_negative,
+    nothing,
+    ratio,
+    spread,
+)
 from replay.calibration.samples import Samples
 from sim.domain import WorkerKind
 
@@ -65,6 +76,17 @@ class Fits:
             found[graph] = Estimate(max(float(own_s - common_and_warm_s), 0.0), source)
         return found
 
+    def spread(self) -> dict[tuple[str, str], Estimate]:
+        """By graph and kind, how much the kernels' time of warm invocations varies, where there are enough."""
+        warm = self._rows[self._rows["is_warm"] & (self._rows["run_s"] > 0)]
+        found = {}
+        for (graph, kind), rows in warm.groupby(["graph", "kind"]):
+            if len(rows) >= MIN_SAMPLES:
+                how = f"standard deviation / mean of run_s on {kind} workers, warm"
+                what = f"graphs.{graph}.{kind}.spread"
+                found[str(graph), str(kind)] = _of(rows, ["run_s"], spread, what, how, each=nothing)
+        return found
+
     def _is_rare(self, rows: pd.DataFrame) -> bool:
         return len(rows) < MIN_SAMPLES and len(rows) <= RARE_FRAC * len(self._rows)
 
@@ -89,8 +111,8 @@ class Fits:
         how = "load_s of first uses less new modules, least squares over bytes"
         columns = ["own_s", "constant_bytes"]
         return (
-            _of(table, columns, lambda t: _line(t)[0], "executor_first_use_s", f"{how}: intercept"),
-            _of(table, columns, lambda t: _line(t)[1], "copies.h2d_first_bytes_per_s", f"{how}: slope"),
+            _of(table, columns, lambda t: _line(t)[0], "executor_first_use_s", f"{how}: intercept", each=nothing),
+            _of(table, columns, lambda t: _line(t)[1], "copies.h2d_first_bytes_per_s", f"{how}: slope", each=nothing),
         )
 
     def _module_s(self) -> Estimate:
@@ -187,10 +209,12 @@ def none(why: str) -> Estimate:
     return Estimate(0.0, f"none: {why}")
 
 
-def _of(rows: pd.DataFrame, columns: list[str], statistic: Statistic, what: str, how: str) -> Estimate:
+def _of(
+    rows: pd.DataFrame, columns: list[str], statistic: Statistic, what: str, how: str, *, each: Statistic | None = None
+) -> Estimate:
     values: Floats = rows[columns].to_numpy(dtype=np.float64)
     is_late: npt.NDArray[np.bool_] = rows["is_late"].to_numpy(dtype=np.bool_)
-    return estimate(what, values, is_late, statistic, how)
+    return estimate(what, values, is_late, statistic, how, each=each)
 
 
 def _line(rows: Floats) -> tuple[float, float]:

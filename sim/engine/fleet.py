@@ -12,19 +12,22 @@ from sim.domain import FleetSpec, WorkerKind
 from sim.engine.clock import Clock, Signal
 from sim.engine.columns import Columns
 from sim.engine.hardware import Compute, Lane, SimDevice, SimWorker, make_devices
+from sim.engine.loading import Loading
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
+from sim.models.mig.profiles import Profile
+from sim.models.pipeline import Groups
 from sim.models.sharing import Sharing
 from sim.models.startup import Ladder, elapsed_s
 from sim.placement import PlacementBook
-from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Standing, Start, kind_of, share_devices
+from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Slot, Standing, Start, kind_of, share_devices
 from sim.records.recorder import Recorder
 
 
 class SimFleet:
     """Devices, and the workers that are not gone, by number.
 
-    per_kernel: every kernel has an event of its own.
+    per_kernel: every kernel has an event of its own. residency: executors load and evict on order.
     on_lane: called with each lane that is made. on_ready, on_gone: called with (instant, worker).
     """
 
@@ -34,10 +37,12 @@ class SimFleet:
         spec: FleetSpec,
         costs: CostModel,
         sharing: Sharing,
+        loading: Loading | None,
         recorder: Recorder,
         standing: Sequence[Standing],
         *,
         per_kernel: bool,
+        residency: bool,
         on_lane: Callable[[Lane], None],
         on_ready: Callable[[float, SimWorker], None],
         on_gone: Callable[[float, SimWorker], None],
@@ -45,15 +50,23 @@ class SimFleet:
         self._clock = clock
         self._costs = costs
         self._sharing = sharing
-        self._columns: dict[WorkerKind, Columns] = {}
+        self._loading = loading
+        self._columns: dict[tuple[WorkerKind, int], Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
         self._on_lane, self._on_ready, self._on_gone = on_lane, on_ready, on_gone
-        self._devices = make_devices(spec)
-        self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
+        self._devices = dict(enumerate(make_devices(spec)))
+        self._n_gpus = spec.n_gpus
+        self._book = PlacementBook[SimWorker](spec.memory_bytes)
+        for device in spec.absent:
+            self._book.close(device)
+        self._slots: dict[int, list[int]] = {}  # of partitioned devices
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
-        self._stepwise = per_kernel or spec.gpus_per_link > 1
+        self._residency = residency
+        self._stepwise = (
+            per_kernel or any(node.gpus_per_link > 1 for node in spec.nodes) or loading is not None or residency
+        )
         shared = share_devices(standing)
         if shared:
             recorder.share_devices()
@@ -83,6 +96,21 @@ class SimFleet:
             device.freed_at_s = now_s
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
+    def close(self, device: int) -> None:
+        """Nobody can be placed on a device, on which nobody is."""
+        for slot in self._slots.pop(device, [device]):
+            self._book.close(slot)
+
+    def open(self, device: int, slots: Sequence[Slot], profiles: Sequence[Profile]) -> None:
+        """A device has these slots from now on; profiles: of its instances."""
+        now_s, whole = self._clock.now, self._devices[device]
+        if profiles:
+            self._slots[device] = [slot.number for slot in slots]
+            for slot, profile in zip(slots, profiles, strict=True):
+                self._devices[slot.number] = SimDevice(slot.number, whole.h2d, whole.d2h, whole.model, profile)
+        for slot in slots:
+            self._give_room(now_s, self._book.open(slot.number, slot.memory_bytes))
+
     def record(self, worker: SimWorker) -> None:
         """Record a worker that is gone, or there at the end."""
         loaded = worker.ladder is not None and worker.ready and worker.function != EVERY_FUNCTION
@@ -92,7 +120,7 @@ class SimFleet:
             worker.function,
             (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
             worker.ladder,
-            self._constants_bytes[worker.function] if loaded else 0,
+            worker.ordered_bytes + (self._constants_bytes[worker.function] if loaded else 0),
         )
 
     def _add(self, number: int, order: Standing | Start, now_s: float) -> SimWorker:
@@ -112,11 +140,12 @@ class SimFleet:
     def _put(self, worker: SimWorker, shared: bool) -> SimDevice:
         """A worker is on its device from now on, beside others if it is shared."""
         device = worker.device = self._devices[worker.place]
-        self._recorder.worker_device[worker.number] = worker.place
-        worker.columns = self._columns_of(kind_of(worker.function))
+        self._recorder.worker_device[worker.number] = worker.place % self._n_gpus
+        worker.columns = self._columns_of(kind_of(worker.function), device.model)
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
             worker.modules = set()
+            worker.coming = {} if self._residency else None
             worker.cache = BufferCache(
                 costs.cache_bytes_of(worker.takes_bytes), keep_headroom=costs.keeps_headroom, eviction=costs.eviction
             )
@@ -133,10 +162,10 @@ class SimFleet:
         self._on_lane(lane)
         return lane
 
-    def _columns_of(self, kind: WorkerKind) -> Columns:
-        if kind not in self._columns:
-            self._columns[kind] = Columns(self._costs.of(kind))
-        return self._columns[kind]
+    def _columns_of(self, kind: WorkerKind, model: int) -> Columns:
+        if (kind, model) not in self._columns:
+            self._columns[kind, model] = Columns(self._costs.of(kind, model))
+        return self._columns[kind, model]
 
     def _give_room(self, now_s: float, workers: Sequence[SimWorker]) -> None:
         for worker in workers:
@@ -147,7 +176,7 @@ class SimFleet:
 
         It waits for the end of who had its memory before: of the device's last, if it takes all of it or has waited.
         """
-        shared = worker.takes_bytes is not None
+        shared = worker.takes_bytes is not None or self._devices[worker.place].profile is not None
         if shared or worker.concurrency > 1:
             self._recorder.share_devices()
         device = self._put(worker, shared or worker.concurrency > 1)
@@ -165,9 +194,19 @@ class SimFleet:
 
     def _climb(self, worker: SimWorker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
         yield self._clock.at(context_at_s, FINISHED)
+        if self._loading is not None and ladder.constants:
+            groups = Groups((self._constants_bytes[worker.function],), (0,))
+            self._loading.load(worker.device, worker.function, groups, partial(self._load_all, worker, ladder))
+            return
         waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
         worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
         ready_at_s = loaded_at_s + ladder.first_run
+        worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
+
+    def _load_all(self, worker: SimWorker, ladder: Ladder, there_at_s: Sequence[float]) -> None:
+        """Its constants will be there."""
+        worker.ladder = ladder._replace(constants=there_at_s[-1] - self._clock.now)
+        ready_at_s = there_at_s[-1] + ladder.first_run
         worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
     def _get_ready(self, worker: SimWorker, _: simpy.Event) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import simpy
@@ -12,6 +12,7 @@ from sim.domain import FleetSpec
 from sim.engine.clock import Callbacks, Clock, Signal
 from sim.engine.columns import Columns
 from sim.models.memory import HIT, BufferCache
+from sim.models.mig.profiles import Profile
 from sim.models.occupancy import Shared
 from sim.models.sharing import Jobs
 from sim.models.startup import Ladder
@@ -89,13 +90,16 @@ class SimDevice:
     """One GPU, or an instance of one: a slot for workers. elapsed_s: of the notice period of who had it last, when it
     left at ``freed_at_s`` (``sim.models.startup``); None where nobody had it.
 
-    compute: what workers share that have a part of it; None until there are such.
+    compute: what workers share that have a part of it; None until there are such. model: which of the
+    fleet's calibrations is its. profile: of an instance.
     """
 
-    __slots__ = ("compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "number")
+    __slots__ = ("compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "model", "number", "profile")
 
-    def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
+    def __init__(self, number: int, h2d: Link, d2h: Link, model: int, profile: Profile | None = None) -> None:
         self.number = number
+        self.model = model
+        self.profile = profile
         self.h2d = h2d
         self.d2h = d2h
         self.elapsed_s: float | None = None
@@ -164,8 +168,9 @@ class SimWorker(Placed):
     """
 
     __slots__ = (
-        "cache", "columns", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes", "lumped",
-        "modules", "number", "queue", "ready", "ready_at_s", "requested_at_s", "share", "shared", "stopped_at_s",
+        "cache", "columns", "coming", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes",
+        "lumped", "modules", "number", "ordered_bytes", "queue", "ready", "ready_at_s", "requested_at_s", "share",
+        "shared", "stopped_at_s",
     )  # fmt: skip
 
     def __init__(self, number: int, order: Standing | Start, requested_at_s: float) -> None:
@@ -179,6 +184,9 @@ class SimWorker(Placed):
         self.idle_at_s = requested_at_s  # when it last got idle
         self.cache: BufferCache | None = None  # of a KaaS executor
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
+        # What waits for functions that are being loaded on order, by function; None where no policy orders loads.
+        self.coming: dict[int, list[Callable[[], None]]] | None = None
+        self.ordered_bytes = 0  # that were copied for these loads
         self.ladder: Ladder | None = None
         self.ready = False
         self.shared = False
@@ -203,11 +211,11 @@ class SimWorker(Placed):
 
 
 def make_devices(fleet: FleetSpec) -> list[SimDevice]:
-    """Devices in nodes; ``gpus_per_link`` neighbours of a node share their links."""
-    devices = []
-    for number in range(fleet.n_gpus):
-        place = number % fleet.gpus_per_node
-        if place % fleet.gpus_per_link == 0:
-            h2d, d2h = Link(), Link()
-        devices.append(SimDevice(number, h2d, d2h))
+    """The devices of a fleet; neighbours may share their links."""
+    devices: list[SimDevice] = []
+    for node in fleet.nodes:
+        for place in range(node.n_gpus):
+            if place % node.gpus_per_link == 0:
+                h2d, d2h = Link(), Link()
+            devices.append(SimDevice(len(devices), h2d, d2h, node.model))
     return devices

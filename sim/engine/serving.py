@@ -15,9 +15,11 @@ import simpy
 
 from sim.engine.clock import Clock, Signal
 from sim.engine.hardware import Compute, Entry, Lane, SimWorker
+from sim.engine.loading import Loading
 from sim.errors import PolicyError
 from sim.models.memory import HIT
 from sim.models.occupancy import Shared
+from sim.models.pipeline import Groups, overlap
 from sim.models.sharing import Sharing
 from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
 from sim.records.rows import Rows
@@ -38,6 +40,7 @@ class Serving:
         self,
         clock: Clock,
         sharing: Sharing,
+        loading: Loading | None,
         rows: Rows,
         waiting: dict[int, Entry],
         *,
@@ -49,6 +52,7 @@ class Serving:
     ) -> None:
         self._clock = clock
         self._sharing = sharing
+        self._loading = loading
         self._rows = rows
         self._completed, self._missed, self._limit = rows.completed, rows.missed, rows.limit
         self._waiting = waiting
@@ -63,7 +67,7 @@ class Serving:
         lane.on_finish = [partial(self._finish, lane)]
         if not lane.worker.lumped:
             lane.on_copy = [partial(self._copy, lane)]
-            lane.on_kernels = [partial(self._compute, lane)]
+            lane.on_kernels = [partial(self._await, lane)]
             lane.on_kernel = [partial(self._end_kernel, lane)]
 
     def begin(
@@ -91,7 +95,7 @@ class Serving:
         if cache is not None:
             scratch_bytes = columns.scratch_bytes[function]
             if lane.others:
-                scratch_bytes *= 1 + len(lane.others)
+                scratch_bytes = columns.costs.batch_scratch_bytes(function, 1 + len(lane.others))
             placement = cache.request(function, columns.buffers[function], scratch_bytes)
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
@@ -99,8 +103,11 @@ class Serving:
                 graph = columns.graph_of[function]
                 new_modules = graph not in worker.modules
                 worker.modules.add(graph)
-                load_s += columns.costs.load_s(function, placement, new_modules)
+                cost_s = columns.costs.load_s if self._loading is None else columns.costs.prepare_s
+                load_s += cost_s(function, placement, new_modules)
             lane.placement = placement
+            if worker.coming is not None:
+                cache.pin(function)
         lane.invocation = invocation
         lane.function = function
         lane.dispatch_s = at_s - now_s
@@ -143,7 +150,7 @@ class Serving:
             self._missed += (len(completed), lane.cold, placement.load_bytes, n_evicted)
         leave_pool = self._leave_pool
         replied_at_s = now_s if leave_pool is None else leave_pool(now_s, function, worker.columns.post_s[function])
-        _, arrival_at_s, admitted_at_s, queued_at_s, _ = lane.entry
+        _function, arrival_at_s, admitted_at_s, queued_at_s, _size = lane.entry
         completed += (
             invocation, function, arrival_at_s, admitted_at_s, queued_at_s, lane.dispatch_s, lane.started_at_s,
             lane.load_s, lane.run_s, replied_at_s, worker.number,
@@ -156,6 +163,8 @@ class Serving:
         if len(completed) >= self._limit:
             self._rows.flush()
         lane.invocation = -1
+        if worker.coming is not None and worker.cache is not None:
+            worker.cache.unpin(function)
         worker.lane = lane
         worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
@@ -239,6 +248,8 @@ class Serving:
         self._waiting.update(lane.others)
         others = tuple(other for other, _ in lane.others)
         lane.others, lane.preempted, lane.invocation = (), False, -1
+        if worker.coming is not None and worker.cache is not None:
+            worker.cache.unpin(lane.function)
         worker.lane = lane
         worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
@@ -252,6 +263,37 @@ class Serving:
         waited_s, loaded_at_s = lane.worker.device.h2d.reserve(self._clock._now, lane.load_s)
         lane.load_s += waited_s
         lane.signal.fire(loaded_at_s, FINISHED, lane.on_kernels)
+
+    def _load(self, lane: Lane, _: simpy.Event) -> None:
+        """What is missing of its constants comes from where it is."""
+        loading, placement = self._loading, lane.placement
+        if loading is None or not placement.load_bytes:
+            self._compute(lane, _)
+            return
+        groups = lane.worker.columns.costs.groups(lane.function, placement.n_loaded, loading.group_bytes)
+        loading.load(lane.worker.device, lane.function, groups, partial(self._start_kernels, lane, groups))
+
+    def _start_kernels(self, lane: Lane, groups: Groups, there_at_s: Sequence[float]) -> None:
+        """Its constants will be there at these instants: kernels begin so that none waits for any."""
+        if lane.invocation < 0:  # its worker died
+            return
+        ends_s = lane.worker.columns.costs.kernel_ends_s(lane.function, lane.run_s)
+        over_at_s = overlap(there_at_s, groups.runs_s(ends_s)).over_s
+        begin_at_s = over_at_s - lane.run_s
+        lane.load_s = begin_at_s - lane.started_at_s
+        lane.signal.fire(begin_at_s, FINISHED, [partial(self._compute, lane)])
+
+    def _await(self, lane: Lane, _: simpy.Event) -> None:
+        """What is being loaded on order for this function is waited for."""
+        coming = lane.worker.coming
+        if coming is not None and lane.function in coming:
+            coming[lane.function].append(partial(self._go_on_loaded, lane))
+        else:
+            self._load(lane, _)
+
+    def _go_on_loaded(self, lane: Lane) -> None:
+        lane.load_s = self._clock.now - lane.started_at_s
+        lane.signal.fire(self._clock.now, FINISHED, [partial(self._compute, lane)])
 
     def _compute(self, lane: Lane, _: simpy.Event) -> None:
         """Its first kernel begins, or all of them as one."""
@@ -279,7 +321,7 @@ class Serving:
 
     def _demand(self, lane: Lane) -> Shared:
         worker = lane.worker
-        return self._sharing.demand(worker.columns.costs, lane.function, worker.share)
+        return self._sharing.demand(worker.columns.costs, lane.function, worker.share, worker.device.profile)
 
     def _end_kernel(self, lane: Lane, _: simpy.Event) -> None:
         lane.n_kernels_done += 1

@@ -17,17 +17,27 @@ from sim.engine.clock import Clock
 from sim.engine.fleet import SimFleet
 from sim.engine.frontend import Frontend
 from sim.engine.hardware import NAN, Entry, SimWorker
+from sim.engine.loading import Loading
+from sim.engine.partitions import Partitions
+from sim.engine.residency import Residency
 from sim.engine.serving import Serving
 from sim.engine.timers import Timers
+from sim.models.variation import Variation
 from sim.protocol import (
     FINISHED,
     Action,
     Arrival,
+    Event,
+    Evict,
     Finished,
+    Load,
+    Need,
     Outcome,
+    Partition,
     Preempt,
     Reject,
     Run,
+    Scale,
     Start,
     Stop,
     Wake,
@@ -94,9 +104,14 @@ class Simulation:
                 self._clock, costs.frontend, costs, stream, admitted=self._let_in, enter=self._enter
             )
         straight = self._frontend is None and workload.loop is None  # a completed invocation has no way back
+        loading = None
+        if inputs.constants is not None:
+            sizes = costs.constants_bytes.tolist()
+            loading = Loading(self._clock, inputs.fleet, inputs.constants, sizes)
         self._serving = Serving(
             self._clock,
             inputs.sharing,
+            loading,
             self._rows,
             self._waiting,
             per_kernel=inputs.per_kernel,
@@ -111,17 +126,24 @@ class Simulation:
             inputs.fleet,
             costs,
             inputs.sharing,
+            loading,
             recorder,
             self.dispatcher.standing,
             per_kernel=inputs.per_kernel,
+            residency=Need.RESIDENCY in inputs.policy.needs,
             on_lane=self._serving.adopt,
             on_ready=self._get_ready,
             on_gone=self._leave,
         )
         self._workers = self._fleet.workers
         self._timers = Timers(self._clock, self._wake)
+        self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._tell)
+        self._residency = Residency(self._clock, loading, tell=self._tell)
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
-        self._arrivals = Arrivals(self._clock, workload, door_s, self._admit, progress)
+        variation = Variation(costs.spread, generator(seed, Stream.RUN_TIME))
+        self._factor = variation.factor
+        admit = self._admit_varied if variation.varies else self._admit
+        self._arrivals = Arrivals(self._clock, workload, door_s, admit, progress)
 
     def run(self) -> float:
         """Simulate until every invocation has ended; returns the instant of the last reply or event in seconds."""
@@ -188,6 +210,10 @@ class Simulation:
             self._waiting[invocation] = (function, arrival_at_s, NAN, NAN, size)
             self._frontend.arrive(now_s, invocation, function)
 
+    def _admit_varied(self, function: int, arrival_at_s: float, size: float) -> None:
+        """As ``_admit``, where invocations of a graph differ: each has its factor when it comes."""
+        self._admit(function, arrival_at_s, size * self._factor(function))
+
     def _let_in(self, now_s: float, invocation: int) -> None:
         """The frontend has let an invocation in."""
         function, arrival_at_s, _, _, size = self._waiting[invocation]
@@ -228,6 +254,14 @@ class Simulation:
                 self._timers.set(now_s, action)
             elif isinstance(action, Preempt):
                 self._serving.preempt(self._workers[action.worker])
+            elif isinstance(action, Partition):
+                self._partitions.partition(now_s, action)
+            elif isinstance(action, Scale):
+                self._partitions.scale(now_s, action)
+            elif isinstance(action, Load):
+                self._residency.load(now_s, self._workers[action.worker], action)
+            elif isinstance(action, Evict):
+                self._residency.evict(self._workers[action.worker], action)
             elif isinstance(action, Reject):
                 waiting = self._waiting.pop(action.invocation)
                 ended_at_s = self._leave_pool(now_s, waiting[0], 0.0)
@@ -253,16 +287,19 @@ class Simulation:
 
     def _tell_late(self, worker: SimWorker, order: Run) -> None:
         late = Finished(order.invocation, worker.number, Outcome.LATE, order.others)
-        self._carry_out(self.now_s, self._report(self.now_s, late))
+        self._tell(self.now_s, late)
 
     # Events
 
     def _get_ready(self, now_s: float, worker: SimWorker) -> None:
         self._go_on(now_s, worker)
-        self._carry_out(now_s, self._report(now_s, WorkerReady(worker.number, worker.device.number)))
+        self._tell(now_s, WorkerReady(worker.number, worker.device.number))
 
     def _leave(self, now_s: float, worker: SimWorker) -> None:
-        self._carry_out(now_s, self._report(now_s, WorkerStopped(worker.number)))
+        self._tell(now_s, WorkerStopped(worker.number))
 
     def _wake(self, now_s: float, tag: str) -> None:
-        self._carry_out(now_s, self._report(now_s, Woke(tag)))
+        self._tell(now_s, Woke(tag))
+
+    def _tell(self, now_s: float, event: Event) -> None:
+        self._carry_out(now_s, self._report(now_s, event))

@@ -19,15 +19,17 @@ USES_OF_OTHER = 2
 class CachedFunction:
     """A function, as a cache knows it from its first request on.
 
-    ``buffers[first:]`` are resident. uses: its requests, those before it was last evicted included.
+    ``buffers[first:]`` are resident. uses: its requests, those before it was last evicted included. pins: what needs
+    its buffers to stay.
     """
 
-    __slots__ = ("buffers", "first", "key", "uses")
+    __slots__ = ("buffers", "first", "key", "pins", "uses")
 
     def __init__(self, key: int, buffers: BufferSet) -> None:
         self.key = key
         self.buffers = buffers
         self.first = buffers.n
+        self.pins = 0
         self.uses = 0
 
 
@@ -39,14 +41,14 @@ class Strategy(Protocol):
     def used(self, entry: CachedFunction) -> None:
         """A request, which ``entry.uses`` counts already, has got all its buffers. Called for every invocation."""
 
-    def victim(self, spared: CachedFunction) -> CachedFunction | None:
-        """Who is next to lose buffers, other than ``spared``, whose request needs the room; None if there is nobody.
+    def victim(self) -> CachedFunction | None:
+        """Who is next to lose buffers, of those that are not pinned; None if there is nobody.
 
         It keeps its rank as long as it has buffers left.
         """
 
     def gone(self, entry: CachedFunction) -> None:
-        """The victim has lost the last of its buffers."""
+        """A function has lost the last of its buffers."""
 
 
 class Lru:
@@ -62,10 +64,10 @@ class Lru:
         self._lru[entry.key] = entry
         self._lru.move_to_end(entry.key)
 
-    def victim(self, spared: CachedFunction) -> CachedFunction | None:
+    def victim(self) -> CachedFunction | None:
         """The oldest."""
         for entry in self._lru.values():
-            if entry is not spared:
+            if not entry.pins:
                 return entry
         return None
 
@@ -98,11 +100,11 @@ class Kaas:
             self._other[key] = entry
             self._other.move_to_end(key)
 
-    def victim(self, spared: CachedFunction) -> CachedFunction | None:
+    def victim(self) -> CachedFunction | None:
         """The oldest of "other" or, when there is none, the oldest of "const"."""
         for lru in (self._other, self._const):
             for entry in lru.values():
-                if entry is not spared:
+                if not entry.pins:
                     return entry
         return None
 

@@ -59,6 +59,7 @@ class BufferCache:
         self.resident_bytes = 0
         self._keep_headroom = keep_headroom
         self._entries: dict[int, CachedFunction] = {}
+        self._pinned: dict[int, CachedFunction] = {}
         self._strategy = make_strategy(eviction)
         self._used = self._strategy.used
 
@@ -66,7 +67,7 @@ class BufferCache:
         """Make the buffers of a function resident for a request that needs ``scratch_bytes`` of memory beside them.
 
         Returns what has to be done before it can run. They stay until a later request evicts them. Returns None, and
-        changes nothing, when they don't fit into the capacity.
+        changes nothing, when they don't fit into the capacity beside what is pinned.
         """
         entry = self._entries.get(key)
         if entry is None:
@@ -78,9 +79,11 @@ class BufferCache:
             shortfall += buffers.largest_from[first]
         evictions: tuple[Eviction, ...] = ()
         if shortfall > 0:
-            if buffers.total_bytes + scratch_bytes > self.capacity_bytes:
+            if buffers.total_bytes + scratch_bytes + self._pinned_beside(entry) > self.capacity_bytes:
                 return None
-            evictions = self._evict(shortfall, entry)
+            entry.pins += 1
+            evictions = self._evict(shortfall)
+            entry.pins -= 1
         entry.uses += 1
         if first:
             entry.first = 0
@@ -90,16 +93,48 @@ class BufferCache:
             return Placement(first, buffers.load_upto[first], entry.uses == 1, evictions)
         return Placement(0, 0, False, evictions) if evictions else HIT
 
+    def pin(self, key: int) -> None:
+        """What is resident of a function has to stay, until as many ``unpin``."""
+        entry = self._entries[key]
+        entry.pins += 1
+        self._pinned[key] = entry
+
+    def unpin(self, key: int) -> None:
+        """Take a ``pin`` back."""
+        entry = self._entries[key]
+        entry.pins -= 1
+        if not entry.pins:
+            del self._pinned[key]
+
+    def is_pinned(self, key: int) -> bool:
+        """Whether the buffers of a function have to stay."""
+        return key in self._pinned
+
+    def evict(self, key: int) -> Eviction | None:
+        """Evict all buffers of a function that is not pinned; None when none was resident, or it is."""
+        entry = self._entries.get(key)
+        if entry is None or entry.pins or entry.first == entry.buffers.n:
+            return None
+        eviction = Eviction(key, entry.first, entry.buffers.n)
+        self.resident_bytes -= self.resident_bytes_of(key)
+        entry.first = entry.buffers.n
+        self._strategy.gone(entry)
+        return eviction
+
     def resident_bytes_of(self, key: int) -> int:
         """Bytes of a function's buffers that are resident."""
         entry = self._entries.get(key)
         return 0 if entry is None else entry.buffers.total_bytes - entry.buffers.size_upto[entry.first]
 
-    def _evict(self, shortfall: int, spared: CachedFunction) -> tuple[Eviction, ...]:
-        """Evict until ``shortfall`` bytes are freed, or nothing is left but the buffers of the request itself."""
+    def _pinned_beside(self, entry: CachedFunction) -> int:
+        """Bytes of other functions that have to stay."""
+        return sum(e.buffers.total_bytes for e in self._pinned.values() if e is not entry)
+
+    def _evict(self, shortfall: int) -> tuple[Eviction, ...]:
+        """Evict until ``shortfall`` bytes are freed, or nothing is left but what is pinned."""
         evictions = []
         while shortfall > 0:
-            victim = self._strategy.victim(spared)
+            victim = self._strategy.victim()
             if victim is None:
                 break
             size_upto, first, n = victim.buffers.size_upto, victim.first, victim.buffers.n

@@ -12,10 +12,11 @@ import pytest
 from replay.calibration.calibrate import calibrate
 from replay.calibration.probe import read_probe
 from replay.calibration.samples import read_samples, valid_of
-from replay.calibration.validate import ToldPolicy, as_text, check_pair, compare
+from replay.calibration.validate import ToldPolicy, check_pair, compare
 from replay.errors import ReplayError
 from replay.run import adapt
 from sim.domain import DeviceSpec, FleetSpec, Function, WorkerKind
+from sim.errors import ScenarioError
 from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_calibration
 from sim.models.costs import CostModel
 from sim.models.layout import layout
@@ -136,6 +137,47 @@ def test_the_simulation_under_the_found_calibration_is_the_measured_run(found, r
             assert row.error_frac == pytest.approx(0, abs=0.02), row
 
 
+def test_a_calibration_keeps_how_samples_are_distributed(runs, tmp_path):
+    content = calibrate(runs, PROBE, "found")
+    entry = content["graphs"]["jacobi-small"]["kaas"]["run_s"]
+    of = entry["distribution"]
+    assert of["n"] > 5
+    assert of["least"] <= of["p50"] <= of["most"]
+    assert of["p50"] == pytest.approx(entry["value"])
+    assert content["copies"]["h2d_bytes_per_s"]["distribution"]["p50"] == pytest.approx(4e9)
+    assert "distribution" not in content["executor_first_use_s"], "one invocation says nothing of a line"
+    assert "distribution" not in content["copies"]["d2h_bytes_per_s"], "the probe says a median"
+    for wrong in ([1, 2], {"p50": "1 s"}, {"p50": None}, {"p50": True}):
+        entry["distribution"] = wrong
+        (tmp_path / "wrong.json").write_text(json.dumps(content))
+        with pytest.raises(
+            ScenarioError, match=r"kaas: run_s: distribution is .*, must be an object of finite numbers"
+        ):
+            load_calibration(str(tmp_path / "wrong.json"))
+
+
+def test_how_much_run_times_vary_is_found_for_each_graph_and_kind(runs, found, tmp_path):
+    assert found.spread == pytest.approx(0, abs=1e-9)  # as nothing varied
+    varied = tmp_path / "varied"
+    shutil.copytree(runs[0].path, varied)
+    rows = runs[0].table("invocations")
+    spread_of = {name: 0.05 * i for i, name in enumerate(SMALL)}
+    graph = rows.function.map(runs[0].table("functions").graph.astype(str))
+    rng = np.random.default_rng(0)
+    factors = 1 + graph.map(spread_of).to_numpy() * rng.choice([-1, 1], len(rows))
+    rows.assign(run_s=rows.run_s * factors).to_parquet(varied / "invocations.parquet")
+    content = calibrate([open_run(varied)], PROBE, "varied")
+    for name, true in spread_of.items():
+        entry = content["graphs"][name]["kaas"]["spread"]
+        assert entry["value"] == pytest.approx(true, rel=0.3, abs=1e-9), name
+        assert entry["source"].startswith("measured: standard deviation / mean of run_s on kaas workers, warm; n = ")
+    typical = sorted(c["kaas"]["spread"]["value"] for c in content["graphs"].values())
+    assert content["spread"]["value"] == pytest.approx((typical[3] + typical[4]) / 2)
+    assert content["spread"]["source"] == "derived: median of the 8 of graphs and kinds"
+    (tmp_path / "varied.json").write_text(json.dumps(content))
+    assert load_calibration(str(tmp_path / "varied.json")).graphs["superres-small"]["kaas"].spread > 0.1
+
+
 def test_too_few_samples_are_refused(runs, tmp_path):
     first = runs[0]
     rows = first.table("invocations")
@@ -246,7 +288,7 @@ def test_the_policy_of_a_simulation_believes_what_it_believed_in_the_replay(runs
     seen = []
 
     class Watch:
-        kind = policy.kind
+        workers, needs = policy.workers, policy.needs
 
         def reset(self, fleet, functions, costs, rng):
             seen.extend(
@@ -271,7 +313,7 @@ def test_a_calibration_for_other_memory_is_no_match(found, runs):
         check_pair(replace(runs[0], manifest={"world": "sim"}), found)
 
 
-def test_a_comparison_is_readable():
+def test_errors_are_parts_of_what_was_measured():
     measured = {"throughput_per_s": 2.0, "latency_s": {"p50": 0.1, "p90": 0.2, "p99": None}, "cold_starts": 0,
                 "cache_hit_frac": 0.5, "h2d_bytes": 1000, "evictions": 4}  # fmt: skip
     simulated = {**measured, "latency_s": {"p50": 0.11, "p90": 0.2, "p99": 1.0}, "cold_starts": 1, "evictions": 3}
@@ -280,4 +322,3 @@ def test_a_comparison_is_readable():
     assert rows["latency_p99_s"].error_frac is None
     assert rows["cold_starts"].error_frac is None  # 1 instead of 0
     assert rows["evictions"].error_frac == -0.25
-    assert "+10.0" in as_text("affinity", list(rows.values()))
