@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from validation.budget import HERE, accept, as_text, beyond, budget, errors_of, folders
+from replay.calibration.repeats import as_text
+from validation.budget import HERE, accept, beyond, budget, errors_of, folders, simulate
 from validation.record import record
 
 
@@ -20,8 +21,10 @@ def main() -> int:
     act = parser.parse_args().act
     told = []
     for folder in [record(HERE)] if act == "record" else folders():
-        errors = errors_of(folder)
-        print(f"{folder.name}\n{as_text(errors)}\n")
+        scenes = simulate(folder)
+        for scene, rows in scenes.items():
+            print(as_text(f"{folder.name}, {scene}", rows) + "\n")
+        errors = errors_of(scenes)
         if act == "compare":
             told += [f"{folder.name}, {sentence}" for sentence in beyond(errors, budget(folder))]
         else:
