@@ -83,7 +83,8 @@ def _kill(place, policy, victim, lasts_s, rng):
     pids = [driver.pid] if victim == "driver" else workers_of(driver.pid)
     shared = _shared_by(driver.pid)
     if pids and driver.poll() is None:
-        os.kill(rng.choice(pids), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself just now
+            os.kill(rng.choice(pids), signal.SIGKILL)
     _, errors = driver.communicate()
     wait_until(lambda: not _of_session(driver.pid))
     assert not [file for file in shared if Path(file).exists()]
