@@ -14,7 +14,7 @@ from sim.records.seal import MANIFEST, seal
 
 FOLDER = "cpu"
 REPEATS = 3
-LOAD = 0.6  # of what the device can do: there are queues, and they end
+LOADS = {"fits": 0.6, "overfull": 0.6, "exclusive": 0.4}  # of what the device can do: there are queues, and they end
 N_FUNCTIONS, PER_S = {"few": 8, "many": 48}, 25  # of traces: their constants fit into the memory, and don't
 MEMORY_BYTES = 24_000_000
 SCENES = {"fits": ("balance", "few", 6), "overfull": ("affinity", "many", 6), "exclusive": ("exclusive", "many", 15)}
@@ -35,7 +35,7 @@ def record(home: Path) -> Path:
             _replay(work, scene, f"service/{scene}", "00:00-00:01", 5, 1.0 if scene != "exclusive" else 0.1)
             each_s = measure_service_s(work / "service" / scene)
             assert each_s is not None, f"{scene} completes nothing"
-            parts[scene] = min(LOAD / each_s / PER_S, 1.0)
+            parts[scene] = min(LOADS[scene] / each_s / PER_S, 1.0)
             _replay(work, scene, f"learn/{scene}", "00:00-00:01", LEARN_S[scene], parts[scene])
         learnt = [f"learn/{scene}" for scene in SCENES]
         _call(work, "replay", "calibrate", *learnt, "--probe", "probe.json", "-o", "calibration.json")
