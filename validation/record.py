@@ -24,7 +24,7 @@ DETAILS = ("invocations.parquet", "decisions.jsonl")  # ... and of the first of 
 
 
 def record(home: Path) -> Path:
-    """Replay anew, in about four minutes, and put what is needed into a folder of ``home``, which is returned."""
+    """Replay anew, in about three minutes, and put what is needed into a folder of ``home``, which is returned."""
     with scratch() as work:
         for trace, n in N_FUNCTIONS.items():
             synth = f"traces synth --functions {n} --minutes 2 --rate {PER_S} --seed 1 --arrivals poisson"
