@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from replay.device.seam import is_gpu
 from replay.errors import ReplayError
 from replay.fleet.assign import Assigner, device_name
 from replay.fleet.clocks import ClockSample, ClockWatch
@@ -148,7 +149,8 @@ class RealExperiment:
             recorder.close()
             reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
             late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
-            lost, times = judge_losses(driver.losses), self._judge_times(out.path, driver.end_s, watch.samples)
+            strict = is_gpu(first["name"])
+            lost, times = judge_losses(driver.losses), self._judge_times(out.path, driver.end_s, watch.samples, strict)
             end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late}
             reasons += [*lost.reasons, *times.reasons]
             return conclude(
@@ -183,15 +185,15 @@ class RealExperiment:
 
         return list(zip(standing, assign_seats(standing, functions, costs, devices, rehearse), strict=True))
 
-    def _judge_times(self, path: Path, end_s: float, clocks: Sequence[ClockSample]) -> Verdict:
-        """A CPU is shared with the driver and whatever else is there, and its times are no results: it only warns."""
+    def _judge_times(self, path: Path, end_s: float, clocks: Sequence[ClockSample], strict: bool) -> Verdict:
+        """strict: for a GPU. What stands in for one is a processor, shared with the driver and whatever else is there,
+        and its times are no results: it only warns."""
         columns = ["function", "status", "device", "started_at_s", "cold", "run_s", "host_s", "constant_bytes"]
         rows = Run(path, {}, {}).table("invocations", columns)
         rows = rows[(rows["status"] == "completed") & (rows["constant_bytes"] == 0) & ~rows["cold"]]
         graphs = [f.graph.name for f in self._workload.functions]
         rows = rows.assign(graph=[graphs[function] for function in rows["function"]])
-        alone, strict = self.mode not in SHARING, self._setup.device != "cpu"
-        return judge_times(rows, end_s, clocks, alone=alone, strict=strict)
+        return judge_times(rows, end_s, clocks, alone=self.mode not in SHARING, strict=strict)
 
     def _rng(self) -> np.random.Generator:
         return generator(self._scenario.seed, Stream.POLICY)

@@ -6,6 +6,7 @@ done before is in the folder: it is replaced whole after every step, and another
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -27,8 +29,9 @@ from sim.files.output import create, has_keys, make_directory, new_file, remove,
 ROOT = Path(__file__).parents[1]  # of this project, installed or not
 REPORT, ARCHIVE, PAGE = "gpu.json", "gpu.tar.gz", "gpu.png"
 LIMIT_S = 540.0
-KEPT_S = 75.0  # of it, for the steps that make something of what others measured
+KEPT_S = 90.0  # of it, for the steps that make something of what others measured
 GRACE_S = 10.0  # for a step to end in order after its time is over
+PR_SET_PDEATHSIG = 1  # prctl(2)
 DRAW = "from analysis.figures.session import main; main()"
 
 
@@ -37,7 +40,8 @@ class Step:
     """A command, run in the folder of the working files.
 
     output: file there for what it prints, beside its log. limit_s: no longer than this. closes: it may use the time
-    that is kept. draws: the page of figures changes by it. lacks: why it can't be run; empty when it can.
+    that is kept. draws: the page of figures changes by it. lacks: why it can't be run; empty when it can. least_s: it
+    is not begun with less time, in which it could not end.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Step:
     closes: bool = False
     draws: bool = False
     lacks: str = ""
+    least_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -60,9 +65,14 @@ class StepOutcome:
 
 
 def run_session(
-    plan: Callable[[Path], Iterable[Step]], out: Path, tell: Callable[[str], object], *, resume: bool = False
+    plan: Callable[[Path, Callable[[], float]], Iterable[Step]],
+    out: Path,
+    tell: Callable[[str], object],
+    *,
+    resume: bool = False,
 ) -> list[StepOutcome]:
-    """Run steps, at most LIMIT_S in all. plan: makes them; called with the folder of the working files, still empty.
+    """Run steps, at most LIMIT_S in all. plan: makes them; called with the folder of the working files, still empty,
+    and with what tells how many seconds are left, less those that are kept.
 
     Into ``out`` go, after every step, REPORT, ARCHIVE with all working files, and PAGE once there is a run. resume: go
     on from those of an earlier session, whose steps that ended well are done; what closes a session is done anew.
@@ -70,6 +80,10 @@ def run_session(
     """
     begun_s = time.monotonic()
     outcomes: list[StepOutcome] = []
+
+    def left_s() -> float:
+        return LIMIT_S - (time.monotonic() - begun_s) - GRACE_S - KEPT_S
+
     make_directory(out)
     with workshop(out), scratch() as place:
         work = place / "gpu"
@@ -77,12 +91,11 @@ def run_session(
         earlier = _unpack(out, place) if resume else {}
         if not earlier:
             _clear(out)
-        for step in plan(work):
+        for step in plan(work, left_s):
             if step.name in earlier and not step.closes:
                 outcomes.append(earlier[step.name])
                 continue
-            left_s = LIMIT_S - (time.monotonic() - begun_s) - GRACE_S - (0.0 if step.closes else KEPT_S)
-            outcomes.append(_outcome(step, work, min(step.limit_s, left_s)))
+            outcomes.append(_outcome(step, work, min(step.limit_s, left_s() + KEPT_S * step.closes)))
             tell(_verdict(outcomes[-1]))
             if step.draws:
                 _run(Step("page", [sys.executable, "-c", DRAW, PAGE], 30), work, 30)
@@ -150,7 +163,7 @@ def _json(file: Path) -> Any:
 def _outcome(step: Step, work: Path, limit_s: float) -> StepOutcome:
     if step.lacks:
         return StepOutcome(step.name, None, 0.0, step.lacks)
-    if limit_s <= 0:
+    if limit_s <= step.least_s:
         return StepOutcome(step.name, None, 0.0, "no time was left")
     return _run(step, work, limit_s)
 
@@ -166,7 +179,13 @@ def _run(step: Step, work: Path, limit_s: float) -> StepOutcome:
     is_over = False
     with TemporaryFile() as printed, TemporaryFile() as said:
         process = subprocess.Popen(
-            step.command, stdin=subprocess.DEVNULL, stdout=printed, stderr=said, cwd=work, env=_environment()
+            step.command,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=said,
+            cwd=work,
+            env=_environment(),
+            preexec_fn=partial(_die_with, os.getpid()),
         )
         try:
             process.wait(limit_s)
@@ -181,10 +200,17 @@ def _run(step: Step, work: Path, limit_s: float) -> StepOutcome:
         result = b""
     _replace(work / "logs" / f"{step.name.replace('/', '-')}.txt", result + log)
     lines = (result + log).decode("utf-8", errors="replace").strip().splitlines()
-    last = lines[-1] if lines else ""
+    says = ([line for line in lines if ": INVALID: " in line] or lines or [""])[-1]  # the last, but for an invalid run
     if is_over:
-        return StepOutcome(step.name, None, time.monotonic() - begun_s, f"its {limit_s:.0f} s were over; {last}")
-    return StepOutcome(step.name, process.returncode, time.monotonic() - begun_s, last)
+        return StepOutcome(step.name, None, time.monotonic() - begun_s, f"its {limit_s:.0f} s were over; {says}")
+    return StepOutcome(step.name, process.returncode, time.monotonic() - begun_s, says)
+
+
+def _die_with(session: int) -> None:
+    """Let a step end with its session, however that ends: it would keep the device from the next one."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != session:
+        os._exit(1)
 
 
 def _environment() -> dict[str, str]:

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+CPU, REHEARSAL = "CPU ", " (stand-in)"  # what names of devices begin and end with that are none
+
+
+def is_gpu(name: str) -> bool:
+    """Whether a device of this name is a GPU. What stands in for one has a processor's times, or invented ones."""
+    return not name.startswith(CPU) and not name.endswith(REHEARSAL)
+
 
 @dataclass(frozen=True)
 class Device:

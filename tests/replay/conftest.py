@@ -10,10 +10,8 @@ import pytest
 
 import sim.policies
 from replay.device.cpu.host import HostCuda
-from replay.device.cuda import open_device
 from replay.device.seam import Device
-from replay.errors import DeviceError
-from tests.replay.launching import MEMORY_BYTES, Array, Session, run_graph, run_kernel
+from tests.replay.launching import MEMORY_BYTES, Array, Session, open_gpu, run_graph, run_kernel
 from tests.replay.worlds import Beside
 
 
@@ -49,12 +47,7 @@ def host() -> HostCuda:
 
 @pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest, host: HostCuda) -> Device:
-    if request.param == "cpu":
-        return host.device()
-    try:
-        return open_device(request.param)
-    except DeviceError as error:
-        pytest.skip(str(error))
+    return host.device() if request.param == "cpu" else open_gpu(request.param)
 
 
 @pytest.fixture(name="run_kernel")

@@ -7,14 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from replay.device.seam import Device
+from replay.device.cuda import open_device
+from replay.device.seam import Device, is_gpu
+from replay.errors import DeviceError
 from replay.kernels.arguments import Arguments
 from replay.kernels.sources import check_launch, signatures, source_path
 from sim.domain import KernelGraph
 
 Array = np.ndarray[Any, Any]
 MEMORY_BYTES = 64 << 20
+
+
+def open_gpu(name: str) -> Device:
+    """A GPU for tests of what is computed, which are skipped where there is none, or what stands in for one."""
+    try:
+        device = open_device(name)
+    except DeviceError as error:
+        pytest.skip(str(error))
+    if not is_gpu(device.name):
+        pytest.skip(f"{device.name} computes nothing")
+    return device
 
 
 class Session:

@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
-from itertools import product
+from pathlib import Path
 
 import pytest
 
-from replay.session import LOADS, ON_CPU, ON_GPU, Scene, SessionLoad, measure_service_s, plan
+from replay.session import HALVES, ON_CPU, ON_GPU, SPARE_S, Scene, SessionLoad, measure_service_s, plan
 from replay.steps import LIMIT_S, ROOT, Step, run_session
 from sim.domain import Role
 from sim.errors import OutputError
@@ -34,18 +35,19 @@ PATIENT = (  # as in conftest.py, and nobody minds that kernels take as long as 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """Tiny graphs at one load, for a second each, on a machine that may be as slow as it likes."""
-    monkeypatch.setattr("replay.session.LOADS", (0.5,))
     monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
+    monkeypatch.setattr("replay.session.REPEATS", 2)
     monkeypatch.setattr("replay.session.STARTS_S", 0.0)
     entries = [
         CatalogueEntry(sgemm.build(n=64, name="sgemm-64"), fresh_inputs=True),
         CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
     ]
     save_catalogue(entries, tmp_path / "tiny.json")
+    half = dict.fromkeys(HALVES, (0.5,))
     scenes = {
-        "fits": Scene("balance", "few", 30, 1.0, (0.5,)),
-        "overfull": Scene("affinity", "many", 30, 1.0, (0.5,)),
-        "exclusive": Scene("exclusive", "many", 8, 2.0, (0.5,)),
+        "fits": Scene("balance", "few", 30, 1.0, half),
+        "overfull": Scene("affinity", "many", 30, 1.0, half),
+        "exclusive": Scene("exclusive", "many", 8, 2.0, half),
     }
     return SessionLoad(str(tmp_path / "tiny.json"), {"few": 2, "many": 80}, scenes, 500_000, seed=2)
 
@@ -68,7 +70,7 @@ def test_a_rehearsal_on_the_cpu(load, tmp_path, monkeypatch):
     (tmp_path / "lacks" / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lacks"))
     out, told = tmp_path / "out", []
-    outcomes = run_session(lambda work: patient(plan("cpu", load, work)), out, told.append)
+    outcomes = run_session(lambda work, left_s: patient(plan("cpu", load, work, left_s)), out, told.append)
     assert [o.name for o in outcomes if o.status != 0] == ["libraries"], told
     assert "PyTorch can't be imported" in outcomes[1].says
     assert {file.name for file in out.iterdir()} == FILES
@@ -78,6 +80,7 @@ def test_a_rehearsal_on_the_cpu(load, tmp_path, monkeypatch):
     assert results["calibration.json"]["device"]["name"].startswith("CPU")
     errors = results["validation/exclusive-50.errors.json"]["validation/exclusive-50"]
     assert errors["throughput_per_s"]["simulated"] > 0
+    assert len(errors["throughput_per_s"]["repeats"]) == 2
     found = unpacked(out, tmp_path / "there")
     for name in ("kernels", "starts", "neighbours-static", "copies"):
         assert results[f"{name}.json"]["rows"], name
@@ -102,7 +105,9 @@ def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkey
         for step in steps:
             yield replace(step, command=[*step.command, "--collect-only"]) if step.name == "tests" else step
 
-    outcomes = run_session(lambda work: collected(patient(plan("cuda:0", load, work))), out, told.append)
+    outcomes = run_session(
+        lambda work, left_s: collected(patient(plan("cuda:0", load, work, left_s))), out, told.append
+    )
     assert outcomes[2].name == "tests"
     failed = {o.name: o.says for o in outcomes if o.status != 0}
     without = "Error: simpy is missing, which a simulation needs: pip install simpy"
@@ -116,6 +121,8 @@ def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkey
     results = json.loads((out / "gpu.json").read_text())["results"]
     assert results["calibration.json"]["device"]["name"] == "NVIDIA H100 (stand-in)"
     assert results["calibration.json"]["n_multiprocessors"]["value"] == 132
+    assert results["probe.json"]["measurements"]["cublas_gemm_float16_flop_per_s"]["value"] > 0
+    assert {row["graph"] for row in results["kernels-cublas.json"]["rows"]} == load_catalogue("cublas").keys()
     assert (out / "gpu.png").stat().st_size > 1000
 
 
@@ -124,39 +131,72 @@ def test_steps_of_a_session_fail_alone_and_each_brings_its_results_home(tmp_path
     python = [sys.executable, "-c"]
     out, there = tmp_path / "out", []
 
-    def steps(work):
+    def steps(work, left_s):
         yield Step("wrong", [*python, "raise SystemExit('no such thing')"], 3600)
         there.append(unpacked(out, tmp_path / "first"))
         yield Step("slow", [*python, "import time; time.sleep(3600)"], 0.5)
+        invalid = "print('* policy: INVALID: it was late'); raise SystemExit('Replaying about 3 arrivals')"
+        yield Step("invalid", [*python, invalid], 3600)
         yield Step("right", [*python, "print('{}')"], 3600, "right.json")
         yield Step("impossible", [], 3600, lacks="there is nothing to do it with")
 
     told = []
     outcomes = run_session(steps, out, told.append)
     assert [(o.name, o.status) for o in outcomes] == [
-        ("wrong", 1), ("slow", None), ("right", 0), ("impossible", None),
+        ("wrong", 1), ("slow", None), ("invalid", 1), ("right", 0), ("impossible", None),
     ]  # fmt: skip
     assert "no such thing" in told[0]
     assert "its 0 s were over" in told[1]
-    assert "there is nothing to do it with" in told[3]
+    assert "INVALID: it was late" in told[2]
+    assert "there is nothing to do it with" in told[4]
     assert "no such thing" in (there[0] / "logs" / "wrong.txt").read_text()
     assert (unpacked(out, tmp_path / "last") / "right.json").read_text() == "{}\n"
-    assert len(json.loads((out / "gpu.json").read_text())["steps"]) == 4
+    assert len(json.loads((out / "gpu.json").read_text())["steps"]) == 5
 
 
 def test_what_closes_a_session_has_time_kept_for_it(tmp_path, monkeypatch):
     monkeypatch.setattr("replay.steps.KEPT_S", LIMIT_S)
     command = [sys.executable, "-c", ""]
     steps = [Step("one of many", command, 60), Step("the last", command, 60, closes=True)]
-    outcomes = run_session(lambda work: steps, tmp_path / "out", lambda _: None)
+    outcomes = run_session(lambda work, left_s: steps, tmp_path / "out", lambda _: None)
     assert [(o.status, o.says) for o in outcomes] == [(None, "no time was left"), (0, "")]
+
+
+def test_a_step_that_could_not_end_is_not_begun_and_a_shorter_one_is(tmp_path):
+    command = [sys.executable, "-c", ""]
+    steps = [Step("long", command, 3600, least_s=LIMIT_S), Step("short", command, 3600, least_s=1.0)]
+    outcomes = run_session(lambda work, left_s: steps, tmp_path / "out", lambda _: None)
+    assert [(o.status, o.says) for o in outcomes] == [(None, "no time was left"), (0, "")]
+
+
+def test_what_a_session_can_do_without_is_done_when_time_is_left(tmp_path, monkeypatch):
+    """Repeats and long cold starts, once everything else is done; nothing of it in the last seconds."""
+    monkeypatch.setattr("replay.session.measure_service_s", lambda directory: 0.02)
+
+    def names(left_s):
+        found = []
+        for step in plan("cpu", ON_CPU, tmp_path, lambda: left_s):
+            found.append(step)
+            if step.name.startswith("validation"):
+                (tmp_path / step.name).mkdir(parents=True, exist_ok=True)
+        return found
+
+    hurried, unhurried = names(SPARE_S), names(500.0)
+    firsts = [step.name for step in hurried]
+    assert not [name for name in firsts if name.startswith("repeats")]
+    repeats = [step.name for step in unhurried if step.name not in firsts]
+    validated = [name.partition("/")[2] for name in firsts if name.startswith("validation/")]
+    assert repeats == [f"repeats/{name}-{number}" for number in (2, 3) for name in validated]
+    for steps, seconds in ((hurried, "0"), (unhurried, "60")):
+        starts = next(step for step in steps if step.name == "starts")
+        assert starts.command[starts.command.index("--seconds") + 1] == seconds
 
 
 def test_what_is_not_of_a_session_stays(tmp_path):
     (tmp_path / "gpu.tar.gz").write_text("mine")
     (tmp_path / "notes").write_text("mine too")
     with pytest.raises(OutputError, match=r"gpu\.tar\.gz: is there already, and is of no session"):
-        run_session(lambda work: [], tmp_path, lambda _: None)
+        run_session(lambda work, left_s: [], tmp_path, lambda _: None)
     assert (tmp_path / "gpu.tar.gz").read_text() == "mine"
 
 
@@ -164,9 +204,12 @@ def test_the_rates_of_a_session_come_from_what_was_measured(tmp_path, monkeypatc
     """Twice the time an invocation: half the rate. Without a measurement there is no replay, and the reason is said."""
     known = {"fits": 0.02, "overfull": 0.04, "exclusive": None}
     monkeypatch.setattr("replay.session.measure_service_s", lambda directory: known[directory.name])
-    steps = {step.name: step for step in plan("cpu", ON_CPU, tmp_path)}
-    for part, (name, each_s) in product(LOADS, known.items()):
-        step = steps[f"validation/{name}-{100 * part:.0f}"]
+    steps = {step.name: step for step in plan("cpu", ON_CPU, tmp_path, lambda: 0.0)}
+    replays = [(half, name, part) for half in HALVES for name in known for part in ON_CPU.scenes[name].loads[half]]
+    assert len(replays) == 8
+    for half, name, part in replays:
+        each_s = known[name]
+        step = steps[f"{half}/{name}-{100 * part:.0f}"]
         if each_s is None:
             assert "is not known: see service/exclusive" in step.lacks
         else:
@@ -192,7 +235,7 @@ def test_a_session_goes_on_where_another_one_ended(tmp_path, monkeypatch):
     python, log = [sys.executable, "-c"], tmp_path / "log"
 
     def steps(fails):
-        def plan(work):
+        def plan(work, left_s):
             note = f"open({str(log)!r}, 'a').write"
             yield Step("first", [*python, f"{note}('first '); print('[1]')"], 60, "first.json")
             yield Step("second", [*python, f"{note}('second '); raise SystemExit({fails})"], 60)
@@ -212,6 +255,34 @@ def test_a_session_goes_on_where_another_one_ended(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"gpu\.tar\.gz: can't be unpacked \(.*\); begin without --resume$"):
         run_session(steps(fails=0), tmp_path / "out", lambda _: None, resume=True)
     assert (tmp_path / "out" / "gpu.json").exists()
+
+
+def test_a_session_that_is_killed_leaves_no_step_behind(tmp_path):
+    session = (
+        "import sys; from pathlib import Path; from replay.steps import Step, run_session; "
+        "slow = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(3600)']; "
+        "run_session(lambda *_: [Step('slow', slow, 60)], Path(sys.argv[1]), print)"
+    )
+    with subprocess.Popen([sys.executable, "-c", session, str(tmp_path)], cwd=ROOT) as process:
+        while not (steps := children_of(process.pid)):
+            time.sleep(0.01)
+        process.kill()
+    until_s = time.monotonic() + 60
+    while any(map(is_alive, steps)):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid):
+    """Also not one that is dead and that nobody asked about yet."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def test_the_service_time_of_exclusive_workers_has_their_starts_in_it(tmp_path):

@@ -15,7 +15,7 @@ from replay.device.cpu.errors import Faults, HostCudaError
 from replay.device.cpu.memory import HostMemory
 from replay.device.cpu.runtime import HostRuntime
 from replay.device.cpu.streams import HostStreams
-from replay.device.seam import Device
+from replay.device.seam import CPU, Device
 
 
 class HostCuda:
@@ -41,7 +41,7 @@ class HostCuda:
     def device(self) -> Device:
         """This device as an executor sees it."""
         return Device(
-            name=f"CPU {platform.machine()}",
+            name=f"{CPU}{platform.machine()}",
             arch=platform.machine(),
             memory_bytes=self.memory.total_bytes,
             driver=self.driver,

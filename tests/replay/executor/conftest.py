@@ -1,9 +1,8 @@
 import pytest
 
 from replay.device.cpu.host import HostCuda
-from replay.device.cuda import open_device
-from replay.errors import DeviceError
 from tests.replay.executor.rig import spied
+from tests.replay.launching import open_gpu
 
 
 @pytest.fixture
@@ -16,7 +15,4 @@ def device(request):
     """A device whose copies and allocations are watched; the deferred one runs nothing before it must."""
     if request.param != "cuda:0":
         return spied(HostCuda(64 << 20, debug=True, deferred="deferred" in request.param).device())
-    try:
-        return spied(open_device(request.param))
-    except DeviceError as error:
-        pytest.skip(str(error))
+    return spied(open_gpu(request.param))
