@@ -54,10 +54,14 @@ class Yard:
         """Let go of the data."""
         self._data.close()
 
-    def prepare(self) -> dict[str, object]:
-        """Compile the kernels, in a process of its own, so that no start waits for a compiler; facts of the device."""
+    def prepare(self, member: Member | None = None) -> dict[str, object]:
+        """Compile the kernels, in a process of its own, so that no start waits for a compiler; facts of the device.
+
+        member: what a worker is that can be had if this can. Raises ReplayError otherwise.
+        """
+        assignment = self._pattern if member is None else replace(self._pattern, **member._asdict())
         with tempfile.TemporaryFile() as log:
-            process = WorkerProcess(pickle.dumps(self._pattern), None, log)
+            process = WorkerProcess(pickle.dumps(assignment), None, log)
             try:
                 return answer_of(process, log).facts
             finally:

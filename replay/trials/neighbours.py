@@ -44,18 +44,18 @@ def neighbours(
     everything = {**entries, **own}
     functions = functions_of(everything)
     room_bytes = 2 * sum(buffer.size_bytes for entry in own.values() for buffer in entry.graph.buffers)
-    yard = Yard(device, functions, memory_limit_bytes + room_bytes)
-    try:
-        with running(mode == "fractional"):
-            yard.prepare()
+    with running(mode == "fractional"):
+        yard = Yard(device, functions, memory_limit_bytes + room_bytes)
+        try:
+            yard.prepare(Member(mode, 1.0 if mode == "static" else 1 / max(workers)))
             rows = []
             for n in workers:
                 share = 1.0 if mode == "static" else 1 / n
                 with yard.crew([Member(mode, share)] * n) as crew:
                     rows += [{"share": share} | row for row in _rows(crew, functions, everything, seconds)]
             return rows
-    finally:
-        yard.close()
+        finally:
+            yard.close()
 
 
 def peaks(scale: float) -> dict[str, CatalogueEntry]:
