@@ -8,6 +8,7 @@ import pytest
 
 from replay.device.cpu.host import HostCuda
 from replay.device.cuda import open_device
+from replay.device.seam import REHEARSAL, is_gpu
 from replay.errors import DeviceError
 from sim.errors import ProjectError
 
@@ -113,3 +114,11 @@ def test_compiled_code_is_kept_whole_or_not_at_all(host, monkeypatch, tmp_path):
     with pytest.raises(ProjectError, match="doesn't compile"):
         host.device().compile(source + "!")
     assert [p.name for p in (tmp_path / "gpu-replay").iterdir()] == [os.path.basename(first.decode())]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("NVIDIA H100 80GB HBM3", True), (f"NVIDIA H100{REHEARSAL}", False), (HostCuda().device().name, False)],
+)
+def test_what_stands_in_for_a_gpu_is_known_by_its_name(name, expected):
+    assert is_gpu(name) is expected
