@@ -25,6 +25,7 @@ STARTED: Loads = {"calibration": (0.9,), "validation": (0.6,)}  # where starts a
 PARTS_LOAD = 0.3  # where functions have parts of the device, of what the whole can do
 SERVICE_S = 5.0  # in which the arrivals of a first replay come, whatever the device makes of them
 READY_S = 5.0  # that a replay takes beside its arrivals, at least
+ROUND_S = 30.0  # that a round of cold starts takes, at least
 STARTS_S = 60.0  # in which cold starts are begun, where so much is left
 REPEATS = 3  # of each replay that validates, so that its spread is known
 SPARE_S = 60.0  # that must be left after whatever the session can do without
@@ -127,7 +128,8 @@ def plan(device: str, load: SessionLoad, work: Path, left_s: Callable[[], float]
     firsts = {step.name: step for step in _half(device, load, "validation", service_s)}
     yield from firsts.values()
     seconds = min(max(left_s() - SPARE_S, 0.0), STARTS_S)
-    yield replace(_trial(device, load, "starts", seconds + 60, "--seconds", f"{seconds:.0f}"), least_s=seconds)
+    starts = _trial(device, load, "starts", seconds + 60, "--seconds", f"{seconds:.0f}")
+    yield replace(starts, least_s=max(seconds, ROUND_S))
     for number in range(2, REPEATS + 1):
         for name, step in zip(firsts, _half(device, load, "validation", service_s, number), strict=True):
             if (work / name).exists() and left_s() > SPARE_S + step.least_s:
