@@ -117,7 +117,7 @@ def plan(device: str, load: SessionLoad, work: Path, left_s: Callable[[], float]
     yield from _half(device, load, "calibration", service_s)
     yield _trial(device, load, "kernels", 60)
     if device != "cpu":
-        yield _trial(device, replace(load, catalogue=LIBRARY), f"kernels/{LIBRARY}", 60)
+        yield _trial(device, replace(load, catalogue=LIBRARY), "kernels/library", 60)
     for mode in ("static",) if device == "cpu" else SHARING:
         yield _trial(device, load, f"neighbours/{mode}", 90, "--mode", mode)
     yield _trial(device, load, "copies", 40)

@@ -18,8 +18,9 @@ from replay.session import HALVES, ON_CPU, ON_GPU, SPARE_S, Scene, SessionLoad, 
 from replay.steps import LIMIT_S, ROOT, Step, run_session
 from sim.domain import Role
 from sim.errors import OutputError
-from sim.models.workloads import jacobi, sgemm
+from sim.models.workloads import bert, jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, load_catalogue, save_catalogue
+from sim.models.workloads.library import CUBLAS
 from sim.records.results import open_run
 from tests.conftest import GPU_ROOMS, TESTS
 from tests.replay.worlds import functions, replay
@@ -43,6 +44,11 @@ def load(tmp_path, monkeypatch):
         CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
     ]
     save_catalogue(entries, tmp_path / "tiny.json")
+    by_library = bert.build(
+        layers=1, hidden=64, heads=1, sequence=16, vocabulary=50, products=CUBLAS, name="bert-cublas"
+    )
+    save_catalogue([CatalogueEntry(by_library, fresh_inputs=True)], tmp_path / "library.json")
+    monkeypatch.setattr("replay.session.LIBRARY", str(tmp_path / "library.json"))
     half = dict.fromkeys(HALVES, (0.5,))
     scenes = {
         "fits": Scene("balance", "few", 30, 1.0, half),
@@ -122,7 +128,7 @@ def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkey
     assert results["calibration.json"]["device"]["name"] == "NVIDIA H100 (stand-in)"
     assert results["calibration.json"]["n_multiprocessors"]["value"] == 132
     assert results["probe.json"]["measurements"]["cublas_gemm_float16_flop_per_s"]["value"] > 0
-    assert {row["graph"] for row in results["kernels-cublas.json"]["rows"]} == load_catalogue("cublas").keys()
+    assert {row["graph"] for row in results["kernels-library.json"]["rows"]} == {"bert-cublas"}
     assert (out / "gpu.png").stat().st_size > 1000
 
 
