@@ -6,7 +6,7 @@ Commands, studies, benchmarks, tests and the simulated twins of replays all go t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,11 @@ from sim.domain import FleetSpec, Trace
 from sim.errors import ScenarioError
 from sim.loads import Clients, make_load
 from sim.models.calibration import Calibration
+from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings, constants_of
 from sim.models.costs import CostModel
+from sim.models.deadlines import Objectives
+from sim.models.failures import Failure, Failures
 from sim.models.sharing import make_sharing
 from sim.models.workloads.catalogue import load_catalogue
 from sim.protocol import Policy, share_devices
@@ -76,11 +79,15 @@ def assemble(
     *,
     constants: ConstantsSettings | None = None,
     per_kernel: bool = False,
+    failures: Sequence[Failure] = (),
+    retries: int = 0,
+    slo: Objectives | None = None,
+    clients: ClientSettings | None = None,
 ) -> Inputs:
     """Inputs of an engine. Everything that can be refused is refused here, with a ScenarioError or PolicyError.
 
-    fleet: its ``calibration`` is not read, but the one given is used. constants: None where the scenario has none. For
-    the others see ``sim.seam.Inputs``.
+    fleet: its ``calibration`` is not read, but the one given is used. constants: None where the scenario has none. slo:
+    objectives of the functions. For the others see ``sim.seam.Inputs``.
     """
     spec = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
     costs = CostModel(calibration, workload.functions, policy.workers[0])
@@ -90,7 +97,14 @@ def assemble(
         for worker in brain.standing:
             sharing.demand(costs, worker.function, worker.share)  # may not know how
     lie = None if constants is None else constants_of(constants, calibration.rungs)
-    return Inputs(workload, policy, spec, costs, sharing, lie, seed, per_kernel)
+    Failures(failures, spec, seed)  # may not have what is to fail
+    slo_s = None
+    if slo is not None:
+        functions = workload.functions
+        slo_s = slo.deadlines_s([f.key for f in functions], [costs.isolated_s(f.id) for f in functions])
+    return Inputs(
+        workload, policy, spec, costs, sharing, lie, seed, per_kernel, tuple(failures), retries, slo_s, clients
+    )
 
 
 def simulate_into(
@@ -105,7 +119,7 @@ def simulate_into(
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
-    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s)
+    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s, inputs.slo_s)
     engine: Engine = simulate
     outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()

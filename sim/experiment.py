@@ -13,6 +13,7 @@ from sim.compose import assemble, open_workload, simulate_into
 from sim.errors import PolicyError, ScenarioError
 from sim.files.fingerprint import changed
 from sim.models.calibration import Calibration, load_calibration
+from sim.models.deadlines import read_slo
 from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
@@ -53,6 +54,10 @@ class Experiment:
             scenario.seed,
             constants=scenario.constants,
             per_kernel=per_kernel,
+            failures=scenario.failures,
+            retries=scenario.retries,
+            slo=read_slo(scenario.slo, scenario.slo_file),
+            clients=scenario.clients,
         )
 
     @property

@@ -105,8 +105,10 @@ class PlacementBook(Generic[W]):
         return self._settle(slot)
 
     def close(self, slot: int) -> list[W]:
-        """A slot can't be used any more; returns those that wait for it, in order, who have left its line."""
+        """A slot can't be used any more, and who is there is gone; returns those that wait for it, in order, who have
+        left its line."""
         self._size[slot] = CLOSED
+        self._used[slot] = 0
         self._n_left_early.pop(slot, None)
         left = [worker for worker in self._lines.pop(slot, ()) if worker.waits]
         for worker in left:

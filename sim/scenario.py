@@ -10,12 +10,16 @@ from typing import Any, Literal
 
 from sim.errors import ScenarioError
 from sim.files.plaindata import read_yaml
+from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings
+from sim.models.deadlines import parse_objective
+from sim.models.failures import Failure
 from sim.schema import build
 from sim.settings import IN_FILE, require
 from sim.text import shown
 
 MOST_GPUS = 100_000  # the largest published fleets have tens of thousands; a simulation of these needs 0.6 GB and more
+MOST_RETRIES = 1_000
 _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions", "map"}  # no load has them
 
 
@@ -64,6 +68,9 @@ class Scenario:
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
     where copies take what the calibration has measured.
+    failures: what fails, see ``sim.models.failures``. retries: how often what is lost by a failure is run again. slo,
+    slo_file: deadlines of all functions, and of some, see ``sim.models.deadlines``. clients: how long they wait, see
+    ``sim.models.clients``; for ever without it.
     """
 
     traces: tuple[str, ...] = ()
@@ -81,6 +88,11 @@ class Scenario:
     frontend: Literal["none", "kaas"] = "none"
     granularity: Literal["graph", "kernel"] = "graph"
     constants: ConstantsSettings | None = None
+    failures: tuple[Failure, ...] = ()
+    retries: int = 0
+    slo: str | None = None
+    slo_file: str | None = None
+    clients: ClientSettings | None = None
     load: ClientLoad | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +108,9 @@ class Scenario:
         require(self.seed >= 0, "seed", self.seed, "at least 0")
         without = self.map is None or self.functions == "catalogue"
         require(without, "map", self.map, "left out with functions of the trace, which run no graph")
+        require(0 <= self.retries <= MOST_RETRIES, "retries", self.retries, f"from 0 to {MOST_RETRIES}")
+        if self.slo is not None:
+            parse_objective(self.slo, "slo")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON, with absolute paths: they can be read from anywhere."""
@@ -107,8 +122,8 @@ class Scenario:
 def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenario:
     """Read a scenario file, if any, and override single values; a mapping overrides key by key.
 
-    Paths in the file (traces, catalogue, map, calibration, files of policies) are relative to it. Raises ScenarioError
-    naming the key and the rule.
+    Paths in the file (traces, catalogue, map, slo_file, calibration, files of policies) are relative to it. Raises
+    ScenarioError naming the key and the rule.
     """
     data: dict[str, Any] = {}
     where = "scenario"
@@ -136,8 +151,9 @@ def _rebase(data: dict[str, Any], folder: Path) -> None:
         data["traces"] = [move(text) for text in data["traces"]]
     if isinstance(data.get("policies"), list):
         data["policies"] = [move(text, IN_FILE in str(text)) for text in data["policies"]]
-    if "map" in data:
-        data["map"] = move(data["map"])
+    for key in ("map", "slo_file"):
+        if key in data:
+            data[key] = move(data[key])
     for owner, key in ((data, "catalogue"), (data.get("fleet"), "calibration")):
         if isinstance(owner, dict) and key in owner:
             owner[key] = move(owner[key], os.path.isfile(folder / str(owner[key])))

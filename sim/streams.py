@@ -18,6 +18,9 @@ class Stream(IntEnum):
     SERVICE = 6  # what a world draws: how long things take
     CLIENT = 11  # the requests of a client, one stream each
     ORDER = 13  # of clients whose requests come at one instant
+    RUN_TIME = 14  # by how much run times differ from what is expected
+    FAILURE = 15  # when workers, devices, nodes and links fail, and for how long
+    PATIENCE = 16  # when clients give up, and when they ask again
 
 
 def generator(seed: int, stream: Stream, *where: int) -> np.random.Generator:

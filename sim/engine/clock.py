@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import simpy
@@ -47,6 +47,27 @@ class Clock(simpy.Environment):
                     callback(event)
                 if not event._ok and not event.defused:
                     raise event._value
+
+    def run_before(self, at_s: float, priority: int) -> bool:
+        """``run_out()`` of what comes before an instant, and a priority there; returns False when it was halted."""
+        queue, until = self._queue, (at_s, priority)
+        try:
+            while queue and queue[0] < until:
+                self.step()
+        except StopSimulation:
+            return False
+        return True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event is left."""
+        return not self._queue
+
+    def cancel(self, event: Signal) -> None:
+        """Take an event out of the queue, if it is there; it costs the length of the queue."""
+        queue = self._queue
+        queue[:] = [entry for entry in queue if entry[3] is not event]
+        heapify(queue)
 
     @staticmethod
     def halt(_: simpy.Event) -> None:

@@ -11,7 +11,7 @@ import simpy
 from sim.domain import FleetSpec, WorkerKind
 from sim.engine.clock import Clock, Signal
 from sim.engine.columns import Columns
-from sim.engine.hardware import Compute, Lane, SimDevice, SimWorker, make_devices
+from sim.engine.hardware import Compute, Lane, Lost, SimDevice, SimWorker, make_devices
 from sim.engine.loading import Loading
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
@@ -19,15 +19,18 @@ from sim.models.pipeline import Groups
 from sim.models.sharing import Sharing
 from sim.models.startup import Ladder, elapsed_s
 from sim.placement import PlacementBook
-from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Standing, Start, kind_of, share_devices
+from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Slot, Standing, Start, kind_of, share_devices
 from sim.records.recorder import Recorder
 
 
 class SimFleet:
     """Devices, and the workers that are not gone, by number.
 
-    per_kernel: every kernel has an event of its own. residency: executors load and evict on order.
-    on_lane: called with each lane that is made. on_ready, on_gone: called with (instant, worker).
+    per_kernel: every kernel has an event of its own. residency: executors load and evict on order. slows: devices or
+    links may be slow for a while.
+    on_lane: called with each lane that is made. on_lost: with each lane of a worker that dies. on_placed: with
+    (instant, number) of each worker that gets a device.
+    on_ready, on_gone: with (instant, worker).
     """
 
     def __init__(
@@ -42,7 +45,10 @@ class SimFleet:
         *,
         per_kernel: bool,
         residency: bool,
+        slows: bool,
         on_lane: Callable[[Lane], None],
+        on_lost: Callable[[Lane], list[Lost]],
+        on_placed: Callable[[float, int], None] | None,
         on_ready: Callable[[float, SimWorker], None],
         on_gone: Callable[[float, SimWorker], None],
     ) -> None:
@@ -53,13 +59,15 @@ class SimFleet:
         self._columns: dict[WorkerKind, Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
-        self._on_lane, self._on_ready, self._on_gone = on_lane, on_ready, on_gone
-        self._devices = make_devices(spec)
+        self._on_lane, self._on_lost, self._on_placed = on_lane, on_lost, on_placed
+        self._on_ready, self._on_gone = on_ready, on_gone
+        self.devices = make_devices(spec)
+        self._device_bytes = spec.device.memory_bytes
         self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
         self._residency = residency
-        self._stepwise = per_kernel or spec.gpus_per_link > 1 or loading is not None or residency
+        self._stepwise = per_kernel or spec.gpus_per_link > 1 or loading is not None or residency or slows
         shared = share_devices(standing)
         if shared:
             recorder.share_devices()
@@ -79,7 +87,7 @@ class SimFleet:
 
     def let_go(self, now_s: float, worker: SimWorker) -> None:
         """A worker will be gone at this instant, if it was told to stop and nothing is left for it to do."""
-        if not worker.must_leave(ready=worker.ready, has_work=worker.has_work):
+        if not worker.must_leave(ready=worker.ready, has_work=worker.has_work) or worker.lost is not None:
             return
         if worker.waits:
             self._give_room(now_s, self._book.leave(worker))  # before a device gets free at this instant
@@ -117,7 +125,10 @@ class SimFleet:
 
     def _put(self, worker: SimWorker, shared: bool) -> SimDevice:
         """A worker is on its device from now on, beside others if it is shared."""
-        device = worker.device = self._devices[worker.place]
+        device = worker.device = self.devices[worker.place]
+        device.workers[worker.number] = worker
+        if self._on_placed is not None:
+            self._on_placed(self._clock.now, worker.number)
         self._recorder.worker_device[worker.number] = worker.place
         worker.columns = self._columns_of(kind_of(worker.function))
         if worker.function == EVERY_FUNCTION:
@@ -172,6 +183,8 @@ class SimFleet:
 
     def _climb(self, worker: SimWorker, ladder: Ladder, context_at_s: float) -> Generator[simpy.Event, Any, None]:
         yield self._clock.at(context_at_s, FINISHED)
+        if worker.lost is not None:
+            return
         if self._loading is not None and ladder.constants:
             groups = Groups((self._constants_bytes[worker.function],), (0,))
             self._loading.load(worker.device, worker.function, groups, partial(self._load_all, worker, ladder))
@@ -183,6 +196,8 @@ class SimFleet:
 
     def _load_all(self, worker: SimWorker, ladder: Ladder, there_at_s: Sequence[float]) -> None:
         """Its constants will be there."""
+        if worker.lost is not None:
+            return
         worker.ladder = ladder._replace(constants=there_at_s[-1] - self._clock.now)
         ready_at_s = there_at_s[-1] + ladder.first_run
         worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
@@ -194,11 +209,51 @@ class SimFleet:
         self._on_ready(self._clock._now, worker)
 
     def _leave(self, worker: SimWorker, _: simpy.Event) -> None:
+        if worker.lost is not None:
+            return
         now_s = self._clock._now
-        worker.stopped_at_s = now_s
-        self.record(self.workers.pop(worker.number))
+        self.bury(now_s, worker)
         if worker.ready:  # else it left its line
+            del worker.device.workers[worker.number]
             for lane in worker.lanes:
                 lane.release()
             self._give_room(now_s, self._book.leave(worker))
         self._on_gone(now_s, worker)
+
+    # Failures
+
+    def bury(self, now_s: float, worker: SimWorker) -> None:
+        """A worker is gone."""
+        worker.stopped_at_s = now_s
+        self.record(self.workers.pop(worker.number))
+
+    def crash(self, now_s: float, worker: SimWorker) -> None:
+        """The process of a worker on a device is no more; its memory is free at once."""
+        self._kill(worker)
+        worker.device.elapsed_s = None
+        self._give_room(now_s, self._book.leave(worker))
+
+    def close(self, device: SimDevice) -> list[SimWorker]:
+        """A device is lost; returns the workers that died with it, and those that were to start there."""
+        waiting = self._book.close(device.number)
+        dead = list(device.workers.values())
+        for worker in dead:
+            self._kill(worker)
+        for worker in waiting:
+            worker.lost = []
+        return dead + waiting
+
+    def open(self, now_s: float, device: SimDevice) -> tuple[Slot, ...]:
+        """A lost device is back, as new; returns its slots."""
+        device.elapsed_s = None
+        slot = Slot(device.number, self._device_bytes)
+        self._give_room(now_s, self._book.open(*slot[:2]))
+        return (slot,)
+
+    def _kill(self, worker: SimWorker) -> None:
+        worker.lost = [lost for lane in worker.lanes for lost in self._on_lost(lane)]
+        worker.lane = None
+        del worker.device.workers[worker.number]
+        for lane in worker.lanes:
+            self._clock.cancel(lane.signal)
+            lane.release()

@@ -68,7 +68,7 @@ class Residency:
         self._clock.call(there_at_s[-1], FINISHED, partial(self._end, worker, function, True))
 
     def _end(self, worker: SimWorker, function: int, resident: bool, _: simpy.Event) -> None:
-        if not worker.ready or worker.coming is None:  # it is gone
+        if not worker.ready or worker.coming is None or worker.lost is not None:  # it is gone
             return
         if resident:
             assert worker.cache is not None

@@ -14,7 +14,7 @@ from functools import partial
 import simpy
 
 from sim.engine.clock import Clock, Signal
-from sim.engine.hardware import Compute, Entry, Lane, SimWorker
+from sim.engine.hardware import NAN, NEVER, Compute, Entry, Lane, Lost, SimWorker, Tries
 from sim.engine.loading import Loading
 from sim.errors import PolicyError
 from sim.models.memory import HIT
@@ -22,7 +22,7 @@ from sim.models.occupancy import Shared
 from sim.models.pipeline import Groups, overlap
 from sim.models.sharing import Sharing
 from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
-from sim.records.rows import Rows
+from sim.records.rows import ROW, Rows
 
 OK = Outcome.OK
 
@@ -30,7 +30,8 @@ OK = Outcome.OK
 class Serving:
     """Carries out runs.
 
-    waiting: invocations on their way to a worker, which are taken from there, and put back when they wait again.
+    waiting: invocations on their way to a worker, which are taken from there, and put back when they wait again. tries:
+    of those that were tried before.
     leave_pool: called with (instant, function, seconds of the host stage) when an invocation is completed, returns when
     its client has the reply; None where that is the same instant. go_on: called with (instant, worker) when it has
     a free lane and work in its queue, or is to stop. report, carry_out: tell the policy, and carry out its answer.
@@ -43,6 +44,7 @@ class Serving:
         loading: Loading | None,
         rows: Rows,
         waiting: dict[int, Entry],
+        tries: dict[int, Tries],
         *,
         per_kernel: bool,
         leave_pool: Callable[[float, int, float], float] | None,
@@ -61,6 +63,7 @@ class Serving:
         self._go_on = go_on
         self._report, self._carry_out = report, carry_out
         self._progress: dict[int, tuple[int, float]] = {}  # was preempted -> on which worker, time in kernels behind it
+        self._special, self._tries = rows.special, tries
 
     def adopt(self, lane: Lane) -> None:
         """Make a lane ready for use."""
@@ -156,7 +159,7 @@ class Serving:
             lane.load_s, lane.run_s, replied_at_s, worker.number,
         )  # fmt: skip
         others: tuple[int, ...] = ()
-        if lane.others:
+        if lane.others or self._tries:
             others = self._finish_others(now_s, lane)
         if self._progress:
             self._progress.pop(invocation, None)
@@ -176,11 +179,14 @@ class Serving:
     def _finish_others(self, now_s: float, lane: Lane) -> tuple[int, ...]:
         """Rows of the others of a batch: in all but who they are, and when they came, as that of the first."""
         worker, function = lane.worker, lane.function
+        n = 1 + len(lane.others)
+        self._tell_special(len(self._completed) - len(ROW), lane.invocation, n)
         for other, (_, arrival_at_s, admitted_at_s, queued_at_s, _) in lane.others:
             post_s = worker.columns.post_s[function]
             replied_at_s = now_s if self._leave_pool is None else self._leave_pool(now_s, function, post_s)
             if lane.cold:
                 self._missed += (len(self._completed), True, 0, 0)
+            self._tell_special(len(self._completed), other, n)
             self._completed += (
                 other, function, arrival_at_s, admitted_at_s, queued_at_s, 0.0, lane.started_at_s, lane.load_s,
                 lane.run_s, replied_at_s, worker.number,
@@ -188,6 +194,28 @@ class Serving:
         others = tuple(other for other, _ in lane.others)
         lane.others = ()
         return others
+
+    def _tell_special(self, row: int, invocation: int, n_in_batch: int) -> None:
+        """Where a row says more than others: the attempt of its invocation, and how many were in its batch."""
+        tried = self._tries.pop(invocation, NEVER)
+        if n_in_batch > 1 or tried is not NEVER:
+            self._special += (row, n_in_batch, tried.attempt)
+
+    def lose(self, lane: Lane) -> list[Lost]:
+        """The worker of a lane died; returns what it ran, which counts as waiting until it is told."""
+        if lane.invocation < 0:
+            return []
+        compute = lane.worker.device.compute
+        if compute is not None and compute.runs(lane):
+            compute.stop(lane)
+        self._progress.pop(lane.invocation, None)
+        self._waiting[lane.invocation] = lane.entry
+        self._waiting.update(lane.others)
+        begun = lane.started_at_s <= self._clock.now  # or it was still being dispatched
+        started_at_s = lane.started_at_s if begun else NAN
+        lost = Lost((lane.invocation, *(other for other, _ in lane.others)), started_at_s)
+        lane.others, lane.invocation = (), -1
+        return [lost]
 
     # Preemption
 
@@ -232,7 +260,7 @@ class Serving:
 
     def _boundary_s(self, lane: Lane, passed_s: float) -> float:
         """The end of the kernel that runs ``passed_s`` after the first of this invocation began here."""
-        behind_s = self._progress.get(lane.invocation, (-1, 0.0))[1]
+        behind_s = self._progress.get(lane.invocation, (-1, 0.0))[1] * lane.stretch
         costs = lane.worker.columns.costs
         ends_s = costs.kernel_ends_s(lane.function, behind_s + lane.run_s)
         at = bisect_left(ends_s, behind_s + passed_s)
@@ -243,7 +271,7 @@ class Serving:
         now_s = self._clock.now
         worker, invocation = lane.worker, lane.invocation
         behind_s = self._progress.get(invocation, (-1, 0.0))[1]
-        self._progress[invocation] = (worker.number, behind_s + done_s)
+        self._progress[invocation] = (worker.number, behind_s + done_s / lane.stretch)
         self._waiting[invocation] = lane.entry
         self._waiting.update(lane.others)
         others = tuple(other for other, _ in lane.others)
@@ -292,6 +320,8 @@ class Serving:
             self._load(lane, _)
 
     def _go_on_loaded(self, lane: Lane) -> None:
+        if lane.invocation < 0:  # its worker died
+            return
         lane.load_s = self._clock.now - lane.started_at_s
         lane.signal.fire(self._clock.now, FINISHED, [partial(self._compute, lane)])
 
@@ -302,6 +332,8 @@ class Serving:
         if lane.preempted:
             self._stop(lane, 0.0, _)
             return
+        lane.stretch = lane.worker.device.stretch
+        lane.run_s *= lane.stretch
         lane.kernels = [lane.run_s]
         if self._per_kernel:
             lane.kernels = lane.worker.columns.costs.kernel_ends_s(lane.function, lane.run_s)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from sim.domain import FleetSpec, Function
 from sim.policies.placement import SHARES, memory_shares
 from sim.policies.static import Static
-from sim.protocol import Costs
+from sim.protocol import Costs, Need
 
 
 @dataclass
@@ -22,10 +22,14 @@ class Fractional(Static):
     """
 
     name: ClassVar[str] = "fractional"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.SHARED_DEVICES})
     source: ClassVar[str] = "KaaS, fractional mode (Pemberton et al., arXiv 2212.08146, public code)"
 
     def _shares(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs) -> list[float]:
         return memory_shares(fleet, functions, costs)
+
+    def _memory_bytes(self, fleet: FleetSpec, share: float) -> int | None:
+        return int(share * fleet.device.memory_bytes)
 
     def _thread_share(self, n_workers: int) -> float:
         return (SHARES // n_workers) / SHARES

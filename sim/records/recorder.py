@@ -5,7 +5,7 @@ Only numbers are collected in the event loop; everything that follows from them 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sim.models.startup import Ladder
 from sim.records.backlog import Backlog
 from sim.records.intervals import DeviceSums
 from sim.records.rows import COLUMNS, ROWS_IN_BLOCK, Block, Floats
+from sim.records.service import Service
 from sim.records.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
 from sim.workload import Workload
 
@@ -28,12 +29,20 @@ ROWS_IN_GROUP = 16 * ROWS_IN_BLOCK
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``worker_device`` lists the device of each worker by number. The pages of the files have checksums.
+    ``worker_device`` lists the device of each worker by number. slo_s: see ``sim.records.service``. The pages of the
+    files have checksums.
     """
 
     def __init__(
-        self, directory: Path, workload: Workload, fleet: FleetSpec, costs: CostModel, interval_s: float
+        self,
+        directory: Path,
+        workload: Workload,
+        fleet: FleetSpec,
+        costs: CostModel,
+        interval_s: float,
+        slo_s: Sequence[float] | None = None,
     ) -> None:
+        self._service = Service(slo_s, len(workload.functions))
         self.worker_device: list[int] = []
         self._blocks: list[Block] = []
         self._directory = directory
@@ -47,7 +56,7 @@ class Recorder:
         self._constants_bytes = costs.constants_bytes
         self._has_frontend = costs.frontend is not None
         self._store_s = costs.store_s
-        self._odd: list[tuple[int, int, float, float, float, float, str, str, float, int]] = []
+        self._odd: list[tuple[int, int, float, float, float, float, str, str, float, int, int]] = []
         self._workers: list[tuple[Any, ...]] = []
         self._start_bytes = 0
         self._devices = DeviceSums(fleet.n_gpus, interval_s)
@@ -97,14 +106,16 @@ class Recorder:
         *,
         started_at_s: float = float("nan"),
         worker: int = -1,
+        attempt: int = 1,
     ) -> None:
         """An invocation ended without being completed; ``ended_at_s`` is NaN when it is unfinished.
 
         admitted_at_s, queued_at_s: when it was let in and when it entered the pool; NaN if it did not get there.
-        started_at_s, worker: where a device began on it. What was copied for it is not counted.
+        started_at_s, worker: where a device began on it. attempt: which it was, from 1. What was copied for it is not
+        counted.
         """
         waited = (arrival_at_s, admitted_at_s, queued_at_s, ended_at_s)
-        self._odd.append((invocation, function, *waited, status, reason, started_at_s, worker))
+        self._odd.append((invocation, function, *waited, status, reason, started_at_s, worker, attempt))
 
     def worker(
         self,
@@ -170,6 +181,7 @@ class Recorder:
             **self._n_status,
             "cold_starts": int(self._totals["cold"]),
             "throughput_per_s": completed / simulated_s if simulated_s else None,
+            **self._service.summary(simulated_s),
             "latency_s": _spread(self._latency_s),
             "queue_s": _spread(self._queue_s),
             "pool_s": _spread(self._pool_s),
@@ -210,6 +222,8 @@ class Recorder:
         h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
         copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
+        due_at_s = self._service.due_at_s(function, row["arrival_at_s"])
+        self._service.add(due_at_s, row["completed_at_s"], row["attempt"])
         self._writer.write_table(
             INVOCATIONS.arrow(
                 row
@@ -220,6 +234,7 @@ class Recorder:
                     "worker": worker,
                     "expected_s": self._expected_s[function],
                     "reason": _same("", n),
+                    "due_at_s": due_at_s,
                 }
                 | copied,
             )
@@ -268,13 +283,15 @@ class Recorder:
 
     def _write_odd(self) -> None:
         columns = zip(*self._odd, strict=True)
-        invocation, function, *instants_s, status, reason, started_at_s, worker = columns
+        invocation, function, *instants_s, status, reason, started_at_s, worker, attempt = columns
         arrival_at_s, admitted_at_s, queued_at_s, ended_at_s = (np.array(column) for column in instants_s)
         n = len(invocation)
         left_at_s = np.array(started_at_s)
         self._count_waiting(arrival_at_s, queued_at_s, np.where(np.isnan(left_at_s), ended_at_s, left_at_s))
         for name in status:
             self._n_status[name] += 1
+        due_at_s = self._service.due_at_s(np.array(function), arrival_at_s)
+        self._service.add(due_at_s, None, np.array(attempt))
         zero = np.zeros(n)
         self._writer.write_table(
             INVOCATIONS.arrow(
@@ -291,6 +308,9 @@ class Recorder:
                     "device": [self.worker_device[w] if w >= 0 else -1 for w in worker],
                     "worker": worker,
                     "reason": pa.array(reason),
+                    "due_at_s": due_at_s,
+                    "attempt": attempt,
+                    "batch": np.ones(n),
                 },
             )
         )

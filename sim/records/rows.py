@@ -18,22 +18,26 @@ ROW = (
 )  # fmt: skip
 # What it tells beside that of one which was cold or did not find its buffers resident; else these are 0.
 MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
-COLUMNS = (*ROW, *MISS[1:])  # of a block
+# And of one that ran in a batch, or was tried before; else these are 1.
+SPECIAL = ("row", "batch", "attempt")
+COLUMNS = (*ROW, *MISS[1:], *SPECIAL[1:])  # of a block
 ROWS_IN_BLOCK = 4_096  # Python's numbers are packed into arrays before they fall out of the processor's cache
 
 
 class Rows:
     """Flat lists, since a list of numbers is the quickest thing that Python can add to.
 
-    completed: len(ROW) numbers an invocation. missed: len(MISS) numbers for some of them. Whoever adds to them calls
-    ``flush()`` when ``completed`` has ``limit`` numbers. take: gets the rows as a block of COLUMNS.
+    completed: len(ROW) numbers an invocation. missed: len(MISS) numbers for some of them. special: len(SPECIAL)
+    for some. Whoever adds to them calls ``flush()`` when ``completed`` has ``limit`` numbers. take: gets the rows as a
+    block of COLUMNS.
     """
 
-    __slots__ = ("_take", "completed", "limit", "missed")
+    __slots__ = ("_take", "completed", "limit", "missed", "special")
 
     def __init__(self, take: Callable[[Block], None]) -> None:
         self.completed: list[float] = []
         self.missed: list[float] = []
+        self.special: list[float] = []
         self.limit = ROWS_IN_BLOCK * len(ROW)
         self._take = take
 
@@ -42,11 +46,12 @@ class Rows:
         if not self.completed:
             return
         block = _columns(ROW, self.completed)
-        miss = _columns(MISS, self.missed)
-        at = miss["row"].astype(np.int64) // len(ROW)
-        for name in MISS[1:]:
-            block[name] = np.zeros(len(block["invocation"]))
-            block[name][at] = miss[name]
+        for names, flat, usual in ((MISS, self.missed, 0.0), (SPECIAL, self.special, 1.0)):
+            some = _columns(names, flat)
+            at = some["row"].astype(np.int64) // len(ROW)
+            for name in names[1:]:
+                block[name] = np.full(len(block["invocation"]), usual)
+                block[name][at] = some[name]
         self._take(block)
 
 

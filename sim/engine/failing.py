@@ -1,0 +1,126 @@
+"""Failures of the simulated fleet: what they take with them, who is told, and what comes back.
+
+A policy is told of what a failure takes before it is told what was lost by it, so that it orders nothing of what is
+gone: devices, then workers, then invocations (``sim.protocol``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+from sim.domain import FleetSpec
+from sim.engine.clock import Clock
+from sim.engine.fleet import SimFleet
+from sim.engine.hardware import NAN, Lost, SimWorker
+from sim.models.failures import EVERY, Failures
+from sim.protocol import DeviceChanged, Event, Finished, Outcome, WorkerStopped
+
+
+class Failing:
+    """Lets the fleet fail. tell: called with (instant, event). lose: with (instant, what was lost, worker, reason)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        failures: Failures,
+        spec: FleetSpec,
+        fleet: SimFleet,
+        *,
+        tell: Callable[[float, Event], None],
+        lose: Callable[[float, Lost, SimWorker, str], None],
+    ) -> None:
+        self._clock = clock
+        self._failures = failures
+        self._gpus_per_node = spec.gpus_per_node
+        self._fleet = fleet
+        self._tell = tell
+        self._lose = lose
+        self._n_down = [0] * spec.n_gpus  # failures that keep a device down
+        self._factors: dict[tuple[str, int], list[float]] = {}  # of what is slow now
+
+    @property
+    def next_at_s(self) -> float:
+        """When something happens next; infinite if nothing does."""
+        following = self._failures.next
+        return float("inf") if following is None else following.at_s
+
+    @property
+    def gives_hope(self) -> bool:
+        """Whether something will be repaired."""
+        return self._failures.n_to_repair > 0
+
+    @property
+    def n_down(self) -> int:
+        """Devices that are out of order."""
+        return sum(n > 0 for n in self._n_down)
+
+    def go_on(self, *, idle: bool) -> None:
+        """What happens next happens. idle: nothing else is left in this world, so nothing fails any more."""
+        following = self._failures.next
+        assert following is not None
+        if idle and following.begins:
+            self._failures.skip()
+            return
+        self._clock.pass_until(following.at_s)
+        now_s = self._clock.now
+        self._failures.take()
+        failure = self._failures.entries[following.entry]
+        unit, begins = following.unit, following.begins
+        if failure.what == "worker":
+            self._crash(now_s, unit)
+        elif failure.what in ("device", "node"):
+            first, n = (unit, 1) if failure.what == "device" else (unit * self._gpus_per_node, self._gpus_per_node)
+            devices = range(first, min(first + n, len(self._n_down)))
+            if begins:
+                self._take_down(now_s, devices, f"its {failure.what} failed")
+            else:
+                self._bring_back(now_s, devices)
+        else:
+            assert failure.factor is not None
+            self._change_pace(failure.what, unit, failure.factor, begins=begins)
+
+    def _crash(self, now_s: float, number: int) -> None:
+        workers = list(self._fleet.workers.values()) if number == EVERY else [self._fleet.workers.get(number)]
+        dead = [worker for worker in workers if worker is not None and worker.lanes]
+        for worker in dead:
+            self._fleet.crash(now_s, worker)
+        self._bury(now_s, dead, "its worker crashed")
+
+    def _take_down(self, now_s: float, devices: Sequence[int], reason: str) -> None:
+        dead: list[SimWorker] = []
+        for device in devices:
+            self._n_down[device] += 1
+            if self._n_down[device] == 1:
+                dead += self._fleet.close(self._fleet.devices[device])
+                self._tell(now_s, DeviceChanged(device, ()))
+        self._bury(now_s, dead, reason)
+
+    def _bring_back(self, now_s: float, devices: Sequence[int]) -> None:
+        for device in devices:
+            self._n_down[device] -= 1
+            if self._n_down[device] == 0:
+                self._tell(now_s, DeviceChanged(device, self._fleet.open(now_s, self._fleet.devices[device])))
+
+    def _bury(self, now_s: float, dead: Sequence[SimWorker], reason: str) -> None:
+        for worker in dead:
+            self._fleet.bury(now_s, worker)
+            self._tell(now_s, WorkerStopped(worker.number, died=True))
+        for worker in dead:
+            assert worker.lost is not None
+            for invocation, _, _, order in worker.queue:
+                worker.lost.append(Lost((invocation, *(order.others if order is not None else ())), NAN))
+            for lost in worker.lost:
+                self._lose(now_s, lost, worker, reason)
+                first, *others = lost.invocations
+                self._tell(now_s, Finished(first, worker.number, Outcome.FAILED, tuple(others)))
+
+    def _change_pace(self, what: str, unit: int, factor: float, *, begins: bool) -> None:
+        """What begins from now on takes longer, or no longer."""
+        factors = self._factors.setdefault((what, unit), [])
+        factors.append(factor) if begins else factors.remove(factor)
+        device = self._fleet.devices[unit]
+        if what == "slow":
+            device.stretch = prod(factors)
+        else:
+            device.h2d.stretch = device.d2h.stretch = 1 / prod(factors)
