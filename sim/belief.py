@@ -55,7 +55,9 @@ class Belief:
         self.workers: dict[int, WorkerBelief] = {}
         self.n_started = 0
         self._device_bytes = fleet.device.memory_bytes
-        self._slots: dict[int, tuple[Slot, ...]] = {}  # of devices that have changed
+        self.fleet = fleet
+        # Of devices that have changed, or are not there yet.
+        self.slots: dict[int, tuple[Slot, ...]] = dict.fromkeys(range(fleet.n_present, fleet.n_gpus), ())
         self._function: dict[int, int] | None = {} if remembers else None  # of what runs
 
     def stand(self, standing: Sequence[Standing]) -> None:
@@ -68,7 +70,7 @@ class Belief:
         """The slot with this number; None when there is none now."""
         if number < 0:
             return None
-        changed = self._slots.get(number % self.n_devices)
+        changed = self.slots.get(number % self.n_devices)
         if changed is None:
             return Slot(number, self._device_bytes) if number < self.n_devices else None
         return next((slot for slot in changed if slot.number == number), None)
@@ -106,7 +108,7 @@ class Belief:
             if gone.outstanding and not event.died:
                 raise PolicyError(f"{event} at {now_s} s: it had work, a {gone}")
         elif isinstance(event, DeviceChanged):
-            self._slots[event.device] = event.slots
+            self.slots[event.device] = event.slots
 
     # Orders
 

@@ -14,7 +14,7 @@ from sim.belief import Belief, WorkerBelief
 from sim.domain import FleetSpec, Function
 from sim.errors import PolicyError
 from sim.orders import Rules
-from sim.protocol import Action, Arrival, Costs, Event, Finished, Need, Policy, Reject, Run, Start, Stop
+from sim.protocol import Action, Arrival, Costs, Event, Finished, Need, Partition, Policy, Reject, Run, Start, Stop
 
 _LISTS = (tuple, list)  # what may be gone through twice
 
@@ -40,7 +40,7 @@ class Dispatcher:
         log: Log | None = None,
     ) -> None:
         policy.reset(fleet, functions, costs, rng)
-        self._policy = policy
+        self.policy = policy
         self._on_event = policy.on_event
         self._log = log
         self._now_s = 0.0
@@ -108,9 +108,11 @@ class Dispatcher:
             self.workers[action.worker].stopping = True
         elif isinstance(action, Reject):
             del self.waiting[action.invocation]
+        elif isinstance(action, Partition):
+            self.belief.slots[action.device] = ()  # until DeviceChanged
 
     def _refusal(self, now_s: float, event: Event, action: object, why: str) -> PolicyError:
-        return PolicyError(f"{self._policy.describe()} answered {event} at {now_s} s with {action}, refused: {why}")
+        return PolicyError(f"{self.policy.describe()} answered {event} at {now_s} s with {action}, refused: {why}")
 
     def check(self) -> None:
         """Invariants of the belief; raises AssertionError. Linear in the number of live things: for tests."""

@@ -126,20 +126,36 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """One model of GPU."""
+    """One model of GPU. mig: the name of its table in ``sim.models.mig``; empty where it can't be partitioned."""
 
     name: str
     memory_bytes: int
+    mig: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetSpec:
-    """Equal GPUs in nodes. ``gpus_per_link`` neighbours of a node share one host link in each direction."""
+    """Equal GPUs in nodes. ``gpus_per_link`` neighbours of a node share one host link in each direction.
+
+    n_standby: the last nodes, which are not there until a policy starts them. node_start_s: how long that takes.
+    """
 
     device: DeviceSpec
     n_gpus: int
     gpus_per_node: int = 8
     gpus_per_link: int = 1
+    n_standby: int = 0
+    node_start_s: float = 120.0
+
+    @property
+    def n_nodes(self) -> int:
+        """Nodes, of which the last may have fewer GPUs."""
+        return -(-self.n_gpus // self.gpus_per_node)
+
+    @property
+    def n_present(self) -> int:
+        """GPUs that are there from the beginning: those with the lowest numbers."""
+        return min(self.n_gpus, (self.n_nodes - self.n_standby) * self.gpus_per_node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sim.models.deadlines import read_slo
 from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
-from sim.records.caveats import caveats
+from sim.records.caveats import caveats, predicted
 from sim.records.decisions import decision_log
 from sim.records.intervals import choose_interval_s
 from sim.records.manifest import conclude, describe
@@ -42,6 +42,8 @@ class Experiment:
             calibration = calibration.without_frontend()
         elif calibration.frontend is None:
             raise ScenarioError(f"frontend: is {scenario.frontend!r}, but the calibration {calibration.name} has none")
+        if not isinstance(scenario.spread, str):
+            calibration = calibration.with_spread(scenario.spread)
         self._scenario = scenario
         self._workload = workload
         self._calibration = calibration
@@ -70,6 +72,13 @@ class Experiment:
         ]
         return self.policy.name + "".join(changed)
 
+    def caveats(self) -> list[str]:
+        """What a user should know before it begins, see ``sim.records.caveats``."""
+        found = caveats(self._workload, self._calibration)
+        for kind in self.policy.workers:
+            found += predicted(self._inputs.costs.of(kind), self._calibration)
+        return list(dict.fromkeys(found))
+
     def offered(self) -> OfferedLoad | None:
         """What the invocations ask of the fleet; None for clients in a closed loop, who ask for all they can get."""
         return offered_load(self._workload, self._inputs.costs, self._inputs.fleet)
@@ -86,6 +95,7 @@ class Experiment:
         """
         interval_s = choose_interval_s(self._workload.trace.duration_s)
         facts = describe(self.policy, self._scenario, self._workload, self._calibration, interval_s)
+        facts["warnings"] = self.caveats()
         if (offered := self.offered()) is not None:
             facts["offered"] = offered.as_dict()
         with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
@@ -152,7 +162,7 @@ def run_scenario(
         experiments[experiment.name] = experiment
     if directory is None:
         directory = new_runs()
-    for caveat in caveats(workload, calibration):
+    for caveat in dict.fromkeys(text for experiment in experiments.values() for text in experiment.caveats()):
         note(f"Note: {caveat}")
     _tell_offered(experiments.values(), note)
     summaries = {}

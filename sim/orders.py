@@ -9,7 +9,9 @@ from typing import Any
 
 from sim.belief import Belief, WorkerBelief
 from sim.domain import WorkerKind
-from sim.errors import PolicyError
+from sim.errors import PolicyError, ScenarioError
+from sim.models.mig.placement import fit
+from sim.models.mig.profiles import table_of
 from sim.protocol import (
     ANY_DEVICE,
     EVERY_FUNCTION,
@@ -145,6 +147,8 @@ class Rules:
                 return f"its memory must be above 0 and at most {0 if slot is None else slot.memory_bytes:,} bytes"
         if worker.concurrency < 1:
             return "a worker runs at least 1 invocation at once"
+        if worker.concurrency > 1 and kind is WorkerKind.KAAS:
+            return "a KaaS executor runs one graph at a time"
         return self._without(Need.CONCURRENCY) if worker.concurrency > 1 else ""
 
     def _stop(self, order: Stop) -> str:
@@ -172,12 +176,34 @@ class Rules:
         n = self._belief.n_devices
         if not 0 <= order.device < n:
             return f"the devices are 0 to {n - 1}"
-        on = [
-            w for w, worker in self._belief.workers.items() if worker.device >= 0 and worker.device % n == order.device
-        ]
-        return f"worker {on[0]} is on device {order.device}" if on else ""
+        if self._belief.slots.get(order.device) == ():
+            return f"device {order.device} has no slots now"
+        if why := self._occupied({order.device}):
+            return why
+        if not order.profiles:
+            return ""
+        try:
+            fit(table_of(self._belief.fleet.device.mig), order.profiles)
+        except ScenarioError as why_not:
+            return str(why_not)
+        return ""
 
     def _scale(self, order: Scale) -> str:
+        fleet = self._belief.fleet
+        if not 0 <= order.node < fleet.n_nodes:
+            return f"the nodes are 0 to {fleet.n_nodes - 1}"
+        devices = range(order.node * fleet.gpus_per_node, min((order.node + 1) * fleet.gpus_per_node, fleet.n_gpus))
+        is_up = self._belief.slots.get(devices[0]) != ()
+        if order.up == is_up:
+            return f"node {order.node} is {'there already' if is_up else 'not there'}"
+        return self._occupied(set(devices))
+
+    def _occupied(self, devices: set[int]) -> str:
+        """Which worker is on, or is to be on, one of these devices. Linear in workers: such orders are rare."""
+        n = self._belief.n_devices
+        for number, worker in self._belief.workers.items():
+            if worker.device >= 0 and worker.device % n in devices:
+                return f"worker {number} is on device {worker.device % n}"
         return ""
 
     def _reject(self, order: Reject) -> str:

@@ -300,6 +300,11 @@ def kind_of(function: int) -> WorkerKind:
     return WorkerKind.KAAS if function == EVERY_FUNCTION else WorkerKind.EXCLUSIVE
 
 
+def slot_number(device: int, instance: int, n_devices: int) -> int:
+    """The number of an instance of a device, see Slot."""
+    return device + (instance + 1) * n_devices
+
+
 def share_devices(standing: Sequence[Standing]) -> bool:
     """Whether some of these workers don't have a device for themselves."""
     return len({s.device for s in standing}) < len(standing) or any(s.share < 1 for s in standing)

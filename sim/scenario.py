@@ -14,6 +14,7 @@ from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings
 from sim.models.deadlines import parse_objective
 from sim.models.failures import Failure
+from sim.models.variation import require_spread
 from sim.schema import build
 from sim.settings import IN_FILE, require
 from sim.text import shown
@@ -65,6 +66,8 @@ class Scenario:
     memory. policies: see ``sim.policies.make_policy``.
     frontend: what stands between clients and pool. "none": nothing, requests come straight into the pool, and host
     stages run elsewhere; "kaas": the calibration's frontend, see ``sim.models.frontend``.
+    spread: of the run times of graphs, as a coefficient of variation; "calibration": as measured, see
+    ``sim.models.variation``. Times of a trace vary as they do in the trace.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
     where copies take what the calibration has measured.
@@ -86,6 +89,7 @@ class Scenario:
     map: str | None = None
     fleet: FleetSettings = field(default_factory=FleetSettings)
     frontend: Literal["none", "kaas"] = "none"
+    spread: Literal["calibration"] | float = "calibration"
     granularity: Literal["graph", "kernel"] = "graph"
     constants: ConstantsSettings | None = None
     failures: tuple[Failure, ...] = ()
@@ -111,6 +115,10 @@ class Scenario:
         require(0 <= self.retries <= MOST_RETRIES, "retries", self.retries, f"from 0 to {MOST_RETRIES}")
         if self.slo is not None:
             parse_objective(self.slo, "slo")
+        if not isinstance(self.spread, str):
+            require_spread(self.spread)
+            its_own = self.functions == "trace"
+            require(not its_own, "spread", self.spread, "left out with functions of the trace, whose times are its own")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON, with absolute paths: they can be read from anywhere."""

@@ -44,7 +44,13 @@ def convert(hint: Any, value: object, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return convert(next(a for a in args if a is not type(None)), value, where)
+        words = [word for a in args if get_origin(a) is Literal for word in get_args(a)]
+        if value in words:
+            return value
+        (other,) = (a for a in args if a is not type(None) and get_origin(a) is not Literal)
+        if words and isinstance(value, str):
+            raise ScenarioError(f"{where}: is {shown(value)}, must be {', '.join(words)} or {_NAMES[other]}")
+        return convert(other, value, where)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
     if origin is Literal:

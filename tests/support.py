@@ -26,7 +26,7 @@ from sim.domain import (
 )
 from sim.models.calibration import Calibration, Copies, load_calibration
 from sim.policies import known
-from sim.protocol import Policy, share_devices
+from sim.protocol import Need, Policy, share_devices
 from sim.records.recorder import Recorder
 from sim.records.results import Run
 from sim.records.tables import GPU_PARTS, TABLES
@@ -151,7 +151,10 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     assert (done.started_at_s - done.dispatch_s >= done.queued_at_s - 1e-9).all()
     assert (done.completed_at_s >= done.started_at_s).all()
     done_at_s = done.started_at_s + done.load_s + done.run_s
-    for place in ("worker",) if share_devices(simulation.dispatcher.standing) else ("worker", "device"):
+    policy = simulation.dispatcher.policy
+    shared = share_devices(simulation.dispatcher.standing) or Need.SHARED_DEVICES in policy.needs
+    places = () if policy.needs & {Need.CONCURRENCY, Need.BATCHES} else ("worker",) if shared else ("worker", "device")
+    for place in places:
         ordered = done.sort_values([place, "started_at_s", "completed_at_s"])
         same = ordered[place].diff() == 0
         late = ordered.started_at_s[same] >= done_at_s[ordered.index].shift()[same] - 1e-9

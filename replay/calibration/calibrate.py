@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from replay.calibration.estimates import Estimate
@@ -33,6 +34,7 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
     if probe["device"]["name"] != samples.device:
         raise ReplayError(f"the probe is of {probe['device']['name']}, must be of the runs' {samples.device}")
     fits = Fits(samples, probe["measurements"])
+    spreads = fits.spread()
     capacity = "measured: memory for buffers of the replay's executors, which take margin and context from elsewhere"
     return {
         "schema_version": SCHEMA_VERSION,
@@ -58,7 +60,8 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
         "roofline": _entries(roofline(samples.graphs, fits)),
         "module_s": _entries(dict.fromkeys(KINDS, fits.module_s)),
         "startup_s": _entries(fits.startup_s),
-        "graphs": _graphs(fits),
+        "spread": _typical(list(spreads.values())).as_entry(),
+        "graphs": _graphs(fits, spreads),
     } | _multiprocessors(probe["device"]["n_multiprocessors"])
 
 
@@ -78,14 +81,25 @@ def _entries(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {name: found.as_entry() for name, found in estimates.items()}
 
 
-def _graphs(fits: Fits) -> dict[str, Any]:
+def _graphs(fits: Fits, spreads: Mapping[tuple[str, str], Estimate]) -> dict[str, Any]:
     graphs: dict[str, Any] = {
         graph: {kind: {"run_s": run_s.as_entry()} for kind, run_s in kinds.items()}
         for graph, kinds in fits.run_s.items()
     }
     for graph, runtime_s in fits.runtime_s().items():
         graphs[graph]["exclusive"]["runtime_s"] = runtime_s.as_entry()
+    for (graph, kind), spread in spreads.items():
+        graphs[graph][kind]["spread"] = spread.as_entry()
     return graphs
+
+
+def _typical(spreads: Sequence[Estimate]) -> Estimate:
+    """For graphs without one of their own."""
+    if not spreads:
+        return none("no graph has enough warm invocations")
+    return Estimate(
+        median(found.value for found in spreads), f"derived: median of the {len(spreads)} of graphs and kinds"
+    )
 
 
 def _provenance(runs: Sequence[Run], probe: dict[str, Any], samples: Samples) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.errors import ReplayError
+from sim.models.variation import MOST_SPREAD
 
 Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], float]  # of rows of samples
@@ -60,6 +61,11 @@ def mean(rows: Floats) -> float:
 def ratio(rows: Floats) -> float:
     """Sum of the first column / sum of the second: bytes and seconds give bytes/s."""
     return float(rows[:, 0].sum() / rows[:, 1].sum())
+
+
+def spread(rows: Floats) -> float:
+    """Coefficient of variation of the first column; a calibration has no more than MOST_SPREAD."""
+    return min(float(rows[:, 0].std(ddof=1) / rows[:, 0].mean()), MOST_SPREAD)
 
 
 def non_negative(terms: Sequence[Floats], y: Floats) -> list[float]:

@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from replay.calibration.estimates import MIN_SAMPLES, Estimate, Floats, Statistic, estimate, mean, non_negative, ratio
+from replay.calibration.estimates import (
+    MIN_SAMPLES,
+    Estimate,
+    Floats,
+    Statistic,
+    estimate,
+    mean,
+    non_negative,
+    ratio,
+    spread,
+)
 from replay.calibration.samples import Samples
 from sim.domain import WorkerKind
 
@@ -60,6 +70,16 @@ class Fits:
                 f"h2d_bytes_per_s, run_s and startup_s.first_run; n = {len(starts)}"
             )
             found[graph] = Estimate(max(float(own_s - common_and_warm_s), 0.0), source)
+        return found
+
+    def spread(self) -> dict[tuple[str, str], Estimate]:
+        """By graph and kind, how much the kernels' time of warm invocations varies, where there are enough."""
+        warm = self._rows[self._rows["is_warm"] & (self._rows["run_s"] > 0)]
+        found = {}
+        for (graph, kind), rows in warm.groupby(["graph", "kind"]):
+            if len(rows) >= MIN_SAMPLES:
+                how = f"standard deviation / mean of run_s on {kind} workers, warm"
+                found[str(graph), str(kind)] = _of(rows, ["run_s"], spread, f"graphs.{graph}.{kind}.spread", how)
         return found
 
     def _is_rare(self, rows: pd.DataFrame) -> bool:

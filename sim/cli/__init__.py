@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sim import __version__
+from sim.cli.calibrations import calibrations
 from sim.cli.load import load
 from sim.cli.policies import policies
 from sim.cli.reproduce import reproduce
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (run, policies, load, reproduce):
+for command in (run, load, policies, calibrations, reproduce):
     main.add_command(command)

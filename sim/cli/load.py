@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.cli.options import spread_option
 from sim.cli.show import show
 from sim.terminal.console import INVALID, ProjectCommand, echo, note, quiet_option
 from sim.terminal.progress import progress
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
 @click.option("--frontend", type=click.Choice(["none", "kaas"]),
               help="Way to the pool: none, or the server of KaaS's benchmark.  [default: none]")  # fmt: skip
+@spread_option
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sim.studies.kaas.command import kaas
+from sim.studies.mig.command import mig
 from sim.terminal.console import ProjectGroup
 
 
@@ -19,3 +20,4 @@ def reproduce() -> None:
 
 
 reproduce.add_command(kaas)
+reproduce.add_command(mig)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sim.cli.options import spread_option
 from sim.cli.show import show
 from sim.errors import ScenarioError
 from sim.terminal.console import INVALID, ProjectCommand, note, quiet_option
@@ -42,6 +43,7 @@ from sim.terminal.progress import progress
 @click.option("--frontend", type=click.Choice(["none", "kaas"]),
               help="Way to the pool: none, or the server of KaaS's benchmark, which takes one request at a time and "
                    "lets 256 in.  [default: none]")  # fmt: skip
+@spread_option
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",
               help="A complete description; flags override single values.")  # fmt: skip

@@ -91,16 +91,16 @@ class Failing:
         dead: list[SimWorker] = []
         for device in devices:
             self._n_down[device] += 1
-            if self._n_down[device] == 1:
-                dead += self._fleet.close(self._fleet.devices[device])
+            if self._n_down[device] == 1 and (gone := self._fleet.lose(device)) is not None:
+                dead += gone
                 self._tell(now_s, DeviceChanged(device, ()))
         self._bury(now_s, dead, reason)
 
     def _bring_back(self, now_s: float, devices: Sequence[int]) -> None:
         for device in devices:
             self._n_down[device] -= 1
-            if self._n_down[device] == 0:
-                self._tell(now_s, DeviceChanged(device, self._fleet.open(now_s, self._fleet.devices[device])))
+            if self._n_down[device] == 0 and (slots := self._fleet.repair(device)):
+                self._tell(now_s, DeviceChanged(device, slots))
 
     def _bury(self, now_s: float, dead: Sequence[SimWorker], reason: str) -> None:
         for worker in dead:
@@ -119,8 +119,8 @@ class Failing:
         """What begins from now on takes longer, or no longer."""
         factors = self._factors.setdefault((what, unit), [])
         factors.append(factor) if begins else factors.remove(factor)
-        device = self._fleet.devices[unit]
         if what == "slow":
-            device.stretch = prod(factors)
+            self._fleet.slow_down(unit, prod(factors))
         else:
+            device = self._fleet.devices[unit]
             device.h2d.stretch = device.d2h.stretch = 1 / prod(factors)

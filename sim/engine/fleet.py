@@ -15,6 +15,7 @@ from sim.engine.hardware import Compute, Lane, Lost, SimDevice, SimWorker, make_
 from sim.engine.loading import Loading
 from sim.models.costs import CostModel
 from sim.models.memory import BufferCache
+from sim.models.mig.profiles import Profile
 from sim.models.pipeline import Groups
 from sim.models.sharing import Sharing
 from sim.models.startup import Ladder, elapsed_s
@@ -61,9 +62,16 @@ class SimFleet:
         self._recorder = recorder
         self._on_lane, self._on_lost, self._on_placed = on_lane, on_lost, on_placed
         self._on_ready, self._on_gone = on_ready, on_gone
-        self.devices = make_devices(spec)
-        self._device_bytes = spec.device.memory_bytes
+        self.devices = dict(enumerate(make_devices(spec)))
+        self._n_gpus = spec.n_gpus
         self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
+        for device in range(spec.n_present, spec.n_gpus):
+            self._book.close(device)
+        # Of devices that are there, though some are out of order.
+        self._slots: dict[int, tuple[Slot, ...]] = {
+            device: (Slot(device, spec.device.memory_bytes),) for device in range(spec.n_present)
+        }
+        self._broken: set[int] = set()
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
         self._residency = residency
@@ -97,6 +105,26 @@ class SimFleet:
             device.freed_at_s = now_s
         self._clock.call(now_s, WORKER_CHANGED, partial(self._leave, worker))
 
+    def close(self, device: int) -> None:
+        """Nobody can be placed on a device, on which nobody is."""
+        for slot in self._slots.pop(device, ()):
+            self._book.close(slot.number)
+
+    def open(self, device: int, slots: tuple[Slot, ...], profiles: Sequence[Profile]) -> tuple[Slot, ...]:
+        """A device has these slots from now on, or when it is repaired; returns those that it has now. profiles: of
+        instances that are new."""
+        whole = self.devices[device]
+        for slot, profile in zip(slots, profiles, strict=bool(profiles)):
+            self.devices[slot.number] = made = SimDevice(slot.number, whole.h2d, whole.d2h, profile)
+            made.stretch = whole.stretch
+        self._slots[device] = slots
+        return () if device in self._broken else self._offer(slots)
+
+    def _offer(self, slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+        for slot in slots:
+            self._give_room(self._clock.now, self._book.open(slot.number, slot.memory_bytes))
+        return slots
+
     def record(self, worker: SimWorker) -> None:
         """Record a worker that is gone, or there at the end."""
         loaded = worker.ladder is not None and worker.ready and worker.function != EVERY_FUNCTION
@@ -106,7 +134,7 @@ class SimFleet:
             worker.function,
             (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
             worker.ladder,
-            self._constants_bytes[worker.function] if loaded else 0,
+            worker.ordered_bytes + (self._constants_bytes[worker.function] if loaded else 0),
         )
 
     def _add(self, number: int, order: Standing | Start, now_s: float) -> SimWorker:
@@ -129,7 +157,7 @@ class SimFleet:
         device.workers[worker.number] = worker
         if self._on_placed is not None:
             self._on_placed(self._clock.now, worker.number)
-        self._recorder.worker_device[worker.number] = worker.place
+        self._recorder.worker_device[worker.number] = worker.place % self._n_gpus
         worker.columns = self._columns_of(kind_of(worker.function))
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
@@ -165,7 +193,7 @@ class SimFleet:
 
         It waits for the end of who had its memory before: of the device's last, if it takes all of it or has waited.
         """
-        shared = worker.takes_bytes is not None
+        shared = worker.takes_bytes is not None or self.devices[worker.place].profile is not None
         if shared or worker.concurrency > 1:
             self._recorder.share_devices()
         device = self._put(worker, shared or worker.concurrency > 1)
@@ -233,22 +261,32 @@ class SimFleet:
         worker.device.elapsed_s = None
         self._give_room(now_s, self._book.leave(worker))
 
-    def close(self, device: SimDevice) -> list[SimWorker]:
-        """A device is lost; returns the workers that died with it, and those that were to start there."""
-        waiting = self._book.close(device.number)
-        dead = list(device.workers.values())
-        for worker in dead:
-            self._kill(worker)
-        for worker in waiting:
-            worker.lost = []
-        return dead + waiting
+    def lose(self, device: int) -> list[SimWorker] | None:
+        """A device is out of order; returns the workers that died with it, and those that were to start there. None
+        when it had no slots."""
+        self._broken.add(device)
+        gone: list[SimWorker] = []
+        slots = self._slots.get(device, ())
+        for slot in slots:
+            waiting = self._book.close(slot.number)
+            dead = list(self.devices[slot.number].workers.values())
+            for worker in dead:
+                self._kill(worker)
+            for worker in waiting:
+                worker.lost = []
+            gone += dead + waiting
+            self.devices[slot.number].elapsed_s = None
+        return gone if slots else None
 
-    def open(self, now_s: float, device: SimDevice) -> tuple[Slot, ...]:
-        """A lost device is back, as new; returns its slots."""
-        device.elapsed_s = None
-        slot = Slot(device.number, self._device_bytes)
-        self._give_room(now_s, self._book.open(*slot[:2]))
-        return (slot,)
+    def repair(self, device: int) -> tuple[Slot, ...]:
+        """A device is in order again, without anything on it; returns its slots."""
+        self._broken.remove(device)
+        return self._offer(self._slots.get(device, ()))
+
+    def slow_down(self, device: int, stretch: float) -> None:
+        """Kernels that begin on a device take so many times as long as they should."""
+        for number in (device, *(slot.number for slot in self._slots.get(device, ()))):
+            self.devices[number].stretch = stretch
 
     def _kill(self, worker: SimWorker) -> None:
         worker.lost = [lost for lane in worker.lanes for lost in self._on_lost(lane)]

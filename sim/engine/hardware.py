@@ -13,6 +13,7 @@ from sim.domain import FleetSpec
 from sim.engine.clock import Callbacks, Clock, Signal
 from sim.engine.columns import Columns
 from sim.models.memory import HIT, BufferCache
+from sim.models.mig.profiles import Profile
 from sim.models.occupancy import Shared
 from sim.models.sharing import Jobs
 from sim.models.startup import Ladder
@@ -95,14 +96,15 @@ class SimDevice:
     """One GPU, or an instance of one: a slot for workers. elapsed_s: of the notice period of who had it last, when it
     left at ``freed_at_s`` (``sim.models.startup``); None where nobody had it.
 
-    compute: what workers share that have a part of it; None until there are such. workers: those that are on it, by
-    number. stretch: how many times as long kernels take as they should.
+    compute: what workers share that have a part of it; None until there are such. profile: of an instance. workers:
+    those that are on it, by number. stretch: how many times as long kernels take as they should.
     """
 
-    __slots__ = ("compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "number", "stretch", "workers")
+    __slots__ = ("compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "number", "profile", "stretch", "workers")
 
-    def __init__(self, number: int, h2d: Link, d2h: Link) -> None:
+    def __init__(self, number: int, h2d: Link, d2h: Link, profile: Profile | None = None) -> None:
         self.number = number
+        self.profile = profile
         self.h2d = h2d
         self.d2h = d2h
         self.elapsed_s: float | None = None
@@ -199,8 +201,8 @@ class SimWorker(Placed):
 
     __slots__ = (
         "cache", "columns", "coming", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes",
-        "lost", "lumped", "modules", "number", "queue", "ready", "ready_at_s", "requested_at_s", "share", "shared",
-        "stopped_at_s",
+        "lost", "lumped", "modules", "number", "ordered_bytes", "queue", "ready", "ready_at_s", "requested_at_s",
+        "share", "shared", "stopped_at_s",
     )  # fmt: skip
 
     def __init__(self, number: int, order: Standing | Start, requested_at_s: float) -> None:
@@ -216,6 +218,7 @@ class SimWorker(Placed):
         self.modules: set[int] | None = None  # graphs whose kernels the executor has loaded
         # What waits for functions that are being loaded on order, by function; None where no policy orders loads.
         self.coming: dict[int, list[Callable[[], None]]] | None = None
+        self.ordered_bytes = 0  # that were copied for these loads
         self.ladder: Ladder | None = None
         self.ready = False
         self.shared = False

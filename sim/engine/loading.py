@@ -52,7 +52,7 @@ class Loading:
     def __init__(self, clock: Clock, fleet: FleetSpec, constants: Constants, constants_bytes: Sequence[int]) -> None:
         self._clock = clock
         self._tiers = constants.tiers
-        self._gpus_per_node = fleet.gpus_per_node
+        self._n_gpus, self._gpus_per_node = fleet.n_gpus, fleet.gpus_per_node
         self.group_bytes = constants.group_bytes
         n_nodes = -(-fleet.n_gpus // fleet.gpus_per_node)
         memory = (constants_bytes, constants.capacities, constants.home)
@@ -63,7 +63,7 @@ class Loading:
 
         What another load is bringing to that place is waited for.
         """
-        node = self._nodes[device.number // self._gpus_per_node]
+        node = self._nodes[device.number % self._n_gpus // self._gpus_per_node]
         source = node.memory.fetch(function).source
         way = path(source)
         climb = _Climb(self._clock, node, device, function, groups, way, [self._tiers.rung(t) for t in way], loaded)

@@ -15,7 +15,7 @@ from sim.protocol import FINISHED, Event, Evict, Load, Loaded
 
 
 class Residency:
-    """Carries the orders out. tell: called with (instant, event). copied: called with bytes that were copied."""
+    """Carries the orders out. tell: called with (instant, event)."""
 
     def __init__(
         self,
@@ -23,12 +23,10 @@ class Residency:
         loading: Loading | None,
         *,
         tell: Callable[[float, Event], None],
-        copied: Callable[[int], None],
     ) -> None:
         self._clock = clock
         self._loading = loading
         self._tell = tell
-        self._copied = copied
 
     def load(self, now_s: float, worker: SimWorker, order: Load) -> None:
         """Copy what is missing of a function's constants; they have their place from now on, and stay until then."""
@@ -45,7 +43,7 @@ class Residency:
         graph = columns.graph_of[function]
         new_modules = graph not in worker.modules
         worker.modules.add(graph)
-        self._copied(placement.load_bytes)
+        worker.ordered_bytes += placement.load_bytes
         costs = columns.costs
         if self._loading is not None and placement.load_bytes:
             prepared_s = worker.device.h2d.reserve(now_s, costs.prepare_s(function, placement, new_modules))[1]

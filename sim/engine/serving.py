@@ -98,7 +98,7 @@ class Serving:
         if cache is not None:
             scratch_bytes = columns.scratch_bytes[function]
             if lane.others:
-                scratch_bytes *= 1 + len(lane.others)
+                scratch_bytes = columns.costs.batch_scratch_bytes(function, 1 + len(lane.others))
             placement = cache.request(function, columns.buffers[function], scratch_bytes)
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
@@ -153,7 +153,7 @@ class Serving:
             self._missed += (len(completed), lane.cold, placement.load_bytes, n_evicted)
         leave_pool = self._leave_pool
         replied_at_s = now_s if leave_pool is None else leave_pool(now_s, function, worker.columns.post_s[function])
-        _, arrival_at_s, admitted_at_s, queued_at_s, _ = lane.entry
+        _function, arrival_at_s, admitted_at_s, queued_at_s, _size = lane.entry
         completed += (
             invocation, function, arrival_at_s, admitted_at_s, queued_at_s, lane.dispatch_s, lane.started_at_s,
             lane.load_s, lane.run_s, replied_at_s, worker.number,
@@ -353,7 +353,7 @@ class Serving:
 
     def _demand(self, lane: Lane) -> Shared:
         worker = lane.worker
-        return self._sharing.demand(worker.columns.costs, lane.function, worker.share)
+        return self._sharing.demand(worker.columns.costs, lane.function, worker.share, worker.device.profile)
 
     def _end_kernel(self, lane: Lane, _: simpy.Event) -> None:
         lane.n_kernels_done += 1

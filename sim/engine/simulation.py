@@ -22,11 +22,13 @@ from sim.engine.fleet import SimFleet
 from sim.engine.frontend import Frontend
 from sim.engine.hardware import NAN, NEVER, Entry, Lost, SimWorker, Tries
 from sim.engine.loading import Loading
+from sim.engine.partitions import Partitions
 from sim.engine.patience import Patience
 from sim.engine.residency import Residency
 from sim.engine.serving import Serving
 from sim.engine.timers import Timers
 from sim.models.failures import Failures
+from sim.models.variation import Variation
 from sim.protocol import (
     ARRIVAL,
     FINISHED,
@@ -39,9 +41,11 @@ from sim.protocol import (
     Load,
     Need,
     Outcome,
+    Partition,
     Preempt,
     Reject,
     Run,
+    Scale,
     Start,
     Stop,
     Wake,
@@ -153,9 +157,13 @@ class Simulation:
         )
         self._workers = self._fleet.workers
         self._timers = Timers(self._clock, self._wake)
-        self._residency = Residency(self._clock, loading, tell=self._tell, copied=recorder.copied)
+        self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._tell)
+        self._residency = Residency(self._clock, loading, tell=self._tell)
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
-        self._arrivals = Arrivals(self._clock, workload, door_s, self._admit, progress)
+        variation = Variation(costs.spread, generator(seed, Stream.RUN_TIME))
+        self._factor = variation.factor
+        admit = self._admit_varied if variation.varies else self._admit
+        self._arrivals = Arrivals(self._clock, workload, door_s, admit, progress)
         self._failing: Failing | None = None
         if failures is not None:
             self._failing = Failing(self._clock, failures, inputs.fleet, self._fleet, tell=self._tell, lose=self._lose)
@@ -260,6 +268,10 @@ class Simulation:
                 self._patience.arrive(now_s, invocation)
             self._frontend.arrive(now_s, invocation, function)
 
+    def _admit_varied(self, function: int, arrival_at_s: float, size: float) -> None:
+        """As ``_admit``, where invocations of a graph differ: each has its factor when it comes."""
+        self._admit(function, arrival_at_s, size * self._factor(function))
+
     def _let_in(self, now_s: float, invocation: int) -> None:
         """The frontend has let an invocation in."""
         function, arrival_at_s, _, _, size = self._waiting[invocation]
@@ -305,6 +317,10 @@ class Simulation:
                 self._timers.set(now_s, action)
             elif isinstance(action, Preempt):
                 self._serving.preempt(self._workers[action.worker])
+            elif isinstance(action, Partition):
+                self._partitions.partition(now_s, action)
+            elif isinstance(action, Scale):
+                self._partitions.scale(now_s, action)
             elif isinstance(action, Load):
                 self._residency.load(now_s, self._workers[action.worker], action)
             elif isinstance(action, Evict):

@@ -16,8 +16,9 @@ from sim.files.inputs import read_text
 from sim.files.plaindata import parse_json
 from sim.models.eviction import Kaas, make_strategy
 from sim.models.tiers import Rung, Tiers
+from sim.models.variation import require_spread
 from sim.schema import build
-from sim.settings import unknown
+from sim.settings import require, unknown
 from sim.text import shown
 
 SCHEMA_VERSION = 1
@@ -28,7 +29,7 @@ def _require_positive(numbers: Copies | Roofline) -> None:
     """Rates and fractions are divided by."""
     for field_ in fields(numbers):
         value = getattr(numbers, field_.name)
-        if value is not None and not value > 0:
+        if isinstance(value, float) and not value > 0:
             raise ScenarioError(f"{field_.name} is {value}, must be above 0")
 
 
@@ -46,10 +47,11 @@ class ByKind:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """The GPU."""
+    """The GPU. mig: the name of its table in ``sim.models.mig``; empty where it can't be partitioned."""
 
     name: str
     memory_bytes: int
+    mig: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +98,32 @@ class Copies:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """Peaks and the fractions of them that kernels without a measurement are taken to reach."""
+    """Peaks and the fractions of them that kernels without a measurement are taken to reach.
+
+    batches: whether batches of graphs without facts of their own take what it says, see ``sim.models.batches``.
+    """
 
     flops_per_s: float
     bytes_per_s: float
     compute_frac: float
     bandwidth_frac: float
+    batches: bool = False
 
     def __post_init__(self) -> None:
         _require_positive(self)
 
+    def part(self, compute: float, bandwidth: float) -> Roofline:
+        """That of a part of the device."""
+        return replace(self, flops_per_s=self.flops_per_s * compute, bytes_per_s=self.bytes_per_s * bandwidth)
+
     def busy_s(self, kernel: Kernel) -> float:
         """Time of a kernel that fills the device (Williams, Waterman and Patterson, CACM 52(4), 2009)."""
+        return self.work_s(kernel.flops, kernel.moved_bytes)
+
+    def work_s(self, flops: int, moved_bytes: int) -> float:
+        """Time of so many operations on so many bytes."""
         return max(
-            kernel.flops / (self.flops_per_s * self.compute_frac),
-            kernel.moved_bytes / (self.bytes_per_s * self.bandwidth_frac),
+            flops / (self.flops_per_s * self.compute_frac), moved_bytes / (self.bytes_per_s * self.bandwidth_frac)
         )
 
 
@@ -136,6 +149,9 @@ class GraphCosts:
     run_s: a warm request on its worker, copies included. pre_s, post_s: host stages, on a core of the frontend.
     dispatch_s: of this graph, None where that of the kind holds. runtime_s: adds to the stage of that name.
     memory_bytes: of a worker of one client; 0 where it wasn't measured.
+    spread: coefficient of variation of the kernels' time, None where that of the calibration holds.
+    batch_run_s: as run_s, of batches, by their size. batch_fixed_frac: the part of the kernels' time of one that a
+    batch takes once, whatever its size; one of the two at most, see ``sim.models.batches``.
     """
 
     run_s: float
@@ -144,6 +160,20 @@ class GraphCosts:
     dispatch_s: float | None = None
     runtime_s: float = 0.0
     memory_bytes: int = 0
+    spread: float | None = None
+    batch_run_s: dict[str, float] = field(default_factory=dict)
+    batch_fixed_frac: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.spread is not None:
+            require_spread(self.spread)
+        for size in self.batch_run_s:
+            plain = size.isascii() and size.isdecimal() and str(int(size)) == size and int(size) > 1
+            require(plain, "a size of batch_run_s", size, "a whole number above 1")
+        part = self.batch_fixed_frac
+        require(part is None or 0 <= part <= 1, "batch_fixed_frac", part, "from 0 to 1")
+        both = part is not None and bool(self.batch_run_s)
+        require(not both, "batch_fixed_frac", part, "left out where batch_run_s is given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +220,7 @@ class Calibration:
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
     tiers: Tiers | None = None
+    spread: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration
 
     def __post_init__(self) -> None:
@@ -197,6 +228,7 @@ class Calibration:
             raise ScenarioError(f"schema_version is {self.schema_version}, this version reads {SCHEMA_VERSION}")
         if self.n_multiprocessors is not None and self.n_multiprocessors < 1:
             raise ScenarioError(f"n_multiprocessors is {self.n_multiprocessors}, must be at least 1")
+        require_spread(self.spread)
         kinds = [kind.value for kind in WorkerKind]
         for graph, costs in self.graphs.items():
             for kind in costs:
@@ -210,7 +242,7 @@ class Calibration:
     @property
     def spec(self) -> DeviceSpec:
         """The device, as the fleet knows it."""
-        return DeviceSpec(self.device.name, self.device.memory_bytes)
+        return DeviceSpec(self.device.name, self.device.memory_bytes, self.device.mig)
 
     @property
     def rungs(self) -> Tiers:
@@ -225,6 +257,14 @@ class Calibration:
         }
         return replace(self, frontend=None, graphs=graphs)
 
+    def with_spread(self, spread: float) -> Calibration:
+        """The same, but run times of all graphs vary by this much."""
+        graphs = {
+            name: {kind: replace(costs, spread=None) for kind, costs in kinds.items()}
+            for name, kinds in self.graphs.items()
+        }
+        return replace(self, spread=spread, graphs=graphs)
+
 
 def built_in() -> list[str]:
     """Names of the calibrations that come with the package."""
@@ -232,14 +272,18 @@ def built_in() -> list[str]:
     return sorted(f.name.removesuffix(".json") for f in files if f.name.endswith(".json"))
 
 
+def read_calibration(name_or_file: str) -> str:
+    """The text of a built-in calibration by name, or of a file. Raises ScenarioError when there is neither."""
+    if name_or_file in built_in():
+        return resources.files("sim.models").joinpath("calibrations", f"{name_or_file}.json").read_text("utf-8")
+    if os.path.exists(name_or_file):
+        return read_text(Path(name_or_file))
+    raise ScenarioError(f"{unknown('calibration', name_or_file, built_in())}; there is no such file")
+
+
 def load_calibration(name_or_file: str) -> Calibration:
     """Load a built-in calibration by name, or a file. Raises ScenarioError naming the key and the rule."""
-    if name_or_file in built_in():
-        text = resources.files("sim.models").joinpath("calibrations", f"{name_or_file}.json").read_text("utf-8")
-    elif os.path.exists(name_or_file):
-        text = read_text(Path(name_or_file))
-    else:
-        raise ScenarioError(f"{unknown('calibration', name_or_file, built_in())}; there is no such file")
+    text = read_calibration(name_or_file)
     calibration = build(Calibration, _values(parse_json(text, name_or_file), name_or_file), name_or_file)
     return replace(calibration, sha256=hashlib.sha256(text.encode()).hexdigest())
 

@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from sim.domain import Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
+from sim.models.batches import BatchLaw, batch_law
 from sim.models.buffers import BufferSet
 from sim.models.calibration import Calibration, GraphCosts
-from sim.models.layout import Layout, layout
+from sim.models.layout import Layout, aligned, layout
 from sim.models.memory import Placement
-from sim.models.occupancy import Shared, under_share
+from sim.models.mig.profiles import Profile
+from sim.models.occupancy import Shared, on_instance, under_share
 from sim.models.pipeline import Groups, first_launches, make_groups
 from sim.models.startup import Ladder
 
@@ -46,6 +48,9 @@ class _GraphFacts:
     memory_bytes: int
     offsets_s: tuple[float, ...]
     ladder: Ladder
+    spread: float
+    item_bytes: int
+    measured: bool
 
 
 class CostModel:
@@ -57,11 +62,16 @@ class CostModel:
 
     pre_s, post_s: host stages before the pool and after the device. dispatch_s: from the order to run until a worker
     begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
-    sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels.
+    sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels, times a factor
+    of mean 1 and coefficient of variation ``spread`` (see ``sim.models.variation``): 0 where the trace says how long.
     scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
     copied each time; constants_bytes: copied when they are missing. n_modules: what a worker loads before a graph runs.
     graph_of: functions with the same number share their modules. ladders: cold starts.
-    notice_period_s: see ``sim.models.startup.elapsed_s``.
+    notice_period_s: see ``sim.models.startup.elapsed_s``. predicted: graphs whose run time the roofline says, since the
+    calibration has no measurement of them for this kind of worker.
+
+    A batch of n invocations copies n times ``input_bytes`` and ``output_bytes`` in n times input_s and store_s; for the
+    rest there are ``batch_run_s`` and ``batch_scratch_bytes``.
     Raises ScenarioError when a function can't fit on the device.
     """
 
@@ -80,6 +90,9 @@ class CostModel:
         self.keeps_headroom = executor.keeps_headroom
         self.eviction = executor.eviction
         self.cache_bytes = calibration.device.memory_bytes - executor.margin_bytes - executor.context_bytes
+        self._limit_bytes = self.cache_bytes  # for the buffers of a worker
+        if kind is WorkerKind.EXCLUSIVE:
+            self._limit_bytes = calibration.device.memory_bytes - executor.context_bytes
         facts: list[_GraphFacts] = []
         rows: list[int] = []  # of each function in the facts
         row_of: dict[tuple[int, bool], int] = {}
@@ -111,6 +124,12 @@ class CostModel:
         self.pre_s = seconds([g.pre_s for g in facts])
         self.post_s = seconds([g.post_s for g in facts])
         self.dispatch_s = seconds([g.dispatch_s for g in facts])
+        self.spread = _frozen(np.where([f.run_s is None for f in functions], seconds([g.spread for g in facts]), 0.0))
+        self.predicted = tuple(
+            dict.fromkeys(
+                f.graph.name for f, g in zip(functions, each, strict=True) if f.run_s is None and not g.measured
+            )
+        )
         run_s = [g.run_s if f.run_s is None else f.run_s for f, g in zip(functions, each, strict=True)]
         self.run_s = _frozen(np.array(run_s, dtype=np.float64))
         self.ladders = [g.ladder for g in each]
@@ -123,11 +142,16 @@ class CostModel:
         self._memory_bytes = [g.memory_bytes for g in each]
         self._offsets = [g.offsets_s for g in each]
         self._graphs = [f.graph for f in functions]
+        self._item_bytes = [g.item_bytes for g in each]
+        self._has_own_run_s = [f.run_s is not None for f in functions]
+        self._rows = rows
+        self._batch_laws: dict[int, BatchLaw] = {}
+        self._batch_run_s: dict[tuple[int, int], float] = {}
         start = calibration.startup_s
         kill_release_s = start.kill_release + start.notice_period
         self._executor_ladder = Ladder(kill_release_s, start.process, start.runtime, start.context, 0.0, 0.0, 0.0)
         self._first_launches: dict[int, list[int]] = {}
-        self._under_share: dict[tuple[int, float], Shared] = {}
+        self._under_share: dict[tuple[int, float, str], Shared] = {}
 
     def of(self, kind: WorkerKind) -> CostModel:
         """The costs of these functions for a kind of worker."""
@@ -163,8 +187,45 @@ class CostModel:
         scale = run_s / offsets[-1] if offsets[-1] > 0 else 0.0
         return [o * scale for o in offsets[:-1]] + [run_s]
 
-    def under_share(self, function: int, share: float) -> Shared:
+    def batch_run_s(self, function: int, n: int) -> float:
+        """Seconds in kernels of a batch of ``n`` invocations of a function; of one, ``run_s``.
+
+        Raises ScenarioError where nothing is known of so large a batch, naming calibration, graph and key.
+        """
+        if n == 1:
+            return float(self.run_s[function])
+        key = (self._rows[function], n)
+        if key not in self._batch_run_s:
+            law = self._batch_law(function)
+            if not 1 < n <= law.most:
+                where = f"{self._calibration.name}: graphs: {self._graphs[function].name}: {self.kind.value}"
+                raise ScenarioError(f"{where}: a batch is {n}, must be from 1 to {law.most}, the largest that is known")
+            self._batch_run_s[key] = law.run_s(n)
+        return self._batch_run_s[key]
+
+    def batch_scratch_bytes(self, function: int, n: int) -> int:
+        """``scratch_bytes`` of a batch: each invocation but the first brings whatever is no constant once more."""
+        return int(self.scratch_bytes[function]) + (n - 1) * self._item_bytes[function]
+
+    def largest_batch(self, function: int, memory_bytes: int | None = None) -> int:
+        """The largest batch that is known and fits into a worker; 1 where nothing is known.
+
+        memory_bytes: what the worker takes of its device, or (None) all of it.
+        """
+        try:
+            most = self._batch_law(function).most
+        except ScenarioError:
+            return 1
+        lacks_bytes = 0 if memory_bytes is None else self._calibration.device.memory_bytes - memory_bytes
+        needed_bytes = self.buffers[function].total_bytes + int(self.scratch_bytes[function])
+        room = self._limit_bytes - lacks_bytes - needed_bytes
+        item_bytes = self._item_bytes[function]
+        return max(1, min(most, 1 + room // item_bytes)) if item_bytes else most
+
+    def under_share(self, function: int, share: float, profile: Profile | None = None) -> Shared:
         """How kernels of a function run on a share of the multiprocessors, see ``sim.models.occupancy``.
+
+        profile: of the instance, if they run on one; all shares are then of it, but ``run_frac``.
 
         Raises ScenarioError when the calibration doesn't tell the number of multiprocessors.
         """
@@ -173,15 +234,15 @@ class CostModel:
             raise ScenarioError(
                 f"{calibration.name}: n_multiprocessors is not given, but must be for workers that share a device"
             )
-        key = (int(self.graph_of[function]), share)
+        key = (int(self.graph_of[function]), share, "" if profile is None else profile.name)
         if key not in self._under_share:
-            self._under_share[key] = under_share(
-                self._graphs[function],
-                share,
-                calibration.n_multiprocessors,
-                calibration.roofline,
-                calibration.launch_s.of(self.kind),
-            )
+            graph, launch_s = self._graphs[function], calibration.launch_s.of(self.kind)
+            n_sms, roofline = calibration.n_multiprocessors, calibration.roofline
+            if profile is None:
+                shared = under_share(graph, share, n_sms, roofline, launch_s)
+            else:
+                shared = on_instance(graph, share, profile, n_sms, roofline, launch_s)
+            self._under_share[key] = shared
         return self._under_share[key]
 
     def groups(self, function: int, n_loaded: int, group_bytes: int | None) -> Groups:
@@ -206,6 +267,19 @@ class CostModel:
             return alloc_s + placement.load_bytes / self._h2d
         modules_s = self._modules_s[function] if new_modules else 0.0
         return self._first_use_s + modules_s + alloc_s + placement.load_bytes / self._h2d_first
+
+    def _batch_law(self, function: int) -> BatchLaw:
+        if self._has_own_run_s[function]:
+            raise ScenarioError(
+                f"{self._calibration.name}: function {function} has the trace's own durations, which tell nothing of "
+                "batches; it must run a graph of a catalogue"
+            )
+        row = self._rows[function]
+        if row not in self._batch_laws:
+            io_s = float(self.input_s[function] + self.store_s[function])
+            run_s = float(self.run_s[function])
+            self._batch_laws[row] = batch_law(self._calibration, self._graphs[function], self.kind, run_s, io_s)
+        return self._batch_laws[row]
 
     def _facts(self, graph: KernelGraph, fresh_inputs: bool) -> _GraphFacts:
         executor = self._calibration.executor
@@ -237,6 +311,11 @@ class CostModel:
             memory_bytes=measured_bytes or graph_bytes + executor.context_bytes,
             offsets_s=tuple(accumulate(kernels_s)),
             ladder=self._ladder(graph, constants_bytes, measured),
+            spread=self._spread(measured),
+            item_bytes=sum(
+                aligned(b.size_bytes, executor.alignment_bytes) for b in graph.buffers if b.role is not Role.CONSTANT
+            ),
+            measured=measured is not None,
         )
 
     def _layout(self, graph: KernelGraph, fresh_inputs: bool) -> Layout:
@@ -257,6 +336,11 @@ class CostModel:
             return self._calibration.dispatch_s.of(self.kind)
         return measured.dispatch_s
 
+    def _spread(self, measured: GraphCosts | None) -> float:
+        if measured is None or measured.spread is None:
+            return self._calibration.spread
+        return measured.spread
+
     def _ladder(self, graph: KernelGraph, constants_bytes: int, measured: GraphCosts | None) -> Ladder:
         start = self._calibration.startup_s
         return Ladder(
@@ -272,13 +356,10 @@ class CostModel:
     def _check_fit(self, function: Function, facts: _GraphFacts) -> None:
         needed = facts.buffers.total_bytes + facts.scratch_bytes
         device = self._calibration.device
-        limit = self.cache_bytes
-        if self.kind is WorkerKind.EXCLUSIVE:
-            limit = device.memory_bytes - self._calibration.executor.context_bytes
-        if needed > limit:
+        if needed > self._limit_bytes:
             raise ScenarioError(
                 f"function {function.key} runs {function.graph.name}, whose buffers need {needed:,} B; "
-                f"a worker has {limit:,} B of device memory on {device.name} ({self._calibration.name})"
+                f"a worker has {self._limit_bytes:,} B of device memory on {device.name} ({self._calibration.name})"
             )
 
 

@@ -66,7 +66,7 @@ class Failure:
         if self.what == "worker":
             return [EVERY if self.which is None else self.which]
         if self.what == "node":
-            n, every = n_nodes(fleet), range(n_nodes(fleet))
+            n, every = fleet.n_nodes, range(fleet.n_nodes)
         elif self.what == "link":
             n, every = fleet.n_gpus, range(fleet.n_gpus)
             first = [d for d in every if d % fleet.gpus_per_node % fleet.gpus_per_link == 0]
@@ -154,8 +154,3 @@ class Failures:
             assert failure.at_s is not None
             at_s = failure.at_s
         heappush(self._heap, Happening(at_s, True, entry, unit))
-
-
-def n_nodes(fleet: FleetSpec) -> int:
-    """Nodes of a fleet, the last of which may have fewer devices than the others."""
-    return -(-fleet.n_gpus // fleet.gpus_per_node)

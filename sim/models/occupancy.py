@@ -10,7 +10,7 @@ grid of one block takes as long as one block does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from sim.domain import Kernel, KernelGraph
 
 if TYPE_CHECKING:
     from sim.models.calibration import Roofline
+    from sim.models.mig.profiles import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,17 @@ def kernel_s(kernel: Kernel, n_sms: int, share: float, roofline: Roofline, launc
     return max(launch_s, n_waves(kernel, n_sms, share) * block_s)
 
 
+def graph_s(graph: KernelGraph, n_sms: int, share: float, roofline: Roofline, launch_s: float) -> float:
+    """Time of one iteration of a graph that may use the share of the SMs."""
+    return sum(kernel_s(k, n_sms, share, roofline, launch_s) for k in graph.kernels)
+
+
 def under_share(graph: KernelGraph, share: float, n_sms: int, roofline: Roofline, launch_s: float) -> Shared:
     """What becomes of a graph that may use the share of the SMs. One of its iterations is as good as all."""
-    alone_s = sum(kernel_s(k, n_sms, 1.0, roofline, launch_s) for k in graph.kernels)
+    alone_s = graph_s(graph, n_sms, 1.0, roofline, launch_s)
     if alone_s == 0:
         return Shared(1.0, 0.0, 0.0)
-    run_s = sum(kernel_s(k, n_sms, share, roofline, launch_s) for k in graph.kernels)
+    run_s = graph_s(graph, n_sms, share, roofline, launch_s)
     moved_bytes = sum(k.moved_bytes for k in graph.kernels)
     return Shared(
         run_frac=run_s / alone_s,
@@ -65,3 +71,17 @@ def under_share(graph: KernelGraph, share: float, n_sms: int, roofline: Roofline
         sm_frac=sum(roofline.busy_s(k) for k in graph.kernels) / run_s,
         bandwidth_frac=min(1.0, moved_bytes / run_s / roofline.bytes_per_s),
     )
+
+
+def on_instance(
+    graph: KernelGraph, share: float, profile: Profile, n_sms: int, roofline: Roofline, launch_s: float
+) -> Shared:
+    """What becomes of a graph that may use the share of the SMs of an instance of a device with ``n_sms``.
+
+    Shares of SMs and bandwidth are of the instance, ``run_frac`` is over the time alone on the whole device.
+    """
+    part = roofline.part(profile.compute_frac, profile.bandwidth_frac)
+    alone_s = graph_s(graph, n_sms, 1.0, roofline, launch_s)
+    run_s = graph_s(graph, profile.n_sms, share, part, launch_s)
+    run_frac = max(run_s / alone_s, 1.0) if alone_s else 1.0
+    return replace(under_share(graph, share, profile.n_sms, part, launch_s), run_frac=run_frac)

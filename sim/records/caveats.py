@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.models.calibration import Calibration
+from sim.models.costs import CostModel
 from sim.workload import DEFAULT_MEMORY_BYTES, Workload
 
 
@@ -22,4 +23,15 @@ def caveats(workload: Workload, calibration: Calibration) -> list[str]:
     return [
         f"foreign durations: they are those of {source.durations_of}, not of {calibration.device.name}{memory}. "
         "With --functions catalogue only the arrivals of the trace are used"
+    ]
+
+
+def predicted(costs: CostModel, calibration: Calibration) -> list[str]:
+    """As ``caveats``, of a simulation alone: run times that nobody measured."""
+    if not costs.predicted:
+        return []
+    graphs = [f"{g} on {costs.kind.value} workers" if g in calibration.graphs else g for g in costs.predicted]
+    return [
+        f"predicted run times: {calibration.name} has no measurement of {', '.join(graphs)}, which take what its "
+        "roofline says; that may be off by a factor of two or more"
     ]

@@ -133,10 +133,6 @@ class Recorder:
             (number, self.worker_device[number], kind.value, function, *instants_s, *stages, loaded_bytes)
         )
 
-    def copied(self, n_bytes: int) -> None:
-        """Constants were copied to a device for no invocation."""
-        self._start_bytes += n_bytes
-
     # Called at the end
 
     def close(self) -> None:

@@ -140,7 +140,9 @@ WORKERS = Table(
         Column("ready_at_s", _F8, "s", "when it could run its first invocation; NaN if never"),
         Column("stopped_at_s", _F8, "s", "when it was gone; NaN if it was still there at the end"),
         *(Column(f"{stage}_s", _F8, "s", f"cold start stage {stage}") for stage in STAGES),
-        Column("h2d_bytes", _I8, "B", "constants copied to the device during its start"),
+        Column(
+            "h2d_bytes", _I8, "B", "constants copied to the device during its start, or ahead of invocations on order"
+        ),
     ),
 )
 

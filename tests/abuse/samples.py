@@ -45,6 +45,7 @@ functions: catalogue
 catalogue: kaas
 fleet: {gpus: 2, gpus_per_node: 8, gpus_per_link: 1, calibration: v100-kaas}
 granularity: graph
+spread: 0.1
 """
 POINTS = "workload,mode,clients,throughput_qps,p50_s,mine\nresnet50,kaas,1,20,0.05,x\nbert,exclusive,4,30,0.1,y\n"
 LOADS = (
@@ -66,8 +67,11 @@ def parquet() -> bytes:
 
 @cache
 def calibration() -> str:
-    """The built-in calibration."""
-    return resources.files("sim.models").joinpath("calibrations", "v100-kaas.json").read_text("utf-8")
+    """A built-in calibration, and what it lacks: a spread, and facts of batches."""
+    whole = json.loads(resources.files("sim.models").joinpath("calibrations", "v100-kaas.json").read_text("utf-8"))
+    whole["spread"] = whole["graphs"]["bert"]["kaas"]["batch_fixed_frac"] = {"value": 0.1, "source": "assumed"}
+    whole["graphs"]["cGEMM"]["kaas"]["batch_run_s"] = {"4": {"value": 0.1, "source": "assumed"}}
+    return json.dumps(whole, indent=1)
 
 
 @cache

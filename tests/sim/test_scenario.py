@@ -46,6 +46,12 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path):
     assert read_scenario(written(tmp_path, {**MINIMAL, "catalogue": "small"}), {}).catalogue == "small"
 
 
+def test_spread_is_a_word_or_a_number():
+    told = {spread: read_scenario(None, {**MINIMAL, "spread": spread}).spread for spread in ("calibration", 0, 0.1)}
+    assert told == {"calibration": "calibration", 0: 0.0, 0.1: 0.1}
+    assert read_scenario(None, MINIMAL).spread == "calibration"
+
+
 def test_a_flag_does_not_hide_a_wrong_fleet(tmp_path):
     with pytest.raises(ScenarioError, match="fleet: is 3, must be a mapping"):
         read_scenario(written(tmp_path, {**MINIMAL, "fleet": 3}), {"fleet": {"gpus": 4}})
@@ -80,6 +86,13 @@ def test_what_is_saved_reads_back(tmp_path):
         ({"fleet": 4}, "s.yaml: fleet: is 4, must be a mapping"),
         ({"policies": None}, "s.yaml: policies: is None, must be a list"),
         ({"map": "m.csv", "functions": "trace"}, "map is '.*m.csv', must be left out with functions of the trace"),
+        ({"spread": "wide"}, "s.yaml: spread: is 'wide', must be calibration or a number"),
+        ({"spread": None}, "s.yaml: spread: is None, must be a number"),
+        ({"spread": True}, "s.yaml: spread: is True, must be a number"),
+        ({"spread": -0.1}, "s.yaml: spread is -0.1, must be from 0 to 10"),
+        ({"spread": 11}, "s.yaml: spread is 11.0, must be from 0 to 10"),
+        ({"spread": float("nan")}, "s.yaml: spread is nan, must be from 0 to 10"),
+        ({"spread": 0.1, "functions": "trace"}, "spread is 0.1, must be left out with functions of the trace"),
         (
             {"map": "m.csv", "traces": [], "load": {"name": "nshot", "graph": "bert"}},
             "s.yaml: map is '.*m.csv', must be left out with a load",

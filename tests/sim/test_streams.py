@@ -34,6 +34,23 @@ def test_what_a_policy_draws_changes_nothing_else(tmp_path):
     assert one.table("invocations").equals(other.table("invocations"))
 
 
+def test_streams_have_a_number_each_that_stays():
+    """A number that changes changes what every seed gives."""
+    told = {"PLACEMENT": 1, "THINNING": 2, "DURATION": 3, "COPIES": 4, "POLICY": 5, "SERVICE": 6, "CLIENT": 11}
+    told |= {"ORDER": 13, "RUN_TIME": 14, "FAILURE": 15, "PATIENCE": 16}
+    assert {stream.name: stream.value for stream in Stream} == told
+
+
+def test_what_one_stream_draws_shifts_no_other():
+    alone = {stream: generator(3, stream).random(5).tolist() for stream in Stream}
+    streams = {stream: generator(3, stream) for stream in Stream}
+    drawn = {stream: [] for stream in Stream}
+    for _ in range(5):
+        for stream, rng in streams.items():
+            drawn[stream].append(rng.random())
+    assert drawn == alone
+
+
 def test_no_stream_of_a_seed_is_another_one():
     first = {generator(3, stream, *where).random() for stream in Stream for where in ((1, 2), (0, 1), (2, 1))}
     assert len(first) == 3 * len(Stream)

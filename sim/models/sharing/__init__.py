@@ -15,6 +15,7 @@ from sim.settings import parse
 
 if TYPE_CHECKING:
     from sim.models.costs import CostModel
+    from sim.models.mig.profiles import Profile
 
 __all__ = ["Jobs", "Mps", "Sharing", "Slices", "Turns", "known", "make_sharing"]
 
@@ -41,8 +42,8 @@ class Sharing(Protocol):
     def jobs(self) -> Jobs:
         """The bookkeeping of one device."""
 
-    def demand(self, costs: CostModel, function: int, share: float) -> Shared:
-        """What a graph of this function asks of a device, under a cap on its multiprocessors.
+    def demand(self, costs: CostModel, function: int, share: float, profile: Profile | None = None) -> Shared:
+        """What a graph of this function asks of a device, or an instance of it, under a cap on its multiprocessors.
 
         Raises ScenarioError when the calibration doesn't tell what is needed.
         """

@@ -26,6 +26,7 @@ from sim.models.occupancy import Shared
 
 if TYPE_CHECKING:
     from sim.models.costs import CostModel
+    from sim.models.mig.profiles import Profile
 
 # Rounding: demands that exceed a resource by less than this fit, so that ten jobs of a tenth run as if alone.
 _TOLERANCE = 2.0**-40
@@ -44,9 +45,9 @@ class Mps:
         """The bookkeeping of one device."""
         return SharedDevice()
 
-    def demand(self, costs: CostModel, function: int, share: float) -> Shared:
+    def demand(self, costs: CostModel, function: int, share: float, profile: Profile | None = None) -> Shared:
         """What the kernels of its graph keep busy, see ``sim.models.occupancy``."""
-        return costs.under_share(function, share)
+        return costs.under_share(function, share, profile)
 
 
 class SharedDevice:

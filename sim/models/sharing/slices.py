@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +12,7 @@ from sim.settings import require
 
 if TYPE_CHECKING:
     from sim.models.costs import CostModel
+    from sim.models.mig.profiles import Profile
 
 # The middle one of the three settings of ``nvidia-smi compute-policy --set-timeslice``; in ms it is not documented,
 # and about 2 in what is reported in public: unverified.
@@ -37,9 +38,9 @@ class Slices:
         """The bookkeeping of one device."""
         return SliceJobs(self.length)
 
-    def demand(self, costs: CostModel, function: int, share: float) -> Shared:
+    def demand(self, costs: CostModel, function: int, share: float, profile: Profile | None = None) -> Shared:
         """All of the device, while it has it."""
-        return ALONE
+        return ALONE if profile is None else replace(ALONE, run_frac=costs.under_share(function, 1.0, profile).run_frac)
 
 
 class SliceJobs:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from sim.models.occupancy import ALONE, Shared
 
 if TYPE_CHECKING:
     from sim.models.costs import CostModel
+    from sim.models.mig.profiles import Profile
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Turns:
         """The bookkeeping of one device."""
         return TurnJobs()
 
-    def demand(self, costs: CostModel, function: int, share: float) -> Shared:
+    def demand(self, costs: CostModel, function: int, share: float, profile: Profile | None = None) -> Shared:
         """All of the device."""
-        return ALONE
+        return ALONE if profile is None else replace(ALONE, run_frac=costs.under_share(function, 1.0, profile).run_frac)
 
 
 class TurnJobs:

@@ -114,7 +114,8 @@ def _points(
 
 def _tell(tables: Tables, setup: Setup) -> None:
     """Print tables, and what they come to."""
-    from sim.studies.kaas.report import as_text, errors, gains
+    from sim.studies.kaas.report import errors, gains
+    from sim.studies.tables import as_text
 
     of, over = list(setup.modes)[:2]
     parts = [as_text(rows) for rows in tables.values()]

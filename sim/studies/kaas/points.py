@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import ScenarioError
-from sim.files.inputs import read_text
 from sim.files.output import write_text
 from sim.studies.kaas.experiments import LOAD_FRAC, Point, Setup
 from sim.studies.kaas.run import PointResult
+from sim.studies.tables import check_cells, read_lines
 from sim.text import shown
 
 KEYS = ("workload", "mode", "clients")
@@ -70,15 +70,14 @@ def read_points(file: Path, setup: Setup, workloads: Iterable[str]) -> list[Poin
     rate. Of the same point twice the second is a duplicate. Points of AGAIN whose latency was measured come twice.
     Raises ScenarioError with file, row (the header is row 1), column and value.
     """
-    columns, lines = _lines(file)
+    columns, lines = read_lines(file, KEYS, {*ADDED} - {"note"})
     wants = frozenset(name for name in MEASURED if name in columns) or frozenset(MEASURED)
     known = {"workload": list(workloads), "mode": list(setup.modes)}
     seen: dict[Point, int] = {}
     rows = []
     for number, line in lines:
         where = f"{file}: row {number}"
-        if None in line or None in line.values():
-            raise ScenarioError(f"{where}: must have {len(columns)} cells, like the header")
+        check_cells(line, columns, where)
         for key, values in known.items():
             if line[key] not in values:
                 raise ScenarioError(f"{where}: {key}: is {shown(line[key])}, must be one of {', '.join(values)}")
@@ -100,23 +99,6 @@ def _again(row: PointRow) -> list[PointRow]:
         return []
     offered_per_s, note = AGAIN[row.point]
     return [PointRow(row.point._replace(offered_per_s=offered_per_s), row.wants, latencies, row.others, note)]
-
-
-def _lines(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The columns, and each line with its number."""
-    try:
-        reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
-        columns = list(reader.fieldnames or ())
-        lines = [(reader.line_num, line) for line in reader]
-    except csv.Error as error:
-        raise ScenarioError(f"{file}: not a CSV file ({error})") from None
-    if lost := [key for key in KEYS if key not in columns]:
-        raise ScenarioError(f"{file}: row 1: lacks the column {lost[0]!r}; points have {', '.join(KEYS)}")
-    if taken := [name for name in columns if columns.count(name) > 1 or (name in ADDED and name != "note")]:
-        raise ScenarioError(f"{file}: row 1: column {taken[0]!r} is there twice or would be written over")
-    if not lines:
-        raise ScenarioError(f"{file}: has no points, only a header")
-    return columns, lines
 
 
 def complete(row: PointRow, result: PointResult | None) -> dict[str, Any]:

@@ -76,30 +76,9 @@ def _most(rows: Rows, name: str, of: str, over: str, sign: int) -> tuple[float |
     return max(ratios, default=(None, None))
 
 
-def as_text(rows: Rows) -> str:
-    """Rows as columns of text, numbers to three digits, without the columns that are empty in all rows."""
-    if not rows:
-        return ""
-    columns = [name for name in rows[0] if any(row.get(name) not in (None, "") for row in rows)]
-    cells = [columns, *([_cell(name, row.get(name)) for name in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def point_of(row: Mapping[str, Any]) -> Point:
     """The point of a row."""
     return Point(row["workload"], row["mode"], row["clients"], row.get("offered_per_s"))
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if not isinstance(value, float):
-        return str(value)
-    if name.endswith("error_frac"):
-        return f"{value:+.1%}"
-    return f"{value:.1%}" if name.endswith("_frac") else f"{value:.3g}"
 
 
 def _spread(found: Iterable[tuple[Point, float]]) -> dict[str, Any]:

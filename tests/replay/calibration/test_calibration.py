@@ -134,6 +134,28 @@ def test_the_simulation_under_the_found_calibration_is_the_measured_run(found, r
             assert row.error_frac == pytest.approx(0, abs=0.02), row
 
 
+def test_how_much_run_times_vary_is_found_for_each_graph_and_kind(runs, found, tmp_path):
+    assert found.spread == pytest.approx(0, abs=1e-9)  # as nothing varied
+    varied = tmp_path / "varied"
+    shutil.copytree(runs[0].path, varied)
+    rows = runs[0].table("invocations")
+    spread_of = {name: 0.05 * i for i, name in enumerate(SMALL)}
+    graph = rows.function.map(runs[0].table("functions").graph.astype(str))
+    rng = np.random.default_rng(0)
+    factors = 1 + graph.map(spread_of).to_numpy() * rng.choice([-1, 1], len(rows))
+    rows.assign(run_s=rows.run_s * factors).to_parquet(varied / "invocations.parquet")
+    content = calibrate([open_run(varied)], PROBE, "varied")
+    for name, true in spread_of.items():
+        entry = content["graphs"][name]["kaas"]["spread"]
+        assert entry["value"] == pytest.approx(true, rel=0.3, abs=1e-9), name
+        assert entry["source"].startswith("measured: standard deviation / mean of run_s on kaas workers, warm; n = ")
+    typical = sorted(c["kaas"]["spread"]["value"] for c in content["graphs"].values())
+    assert content["spread"]["value"] == pytest.approx((typical[3] + typical[4]) / 2)
+    assert content["spread"]["source"] == "derived: median of the 8 of graphs and kinds"
+    (tmp_path / "varied.json").write_text(json.dumps(content))
+    assert load_calibration(str(tmp_path / "varied.json")).graphs["superres-small"]["kaas"].spread > 0.1
+
+
 def test_too_few_samples_are_refused(runs, tmp_path):
     first = runs[0]
     rows = first.table("invocations")
@@ -244,7 +266,7 @@ def test_the_policy_of_a_simulation_believes_what_it_believed_in_the_replay(runs
     seen = []
 
     class Watch:
-        kind = policy.kind
+        workers, needs = policy.workers, policy.needs
 
         def reset(self, fleet, functions, costs, rng):
             seen.extend(

@@ -18,6 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from sim.cli import main
+from sim.models.calibration import built_in, load_calibration
+from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import known
 from sim.protocol import Arrival, Finished, Run, Standing
 from sim.records.decisions import FILE_NAME, read_decisions
@@ -149,7 +151,7 @@ def test_functions_of_the_trace_keep_its_durations(trace, tmp_path):
         ),
         (
             ["--policy", "balance", "--calibration", "nope"],
-            "unknown calibration 'nope'; known are v100-kaas; there is no such file",
+            "unknown calibration 'nope'; known are a100-80, h100-80, t4, v100-kaas; there is no such file",
         ),
         (["--policy", "balance", "--catalogue", "nope"], "nope"),
         (["--policy", "balance", "--window", "9-8"], "9-8"),
@@ -358,7 +360,49 @@ def test_policies_are_listed_with_parameters_and_source():
     assert all(p["source"] in text and p["summary"] in text for p in listed)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["policies"]])
+def test_calibrations_are_listed_with_where_their_numbers_come_from():
+    listed = {c["name"]: c for c in json.loads(simulate("calibrations", "--json").stdout)}
+    assert list(listed) == built_in()
+    assert listed["v100-kaas"]["graphs"] == list(load_calibration("v100-kaas").graphs)
+    assert listed["v100-kaas"]["sources"]["measured"] > 20
+    assert "measured" not in listed["h100-80"]["sources"]
+    text = simulate("calibrations").stdout
+    assert all(c["provenance"] in text and c["device"] in text for c in listed.values())
+    for name, entry in listed.items():
+        numbers = json.loads(simulate("calibrations", name, "--json").stdout)
+        assert len(numbers) == sum(entry["sources"].values())
+        assert f"| `{numbers[0]['key']}` | {numbers[0]['value']} | B |" in simulate("calibrations", name).stdout
+    done = CliRunner().invoke(main, ["calibrations", "h999"])
+    assert done.exit_code == 2
+    assert "unknown calibration 'h999'; known are a100-80, h100-80, t4, v100-kaas" in done.stderr
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_a_run_says_which_run_times_nobody_measured(trace, tmp_path, name):
+    flags = ["--calibration", name, "--policy", "exclusive", "--policy", "affinity", "--out", tmp_path]
+    done = simulate("run", trace, *flags)
+    told = f"predicted run times: {name} has no measurement of "
+    assert done.stderr.count(f"Note: {told}") == (name != "v100-kaas")
+    for policy in ("exclusive", "affinity"):
+        manifest = json.loads((tmp_path / policy / "manifest.json").read_text())
+        assert manifest["valid"]
+        assert sum(w.startswith(told) for w in manifest["warnings"]) == (name != "v100-kaas")
+    small = simulate("run", trace, *flags, "--catalogue", "small", "--force")
+    graphs = next(line for line in small.stderr.splitlines() if told in line)
+    assert all(graph in graphs for graph in load_catalogue("small"))
+
+
+def test_the_spread_of_run_times_is_the_calibrations_or_the_users(trace, tmp_path):
+    flags = ("run", trace, "--policy", "balance", "--limit", 50, "--force", "--out", tmp_path)
+    for given, kept in (("calibration", "calibration"), ("0", 0.0), ("0.2", 0.2)):
+        simulate(*flags, "--spread", given)
+        assert json.loads((tmp_path / "balance/manifest.json").read_text())["scenario"]["spread"] == kept
+    refused = CliRunner().invoke(main, ["run", str(trace), "--policy", "balance", "--spread", "wide"])
+    assert refused.exit_code == 2
+    assert "'wide' is neither 'calibration' nor a number" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["policies"], ["calibrations"]])
 def test_every_help_has_an_example(command):
     done = simulate(*command, "-h")
     assert done.exit_code == 0

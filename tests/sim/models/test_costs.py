@@ -15,7 +15,8 @@ from sim.errors import ScenarioError
 from sim.models.calibration import Copies, built_in, load_calibration
 from sim.models.costs import CostModel
 from sim.models.memory import Placement
-from sim.models.workloads.catalogue import load_catalogue
+from sim.models.sources import entries
+from sim.models.workloads.catalogue import BUILT_IN, load_catalogue
 from tests.support import opaque_functions
 
 V100 = load_calibration("v100-kaas")
@@ -139,7 +140,7 @@ def test_columns_are_arrays_that_stay_as_they_are_and_methods_return_plain_numbe
     entry = catalogue["resnet50"]
     costs = CostModel(V100, [Function(i, f"f{i}", entry.graph, i < 2) for i in range(3)], EXCLUSIVE)
     columns = {name: column for name, column in vars(costs).items() if isinstance(column, np.ndarray)}
-    seconds = {"input_s", "run_s", "store_s", "pre_s", "post_s", "dispatch_s"}
+    seconds = {"input_s", "run_s", "store_s", "pre_s", "post_s", "dispatch_s", "spread"}
     integers = {"scratch_bytes", "input_bytes", "output_bytes", "constants_bytes", "n_modules"}
     dtypes = dict.fromkeys(seconds, "float64") | dict.fromkeys(integers, "int64") | {"graph_of": "int32"}
     assert {name: str(column.dtype) for name, column in columns.items()} == dtypes
@@ -246,6 +247,14 @@ def spoiled(tmp_path, change):
             lambda d: d["device"]["memory_bytes"].update(value=1.5),
             r"device: memory_bytes: is 1.5, must be a whole number",
         ),
+        (
+            lambda d: d.update(spread={"value": 11, "source": "assumed"}),
+            r"mine.json: spread is 11.0, must be from 0 to 10",
+        ),
+        (
+            lambda d: d["graphs"]["bert"]["kaas"].update(spread={"value": 11, "source": "assumed"}),
+            r"mine.json: graphs: bert: kaas: spread is 11.0, must be from 0 to 10",
+        ),
         (lambda d: d.update(schema_version=9), r"schema_version is 9, this version reads 1"),
     ],
 )
@@ -284,3 +293,49 @@ def test_every_number_of_a_shipped_calibration_has_a_source_kind(name):
     assert len(found) > 20
     kinds = ("measured:", "derived:", "assumed", "data sheet:")
     assert [s for s in found if not s.startswith(kinds)] == []
+
+
+PREDICTED = ("t4", "a100-80", "h100-80")  # in the order of their speed
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+def test_a_predicted_calibration_says_that_nobody_measured_it(name):
+    calibration = load_calibration(name)
+    assert "nothing in this file was measured by this project" in calibration.provenance
+    assert calibration.graphs == {}
+    assert not any(entry.source.startswith("measured") for entry in entries(name))
+
+
+def test_a_faster_gpu_is_slower_at_nothing():
+    for catalogue in BUILT_IN:
+        served = load_catalogue(catalogue)
+        functions = [Function(i, key, e.graph, e.fresh_inputs) for i, (key, e) in enumerate(served.items())]
+        for kind in WorkerKind:
+            t4, a100, h100 = (CostModel(load_calibration(name), functions, kind) for name in PREDICTED)
+            for slow, fast in ((t4, a100), (a100, h100)):
+                for f in functions:
+                    assert fast.expected_s(f.id) <= slow.expected_s(f.id), (catalogue, f.key)
+                    assert fast.batch_run_s(f.id, 8) <= slow.batch_run_s(f.id, 8), (catalogue, f.key)
+                    assert sum(fast.ladders[f.id]) <= sum(slow.ladders[f.id]), (catalogue, f.key)
+            assert h100.expected_s(0) < a100.expected_s(0) < t4.expected_s(0)
+
+
+def test_run_times_spread_as_the_graph_the_calibration_or_the_user_says(catalogue):
+    bert, resnet50 = catalogue["bert"].graph, catalogue["resnet50"].graph
+    graphs = {**V100.graphs, "bert": {**V100.graphs["bert"], "kaas": replace(V100.graphs["bert"]["kaas"], spread=0.2)}}
+    calibration = replace(V100, graphs=graphs, spread=0.1)
+    own = replace(opaque_functions([10])[0], id=2, run_s=1.0)
+    functions = [Function(0, "bert", bert), Function(1, "resnet50", resnet50), own]
+    assert CostModel(calibration, functions, KAAS).spread.tolist() == [0.2, 0.1, 0.0]
+    assert CostModel(calibration, functions, EXCLUSIVE).spread.tolist() == [0.1, 0.1, 0.0]
+    assert CostModel(calibration.with_spread(0.3), functions, KAAS).spread.tolist() == [0.3, 0.3, 0.0]
+    assert CostModel(V100, functions, KAAS).spread.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_the_graphs_are_told_that_nobody_measured(catalogue):
+    plain = KernelGraph("unknown", (), (Buffer("c", 10, Role.CONSTANT),))
+    only_kaas = replace(V100, graphs={"bert": {"kaas": V100.graphs["bert"]["kaas"]}})
+    functions = [Function(0, "a", catalogue["bert"].graph), Function(1, "b", plain), Function(2, "c", plain)]
+    assert CostModel(only_kaas, functions, KAAS).predicted == ("unknown",)
+    assert CostModel(only_kaas, functions, EXCLUSIVE).predicted == ("bert", "unknown")
+    assert CostModel(V100, [replace(functions[1], id=0, run_s=1.0)], KAAS).predicted == ()

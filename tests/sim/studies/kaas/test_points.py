@@ -7,8 +7,9 @@ import pytest
 from sim.errors import ScenarioError
 from sim.studies.kaas.experiments import SETUPS, WORKLOADS
 from sim.studies.kaas.points import complete, read_points
-from sim.studies.kaas.report import as_text, errors, gains
+from sim.studies.kaas.report import errors, gains
 from sim.studies.kaas.run import PointResult
+from sim.studies.tables import as_text
 
 ARXIV = SETUPS["arxiv"]
 

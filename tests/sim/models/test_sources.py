@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from sim.studies.kaas.provenance import as_markdown, entries
+from sim.models.sources import as_markdown, entries
 
-PAGE = Path(__file__).parents[4] / "docs" / "calibration-v100.md"
+PAGE = Path(__file__).parents[3] / "docs" / "calibration-v100.md"
 KINDS = ("measured", "derived", "data sheet", "assumed")
 
 
 def test_the_page_has_every_number_of_the_file_and_no_other():
     table = PAGE.read_text("utf-8").partition("## All numbers")[2].partition("\n| key")
-    assert "".join(table[1:]).strip() == as_markdown("v100-kaas"), "see the command on the page"
+    assert "".join(table[1:]).strip() == as_markdown(entries("v100-kaas")), "see the command on the page"
 
 
 def test_every_source_says_of_what_kind_it_is():

@@ -1,13 +1,14 @@
-"""Where every number of a calibration comes from, as a table: ``python -m sim.studies.kaas.provenance v100-kaas``."""
+"""Where every number of a calibration comes from."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any, NamedTuple
 
+from sim.models.calibration import load_calibration, read_calibration
+
+KINDS = ("measured", "probe", "derived", "data sheet", "design", "assumed", "none")  # with which a source begins
 # By the end of a key; the longest that fits counts.
 _UNITS = {"bytes_per_s": "B/s", "flops_per_s": "1/s", "bytes": "B", "s": "s", "frac": "share"}
 
@@ -16,21 +17,26 @@ class Entry(NamedTuple):
     """A number: where it stands in the file, and what the file says of it. unit: empty for counts and truth values."""
 
     key: str
-    value: float | bool
+    value: float | bool | str
     unit: str
     source: str
 
+    @property
+    def kind(self) -> str:
+        """With what its source begins: one of KINDS, or "other"."""
+        return next((kind for kind in KINDS if self.source.startswith(kind)), "other")
 
-def entries(name: str) -> list[Entry]:
-    """All numbers of a built-in calibration, in its order."""
-    text = resources.files("sim.models").joinpath("calibrations", f"{name}.json").read_text("utf-8")
-    return list(_leaves(json.loads(text), ""))
+
+def entries(name_or_file: str) -> list[Entry]:
+    """All numbers of a calibration, in its order. Raises ScenarioError for one that can't be loaded."""
+    load_calibration(name_or_file)
+    return list(_leaves(json.loads(read_calibration(name_or_file)), ""))
 
 
-def as_markdown(name: str) -> str:
+def as_markdown(numbers: list[Entry]) -> str:
     """A table of the numbers."""
     lines = ["| key | value | unit | source |", "|---|---|---|---|"]
-    lines += [f"| `{e.key}` | {json.dumps(e.value)} | {e.unit} | {e.source} |" for e in entries(name)]
+    lines += [f"| `{e.key}` | {json.dumps(e.value)} | {e.unit} | {e.source} |" for e in numbers]
     return "\n".join(lines)
 
 
@@ -52,7 +58,3 @@ def _unit(key: str) -> str:
             if part == end or part.endswith(f"_{end}"):
                 return unit
     return ""
-
-
-if __name__ == "__main__":
-    print(as_markdown(*sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+import click
+
+from sim.terminal.console import Command
+
+
+def spread_option(command: Command) -> Command:
+    """The option ``--spread`` of commands that simulate: the word ``calibration``, or a number."""
+
+    def read(_: click.Context, __: click.Parameter, text: str | None) -> str | float | None:
+        if text is None or text == "calibration":
+            return text
+        try:
+            return float(text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is neither 'calibration' nor a number.") from None
+
+    decorate = click.option(
+        "--spread",
+        callback=read,
+        metavar="calibration|X",
+        help="Spread of the run times of graphs, standard deviation over mean.  [default: calibration]",
+    )
+    return decorate(command)
