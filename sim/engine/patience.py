@@ -60,7 +60,9 @@ class Patience:
     def arrive(self, now_s: float, invocation: int) -> None:
         """A request is at the door: its client waits from when it was sent."""
         n_retries = self._tries.get(invocation, NEVER).by_client
-        self._line.append((now_s - self._door_s + self._settings.timeout_s, invocation, n_retries))
+        until_s = now_s - self._door_s + self._settings.timeout_s
+        self._line.append((until_s, invocation, n_retries))
+        self._clock.announce(until_s)
 
     def is_missing(self, invocation: int) -> bool:
         """Whether the client of a request is not there."""

@@ -151,7 +151,7 @@ class Simulation:
             slows=any(failure.factor is not None for failure in inputs.failures),
             on_lane=self._serving.adopt,
             on_lost=self._serving.lose,
-            on_placed=None if failures is None else failures.employ,
+            on_placed=None if failures is None else partial(self._employ, failures),
             on_ready=self._get_ready,
             on_gone=self._leave,
         )
@@ -193,9 +193,9 @@ class Simulation:
             self._clock.run_out()
             return
         while True:
-            following = min(beside, key=lambda source: source.next_at_s)
-            if not self._clock.run_before(following.next_at_s, WORKER_CHANGED):
+            if not self._clock.run_before(min(source.next_at_s for source in beside), WORKER_CHANGED):
                 return
+            following = min(beside, key=lambda source: source.next_at_s)
             idle = self._clock.is_empty
             if idle and not (self.n_unfinished and any(source.gives_hope for source in beside)):
                 return
@@ -363,6 +363,12 @@ class Simulation:
             self._clock.call(now_s, FINISHED, lambda _: self._tell(now_s, late))
 
     # What goes wrong
+
+    def _employ(self, failures: Failures, now_s: float, worker: int) -> None:
+        """A worker got its device, and may crash."""
+        failures.employ(now_s, worker)
+        if failures.next is not None:
+            self._clock.announce(failures.next.at_s)
 
     def _tell_missing(self, worker: SimWorker, missing: tuple[int, ...]) -> None:
         """A worker was given requests whose clients are missing."""
