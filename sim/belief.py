@@ -54,10 +54,9 @@ class Belief:
         self.running: dict[int, int] = {}
         self.workers: dict[int, WorkerBelief] = {}
         self.n_started = 0
-        self._device_bytes = fleet.device.memory_bytes
         self.fleet = fleet
         # Of devices that have changed, or are not there yet.
-        self.slots: dict[int, tuple[Slot, ...]] = dict.fromkeys(range(fleet.n_present, fleet.n_gpus), ())
+        self.slots: dict[int, tuple[Slot, ...]] = dict.fromkeys(fleet.absent, ())
         self._function: dict[int, int] | None = {} if remembers else None  # of what runs
 
     def stand(self, standing: Sequence[Standing]) -> None:
@@ -72,7 +71,7 @@ class Belief:
             return None
         changed = self.slots.get(number % self.n_devices)
         if changed is None:
-            return Slot(number, self._device_bytes) if number < self.n_devices else None
+            return Slot(number, self.fleet.device_of(number).memory_bytes) if number < self.n_devices else None
         return next((slot for slot in changed if slot.number == number), None)
 
     # Events

@@ -7,16 +7,17 @@ Commands, studies, benchmarks, tests and the simulated twins of replays all go t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from sim.binding import Map, read_map
 from sim.dispatcher import Dispatcher, Log
-from sim.domain import FleetSpec, Trace
+from sim.domain import FleetSpec, NodeSpec, Trace
 from sim.errors import ScenarioError
 from sim.loads import Clients, make_load
-from sim.models.calibration import Calibration
+from sim.models.calibration import Calibration, load_calibration
 from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings, constants_of
 from sim.models.costs import CostModel
@@ -78,6 +79,7 @@ def assemble(
     seed: int = 0,
     *,
     constants: ConstantsSettings | None = None,
+    report_delay_s: float = 0.0,
     per_kernel: bool = False,
     failures: Sequence[Failure] = (),
     retries: int = 0,
@@ -89,8 +91,10 @@ def assemble(
     fleet: its ``calibration`` is not read, but the one given is used. constants: None where the scenario has none. slo:
     objectives of the functions. For the others see ``sim.seam.Inputs``.
     """
-    spec = FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link)
-    costs = CostModel(calibration, workload.functions, policy.workers[0])
+    spec, others = _fleet_of(fleet, calibration)
+    costs = CostModel(calibration, workload.functions, policy.workers[0], others)
+    for kind, model in product(policy.workers, range(len(others) + 1)):
+        costs.of(kind, model)  # may find that a function does not fit
     brain = Dispatcher(policy, spec, workload.functions, costs, np.random.default_rng(0))  # may refuse them
     sharing = make_sharing(fleet.sharing)
     if share_devices(brain.standing):
@@ -103,8 +107,35 @@ def assemble(
         functions = workload.functions
         slo_s = slo.deadlines_s([f.key for f in functions], [costs.isolated_s(f.id) for f in functions])
     return Inputs(
-        workload, policy, spec, costs, sharing, lie, seed, per_kernel, tuple(failures), retries, slo_s, clients
+        workload,
+        policy,
+        spec,
+        costs,
+        sharing,
+        lie,
+        report_delay_s,
+        seed,
+        per_kernel,
+        tuple(failures),
+        retries,
+        slo_s,
+        clients,
     )
+
+
+def _fleet_of(fleet: FleetSettings, calibration: Calibration) -> tuple[FleetSpec, list[Calibration]]:
+    """A fleet, and the calibrations of its GPUs beside that of the first."""
+    if not fleet.nodes:
+        return FleetSpec(calibration.spec, fleet.gpus, fleet.gpus_per_node, fleet.gpus_per_link), []
+    names = list(dict.fromkeys(node.calibration for node in fleet.nodes))
+    found = [calibration, *(load_calibration(name).without_frontend() for name in names[1:])]
+    nodes = [
+        NodeSpec(found[model].spec, node.gpus, node.gpus_per_link, model, node.standby)
+        for node in fleet.nodes
+        for model in [names.index(node.calibration)]
+        for _ in range(node.count)
+    ]
+    return FleetSpec.of_nodes(nodes, fleet.node_start_s), found[1:]
 
 
 def simulate_into(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -134,28 +135,80 @@ class DeviceSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class FleetSpec:
-    """Equal GPUs in nodes. ``gpus_per_link`` neighbours of a node share one host link in each direction.
+class NodeSpec:
+    """One node of equal GPUs. ``gpus_per_link`` neighbours share one host link in each direction.
 
-    n_standby: the last nodes, which are not there until a policy starts them. node_start_s: how long that takes.
+    model: which of the fleet's calibrations is that of its GPUs. standby: it is not there until a policy starts it.
+    """
+
+    device: DeviceSpec
+    n_gpus: int
+    gpus_per_link: int = 1
+    model: int = 0
+    standby: bool = False
+
+
+@dataclass(frozen=True)
+class FleetSpec:
+    """Equal GPUs in nodes of ``gpus_per_node``, or ``mixed`` nodes, which then say it all; ``device`` is the first's.
+
+    GPUs are numbered node by node. node_start_s: how long it takes to start a node that is not there.
     """
 
     device: DeviceSpec
     n_gpus: int
     gpus_per_node: int = 8
     gpus_per_link: int = 1
-    n_standby: int = 0
-    node_start_s: float = 120.0
+    mixed: tuple[NodeSpec, ...] = ()
+    node_start_s: float = 0.0
+
+    @classmethod
+    def of_nodes(cls, nodes: Sequence[NodeSpec], node_start_s: float) -> FleetSpec:
+        """A fleet of these nodes."""
+        first = nodes[0]
+        n_gpus = sum(node.n_gpus for node in nodes)
+        return cls(first.device, n_gpus, first.n_gpus, first.gpus_per_link, tuple(nodes), node_start_s)
+
+    @cached_property
+    def nodes(self) -> tuple[NodeSpec, ...]:
+        """The nodes, in order of their GPUs."""
+        if self.mixed:
+            return self.mixed
+        full, rest = divmod(self.n_gpus, self.gpus_per_node)
+        sizes = [self.gpus_per_node] * full + [rest] * (rest > 0)
+        return tuple(NodeSpec(self.device, size, self.gpus_per_link) for size in sizes)
+
+    @cached_property
+    def node_of(self) -> npt.NDArray[np.int32]:
+        """The number of the node of each GPU."""
+        return np.repeat(np.arange(len(self.nodes), dtype=np.int32), [node.n_gpus for node in self.nodes])
+
+    @cached_property
+    def _first_of(self) -> list[int]:
+        return [0, *accumulate(node.n_gpus for node in self.nodes)]
+
+    def gpus_of(self, node: int) -> range:
+        """The numbers of the GPUs of a node."""
+        return range(self._first_of[node], self._first_of[node + 1])
+
+    def device_of(self, gpu: int) -> DeviceSpec:
+        """What a GPU is."""
+        return self.nodes[int(self.node_of[gpu])].device
 
     @property
-    def n_nodes(self) -> int:
-        """Nodes, of which the last may have fewer GPUs."""
-        return -(-self.n_gpus // self.gpus_per_node)
+    def memory_bytes(self) -> list[int]:
+        """Memory of each GPU."""
+        return [node.device.memory_bytes for node in self.nodes for _ in range(node.n_gpus)]
 
     @property
-    def n_present(self) -> int:
-        """GPUs that are there from the beginning: those with the lowest numbers."""
-        return min(self.n_gpus, (self.n_nodes - self.n_standby) * self.gpus_per_node)
+    def present(self) -> list[int]:
+        """The GPUs that are there from the beginning."""
+        return [gpu for n, node in enumerate(self.nodes) if not node.standby for gpu in self.gpus_of(n)]
+
+    @property
+    def absent(self) -> list[int]:
+        """The GPUs of nodes on standby."""
+        return [gpu for n, node in enumerate(self.nodes) if node.standby for gpu in self.gpus_of(n)]
 
 
 @dataclass(frozen=True, slots=True)

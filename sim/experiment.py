@@ -55,6 +55,7 @@ class Experiment:
             scenario.fleet,
             scenario.seed,
             constants=scenario.constants,
+            report_delay_s=scenario.report_delay_s,
             per_kernel=per_kernel,
             failures=scenario.failures,
             retries=scenario.retries,
@@ -150,7 +151,7 @@ def run_scenario(
     decisions: see ``Experiment.run``. note: told what a user should know. bar: by the text of a policy and the
     number of arrivals, a context that shows how far the run is. Returns the summaries by run directory.
     """
-    calibration = load_calibration(scenario.fleet.calibration)
+    calibration = load_calibration(scenario.fleet.first_calibration)
     workload = open_workload(scenario, note)
     experiments: dict[str, Experiment] = {}
     for text in scenario.policies:

@@ -101,7 +101,7 @@ def offered_load(workload: Workload, costs: CostModel, fleet: FleetSpec) -> Offe
         busy_gpus=float(gpu_s.sum() / duration_s),
         gpus=fleet.n_gpus,
         constants_bytes=int(costs.constants_bytes.sum()),
-        memory_bytes=fleet.n_gpus * costs.cache_bytes,
+        memory_bytes=sum(node.n_gpus * costs.of(costs.kind, node.model).cache_bytes for node in fleet.nodes),
         server_frac=None if frontend is None else n / duration_s * frontend.server_s.of(costs.kind),
         graphs=graphs,
     )

@@ -183,16 +183,16 @@ class Rules:
         if not order.profiles:
             return ""
         try:
-            fit(table_of(self._belief.fleet.device.mig), order.profiles)
+            fit(table_of(self._belief.fleet.device_of(order.device).mig), order.profiles)
         except ScenarioError as why_not:
             return str(why_not)
         return ""
 
     def _scale(self, order: Scale) -> str:
         fleet = self._belief.fleet
-        if not 0 <= order.node < fleet.n_nodes:
-            return f"the nodes are 0 to {fleet.n_nodes - 1}"
-        devices = range(order.node * fleet.gpus_per_node, min((order.node + 1) * fleet.gpus_per_node, fleet.n_gpus))
+        if not 0 <= order.node < len(fleet.nodes):
+            return f"the nodes are 0 to {len(fleet.nodes) - 1}"
+        devices = fleet.gpus_of(order.node)
         is_up = self._belief.slots.get(devices[0]) != ()
         if order.up == is_up:
             return f"node {order.node} is {'there already' if is_up else 'not there'}"

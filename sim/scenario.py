@@ -21,26 +21,61 @@ from sim.text import shown
 
 MOST_GPUS = 100_000  # the largest published fleets have tens of thousands; a simulation of these needs 0.6 GB and more
 MOST_RETRIES = 1_000
+# Of a node of a cluster until its GPUs can be used: lognormal with this median in what is reported; unverified.
+NODE_START_S = 120.0
 _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions", "map"}  # no load has them
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """``count`` equal nodes. standby: they are not there until a policy starts them. For the rest see FleetSettings."""
+
+    gpus: int
+    calibration: str
+    count: int = 1
+    gpus_per_link: int = 1
+    standby: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("gpus", "count", "gpus_per_link"):
+            require(1 <= getattr(self, name) <= MOST_GPUS, name, getattr(self, name), f"from 1 to {MOST_GPUS:,}")
+        require(self.gpus_per_link <= self.gpus, "gpus_per_link", self.gpus_per_link, f"at most gpus, {self.gpus}")
+
+
+@dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """Equal GPUs. calibration: its name or file. gpus_per_link: neighbours that share a host link. sharing: how workers
-    share a GPU, see ``sim.models.sharing``."""
+    """Equal GPUs, or ``nodes`` of different ones. calibration: its name or file. gpus_per_link: neighbours that share a
+    host link. sharing: how workers share a GPU, see ``sim.models.sharing``. node_start_s: of a node on standby.
+    """
 
     gpus: int = 4
     gpus_per_node: int = 8
     gpus_per_link: int = 1
     sharing: str = "mps"
     calibration: str = "v100-kaas"
+    nodes: tuple[NodeSettings, ...] = ()
+    node_start_s: float = NODE_START_S
 
     def __post_init__(self) -> None:
+        if self.nodes:
+            for name in ("gpus", "gpus_per_node", "gpus_per_link", "calibration"):
+                value = getattr(self, name)
+                default = next(f.default for f in dataclasses.fields(self) if f.name == name)
+                require(value == default, name, value, "left out where nodes say it")
+            require(any(not node.standby for node in self.nodes), "nodes", "all on standby", "there, at least one")
+            n_gpus = sum(node.count * node.gpus for node in self.nodes)
+            require(n_gpus <= MOST_GPUS, "nodes", f"{n_gpus:,} GPUs", f"at most {MOST_GPUS:,}")
+        require(0 <= self.node_start_s < float("inf"), "node_start_s", self.node_start_s, "at least 0")
         for name in ("gpus", "gpus_per_node", "gpus_per_link"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
             require(getattr(self, name) <= MOST_GPUS, name, getattr(self, name), f"at most {MOST_GPUS:,}")
         fits = self.gpus_per_link <= self.gpus_per_node
         require(fits, "gpus_per_link", self.gpus_per_link, f"at most gpus_per_node, {self.gpus_per_node}")
+
+    @property
+    def first_calibration(self) -> str:
+        """That of the first node."""
+        return self.nodes[0].calibration if self.nodes else self.calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +109,7 @@ class Scenario:
     failures: what fails, see ``sim.models.failures``. retries: how often what is lost by a failure is run again. slo,
     slo_file: deadlines of all functions, and of some, see ``sim.models.deadlines``. clients: how long they wait, see
     ``sim.models.clients``; for ever without it.
+    report_delay_s: until a policy hears of what workers and devices did, so that its view is stale.
     """
 
     traces: tuple[str, ...] = ()
@@ -97,6 +133,7 @@ class Scenario:
     slo: str | None = None
     slo_file: str | None = None
     clients: ClientSettings | None = None
+    report_delay_s: float = 0.0
     load: ClientLoad | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +146,8 @@ class Scenario:
         require(bool(self.policies), "policies", list(self.policies), "at least one policy")
         require(self.limit is None or self.limit >= 1, "limit", self.limit, "at least 1")
         require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")
+        delay_s = self.report_delay_s
+        require(0 <= delay_s < float("inf"), "report_delay_s", delay_s, "a finite number, at least 0")
         require(self.seed >= 0, "seed", self.seed, "at least 0")
         without = self.map is None or self.functions == "catalogue"
         require(without, "map", self.map, "left out with functions of the trace, which run no graph")
@@ -149,6 +188,17 @@ def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenari
     return build(Scenario, data, where)
 
 
+def read_fleet(file: Path) -> dict[str, Any]:
+    """Read the ``fleet`` of a scenario from a file of its own; paths in it are relative to it. Raises ScenarioError."""
+    data = read_yaml(file)
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{file}: is {shown(data)}, must be a mapping of keys to values")
+    whole = {"fleet": data}
+    _rebase(whole, file.parent)
+    build(FleetSettings, data, str(file))
+    return whole["fleet"]
+
+
 def _rebase(data: dict[str, Any], folder: Path) -> None:
     """Make the paths in a scenario absolute. Names (of catalogues, calibrations, policies) are no paths, and stay."""
 
@@ -162,6 +212,9 @@ def _rebase(data: dict[str, Any], folder: Path) -> None:
     for key in ("map", "slo_file"):
         if key in data:
             data[key] = move(data[key])
-    for owner, key in ((data, "catalogue"), (data.get("fleet"), "calibration")):
+    fleet = data.get("fleet")
+    nodes = fleet.get("nodes") if isinstance(fleet, dict) else None
+    of_nodes = [(node, "calibration") for node in nodes] if isinstance(nodes, list | tuple) else []
+    for owner, key in ((data, "catalogue"), (fleet, "calibration"), *of_nodes):
         if isinstance(owner, dict) and key in owner:
             owner[key] = move(owner[key], os.path.isfile(folder / str(owner[key])))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.options import spread_option
+from sim.cli.options import fleet_option, spread_option
 from sim.cli.show import show
 from sim.terminal.console import INVALID, ProjectCommand, echo, note, quiet_option
 from sim.terminal.progress import progress
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
               help="Repeatable; see 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.")  # fmt: skip
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
 @click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
+@fleet_option
 @click.option("--frontend", type=click.Choice(["none", "kaas"]),
               help="Way to the pool: none, or the server of KaaS's benchmark.  [default: none]")  # fmt: skip
 @spread_option
@@ -44,6 +45,7 @@ def load(
     policies: tuple[str, ...],
     gpus: int | None,
     calibration: str | None,
+    fleet_file: Path | None,
     out: Path | None,
     force: bool,
     as_json: bool,
@@ -68,12 +70,13 @@ def load(
     from sim.experiment import run_scenario
     from sim.loads import MLPerf, make_load
     from sim.records.results import open_run
-    from sim.scenario import read_scenario
+    from sim.scenario import read_fleet, read_scenario
 
     maker = make_load(load)
     clients_of = {"name": load, "graph": graph, "clients": clients}
-    fleet = {"gpus": gpus, "calibration": calibration}
-    given = {"policies": list(policies), "load": _given(clients_of), "fleet": _given(fleet)}
+    fleet = read_fleet(fleet_file) if fleet_file is not None else {}
+    fleet |= _given({"gpus": gpus, "calibration": calibration})
+    given = {"policies": list(policies), "load": _given(clients_of), "fleet": fleet}
     scenario = read_scenario(None, given | _given(flags))
     summaries = run_scenario(scenario, out, force=force, note=note, bar=progress)
     results = {path: judge(maker, graph, open_run(path)) for path in summaries} if isinstance(maker, MLPerf) else {}

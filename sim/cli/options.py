@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from sim.terminal.console import Command
@@ -25,3 +27,14 @@ def spread_option(command: Command) -> Command:
         help="Spread of the run times of graphs, standard deviation over mean.  [default: calibration]",
     )
     return decorate(command)
+
+
+def fleet_option(command: Command) -> Command:
+    """A fleet from a file of its own."""
+    return click.option(
+        "--fleet",
+        "fleet_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE.yaml",
+        help="The fleet of a scenario as a file: nodes of different GPUs, links, nodes on standby.",
+    )(command)

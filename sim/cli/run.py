@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sim.cli.options import spread_option
+from sim.cli.options import fleet_option, spread_option
 from sim.cli.show import show
 from sim.errors import ScenarioError
 from sim.terminal.console import INVALID, ProjectCommand, note, quiet_option
@@ -28,6 +28,7 @@ from sim.terminal.progress import progress
 )
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
 @click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
+@fleet_option
 @click.option("--functions", type=click.Choice(["catalogue", "trace"]),
               help="Map the trace's functions onto a catalogue of kernel graphs, or run them with the trace's own "
                    "durations and memory.  [default: catalogue]")  # fmt: skip
@@ -63,6 +64,7 @@ def run(
     as_json: bool,
     gpus: int | None,
     calibration: str | None,
+    fleet_file: Path | None,
     **flags: Any,
 ) -> None:
     """Serve the invocations of TRACE (files or directories of one trace) under each policy.
@@ -77,7 +79,7 @@ def run(
       simulate run azure2019/ --policy 'mine.py:ShortestFirst[ageing=0.1]' --limit 100000
     """
     from sim.experiment import run_scenario
-    from sim.scenario import read_scenario
+    from sim.scenario import read_fleet, read_scenario
 
     if scenario is None and not traces:
         raise ScenarioError("no trace: name files or directories, or give a --scenario that does")
@@ -87,7 +89,8 @@ def run(
         if flags["functions"] == "trace" and flags[name]:
             raise ScenarioError(f"--{name} {flags[name]} has no effect with --functions trace")
     flags |= {"traces": [os.path.abspath(t) for t in traces], "policies": list(policies)}
-    fleet = {k: v for k, v in (("gpus", gpus), ("calibration", calibration)) if v is not None}
+    fleet = read_fleet(fleet_file) if fleet_file is not None else {}
+    fleet |= {k: v for k, v in (("gpus", gpus), ("calibration", calibration)) if v is not None}
     given = {k: v for k, v in flags.items() if v is not None and v != []}
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     if scenario is not None:

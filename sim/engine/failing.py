@@ -14,11 +14,15 @@ from sim.engine.clock import Clock
 from sim.engine.fleet import SimFleet
 from sim.engine.hardware import NAN, Lost, SimWorker
 from sim.models.failures import EVERY, Failures
-from sim.protocol import DeviceChanged, Event, Finished, Outcome, WorkerStopped
+from sim.protocol import WORKER_CHANGED, DeviceChanged, Event, Finished, Outcome, WorkerStopped
 
 
 class Failing:
-    """Lets the fleet fail. tell: called with (instant, event). lose: with (instant, what was lost, worker, reason)."""
+    """Lets the fleet fail.
+
+    delay_s: until the policy hears of it. tell: called with (instant, event), then. lose: with (instant, what was lost,
+    worker, reason).
+    """
 
     def __init__(
         self,
@@ -27,13 +31,15 @@ class Failing:
         spec: FleetSpec,
         fleet: SimFleet,
         *,
+        delay_s: float,
         tell: Callable[[float, Event], None],
         lose: Callable[[float, Lost, SimWorker, str], None],
     ) -> None:
         self._clock = clock
         self._failures = failures
-        self._gpus_per_node = spec.gpus_per_node
+        self._spec = spec
         self._fleet = fleet
+        self._delay_s = delay_s
         self._tell = tell
         self._lose = lose
         self._n_down = [0] * spec.n_gpus  # failures that keep a device down
@@ -70,8 +76,7 @@ class Failing:
         if failure.what == "worker":
             self._crash(now_s, unit)
         elif failure.what in ("device", "node"):
-            first, n = (unit, 1) if failure.what == "device" else (unit * self._gpus_per_node, self._gpus_per_node)
-            devices = range(first, min(first + n, len(self._n_down)))
+            devices = [unit] if failure.what == "device" else self._spec.gpus_of(unit)
             if begins:
                 self._take_down(now_s, devices, f"its {failure.what} failed")
             else:
@@ -82,29 +87,42 @@ class Failing:
 
     def _crash(self, now_s: float, number: int) -> None:
         workers = list(self._fleet.workers.values()) if number == EVERY else [self._fleet.workers.get(number)]
-        dead = [worker for worker in workers if worker is not None and worker.lanes]
+        dead = [worker for worker in workers if worker is not None and worker.lanes and worker.lost is None]
         for worker in dead:
             self._fleet.crash(now_s, worker)
-        self._bury(now_s, dead, "its worker crashed")
+        self._when_heard(lambda: self._tell_lost((), dead, "its worker crashed"))
 
     def _take_down(self, now_s: float, devices: Sequence[int], reason: str) -> None:
         dead: list[SimWorker] = []
+        lost: list[int] = []
         for device in devices:
             self._n_down[device] += 1
-            if self._n_down[device] == 1 and (gone := self._fleet.lose(device)) is not None:
-                dead += gone
-                self._tell(now_s, DeviceChanged(device, ()))
-        self._bury(now_s, dead, reason)
+            if self._n_down[device] == 1 and (its := self._fleet.lose(now_s, device)) is not None:
+                dead += its
+                lost.append(device)
+        self._when_heard(lambda: self._tell_lost(lost, dead, reason))
 
     def _bring_back(self, now_s: float, devices: Sequence[int]) -> None:
         for device in devices:
             self._n_down[device] -= 1
             if self._n_down[device] == 0 and (slots := self._fleet.repair(device)):
-                self._tell(now_s, DeviceChanged(device, slots))
+                back = DeviceChanged(device, slots)
+                self._when_heard(lambda back=back: self._tell(self._clock.now, back))
 
-    def _bury(self, now_s: float, dead: Sequence[SimWorker], reason: str) -> None:
+    def _when_heard(self, tell: Callable[[], None]) -> None:
+        if self._delay_s:
+            self._clock.call(self._clock.now + self._delay_s, WORKER_CHANGED, lambda _: tell())
+        else:
+            tell()
+
+    def _tell_lost(self, devices: Sequence[int], dead: list[SimWorker], reason: str) -> None:
+        """What a policy orders meanwhile of what is dead is lost as well."""
+        now_s = self._clock.now
+        for device in devices:
+            self._tell(now_s, DeviceChanged(device, ()))
+        dead = dead + [worker for device in devices for worker in self._fleet.forsaken(now_s, device)]
         for worker in dead:
-            self._fleet.bury(now_s, worker)
+            self._fleet.bury(worker)
             self._tell(now_s, WorkerStopped(worker.number, died=True))
         for worker in dead:
             assert worker.lost is not None

@@ -57,25 +57,33 @@ class SimFleet:
         self._costs = costs
         self._sharing = sharing
         self._loading = loading
-        self._columns: dict[WorkerKind, Columns] = {}
+        self._columns: dict[tuple[WorkerKind, int], Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
         self._on_lane, self._on_lost, self._on_placed = on_lane, on_lost, on_placed
         self._on_ready, self._on_gone = on_ready, on_gone
         self.devices = dict(enumerate(make_devices(spec)))
         self._n_gpus = spec.n_gpus
-        self._book = PlacementBook[SimWorker]([spec.device.memory_bytes] * spec.n_gpus)
-        for device in range(spec.n_present, spec.n_gpus):
+        self._book = PlacementBook[SimWorker](spec.memory_bytes)
+        for device in spec.absent:
             self._book.close(device)
         # Of devices that are there, though some are out of order.
         self._slots: dict[int, tuple[Slot, ...]] = {
-            device: (Slot(device, spec.device.memory_bytes),) for device in range(spec.n_present)
+            device: (Slot(device, spec.device_of(device).memory_bytes),) for device in spec.present
         }
         self._broken: set[int] = set()
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
         self._residency = residency
-        self._stepwise = per_kernel or spec.gpus_per_link > 1 or loading is not None or residency or slows
+        if loading is not None:
+            loading.devices = self.devices
+        self._stepwise = (
+            per_kernel
+            or any(node.gpus_per_link > 1 for node in spec.nodes)
+            or loading is not None
+            or residency
+            or slows
+        )
         shared = share_devices(standing)
         if shared:
             recorder.share_devices()
@@ -115,7 +123,7 @@ class SimFleet:
         instances that are new."""
         whole = self.devices[device]
         for slot, profile in zip(slots, profiles, strict=bool(profiles)):
-            self.devices[slot.number] = made = SimDevice(slot.number, whole.h2d, whole.d2h, profile)
+            self.devices[slot.number] = made = SimDevice(slot.number, whole.h2d, whole.d2h, whole.model, profile)
             made.stretch = whole.stretch
         self._slots[device] = slots
         return () if device in self._broken else self._offer(slots)
@@ -158,7 +166,7 @@ class SimFleet:
         if self._on_placed is not None:
             self._on_placed(self._clock.now, worker.number)
         self._recorder.worker_device[worker.number] = worker.place % self._n_gpus
-        worker.columns = self._columns_of(kind_of(worker.function))
+        worker.columns = self._columns_of(kind_of(worker.function), device.model)
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
             worker.modules = set()
@@ -166,6 +174,7 @@ class SimFleet:
             worker.cache = BufferCache(
                 costs.cache_bytes_of(worker.takes_bytes), keep_headroom=costs.keeps_headroom, eviction=costs.eviction
             )
+            device.caches.append(worker.cache)
         worker.shared = shared
         worker.lumped = not (self._stepwise or shared)
         if shared and device.compute is None:
@@ -179,10 +188,10 @@ class SimFleet:
         self._on_lane(lane)
         return lane
 
-    def _columns_of(self, kind: WorkerKind) -> Columns:
-        if kind not in self._columns:
-            self._columns[kind] = Columns(self._costs.of(kind))
-        return self._columns[kind]
+    def _columns_of(self, kind: WorkerKind, model: int) -> Columns:
+        if (kind, model) not in self._columns:
+            self._columns[kind, model] = Columns(self._costs.of(kind, model))
+        return self._columns[kind, model]
 
     def _give_room(self, now_s: float, workers: Sequence[SimWorker]) -> None:
         for worker in workers:
@@ -240,43 +249,49 @@ class SimFleet:
         if worker.lost is not None:
             return
         now_s = self._clock._now
-        self.bury(now_s, worker)
+        worker.stopped_at_s = now_s
+        self.record(self.workers.pop(worker.number))
         if worker.ready:  # else it left its line
             del worker.device.workers[worker.number]
             for lane in worker.lanes:
                 lane.release()
+            if worker.cache is not None:
+                worker.device.caches.remove(worker.cache)
             self._give_room(now_s, self._book.leave(worker))
         self._on_gone(now_s, worker)
 
     # Failures
 
-    def bury(self, now_s: float, worker: SimWorker) -> None:
-        """A worker is gone."""
-        worker.stopped_at_s = now_s
+    def bury(self, worker: SimWorker) -> None:
+        """A worker that died is gone from the list of those there are."""
         self.record(self.workers.pop(worker.number))
 
     def crash(self, now_s: float, worker: SimWorker) -> None:
         """The process of a worker on a device is no more; its memory is free at once."""
-        self._kill(worker)
+        self._kill(now_s, worker)
         worker.device.elapsed_s = None
         self._give_room(now_s, self._book.leave(worker))
 
-    def lose(self, device: int) -> list[SimWorker] | None:
-        """A device is out of order; returns the workers that died with it, and those that were to start there. None
-        when it had no slots."""
+    def lose(self, now_s: float, device: int) -> list[SimWorker] | None:
+        """A device is out of order; returns the workers that died with it; None when it had no slots."""
         self._broken.add(device)
-        gone: list[SimWorker] = []
+        dead: list[SimWorker] = []
         slots = self._slots.get(device, ())
         for slot in slots:
-            waiting = self._book.close(slot.number)
-            dead = list(self.devices[slot.number].workers.values())
-            for worker in dead:
-                self._kill(worker)
-            for worker in waiting:
-                worker.lost = []
-            gone += dead + waiting
-            self.devices[slot.number].elapsed_s = None
-        return gone if slots else None
+            there = self.devices[slot.number]
+            there.elapsed_s = None
+            here = list(there.workers.values())
+            for worker in here:
+                self._kill(now_s, worker)
+            dead += [*here, *self._forsake(now_s, self._book.close(slot.number))]
+        return dead if slots else None
+
+    def forsaken(self, now_s: float, device: int) -> list[SimWorker]:
+        """The workers that were ordered to be on a device after it was lost, and will never be there."""
+        if device not in self._broken:
+            return []
+        slots = self._slots.get(device, ())
+        return [worker for slot in slots for worker in self._forsake(now_s, self._book.close(slot.number))]
 
     def repair(self, device: int) -> tuple[Slot, ...]:
         """A device is in order again, without anything on it; returns its slots."""
@@ -288,10 +303,18 @@ class SimFleet:
         for number in (device, *(slot.number for slot in self._slots.get(device, ()))):
             self.devices[number].stretch = stretch
 
-    def _kill(self, worker: SimWorker) -> None:
+    def _forsake(self, now_s: float, workers: list[SimWorker]) -> list[SimWorker]:
+        for worker in workers:
+            worker.lost, worker.stopped_at_s = [], now_s
+        return workers
+
+    def _kill(self, now_s: float, worker: SimWorker) -> None:
         worker.lost = [lost for lane in worker.lanes for lost in self._on_lost(lane)]
+        worker.stopped_at_s = now_s
         worker.lane = None
         del worker.device.workers[worker.number]
+        if worker.cache is not None:
+            worker.device.caches.remove(worker.cache)
         for lane in worker.lanes:
             self._clock.cancel(lane.signal)
             lane.release()

@@ -96,14 +96,19 @@ class SimDevice:
     """One GPU, or an instance of one: a slot for workers. elapsed_s: of the notice period of who had it last, when it
     left at ``freed_at_s`` (``sim.models.startup``); None where nobody had it.
 
-    compute: what workers share that have a part of it; None until there are such. profile: of an instance. workers:
-    those that are on it, by number. stretch: how many times as long kernels take as they should.
+    compute: what workers share that have a part of it; None until there are such. model: which of the
+    fleet's calibrations is its. profile: of an instance. workers: those that are on it, by number. stretch: how many
+    times as long kernels take as they should.
     """
 
-    __slots__ = ("compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "number", "profile", "stretch", "workers")
+    __slots__ = (
+        "caches", "compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "model", "number", "nvlink", "profile", "stretch",
+        "workers",
+    )  # fmt: skip
 
-    def __init__(self, number: int, h2d: Link, d2h: Link, profile: Profile | None = None) -> None:
+    def __init__(self, number: int, h2d: Link, d2h: Link, model: int, profile: Profile | None = None) -> None:
         self.number = number
+        self.model = model
         self.profile = profile
         self.h2d = h2d
         self.d2h = d2h
@@ -112,6 +117,8 @@ class SimDevice:
         self.compute: Compute | None = None
         self.workers: dict[int, SimWorker] = {}
         self.stretch = 1.0
+        self.caches: list[BufferCache] = []  # of the executors on it
+        self.nvlink = Link()  # to its peers
 
 
 class Lane:
@@ -244,11 +251,11 @@ class SimWorker(Placed):
 
 
 def make_devices(fleet: FleetSpec) -> list[SimDevice]:
-    """Devices in nodes; ``gpus_per_link`` neighbours of a node share their links."""
-    devices = []
-    for number in range(fleet.n_gpus):
-        place = number % fleet.gpus_per_node
-        if place % fleet.gpus_per_link == 0:
-            h2d, d2h = Link(), Link()
-        devices.append(SimDevice(number, h2d, d2h))
+    """The devices of a fleet; neighbours may share their links."""
+    devices: list[SimDevice] = []
+    for node in fleet.nodes:
+        for place in range(node.n_gpus):
+            if place % node.gpus_per_link == 0:
+                h2d, d2h = Link(), Link()
+            devices.append(SimDevice(len(devices), h2d, d2h, node.model))
     return devices

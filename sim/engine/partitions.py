@@ -32,7 +32,7 @@ class Partitions:
         """The device has no slots until it has its new ones."""
         device = order.device
         before = self._instances.get(device, ())
-        after = fit(table_of(self._spec.device.mig), order.profiles) if order.profiles else ()
+        after = fit(table_of(self._spec.device_of(device).mig), order.profiles) if order.profiles else ()
         self._instances[device] = after
         self._fleet.close(device)
         takes_s = self._reconfiguration.takes_s(before, after)
@@ -41,8 +41,7 @@ class Partitions:
 
     def scale(self, now_s: float, order: Scale) -> None:
         """A node comes after its start-up time; one that goes is gone at once, as nobody is on it."""
-        first = order.node * self._spec.gpus_per_node
-        devices = range(first, min(first + self._spec.gpus_per_node, self._spec.n_gpus))
+        devices = self._spec.gpus_of(order.node)
         if order.up:
             self._clock.call(now_s + self._spec.node_start_s, WORKER_CHANGED, partial(self._come, devices))
         else:
@@ -65,7 +64,7 @@ class Partitions:
 def slots_of(fleet: FleetSpec, device: int, instances: tuple[Instance, ...]) -> tuple[Slot, ...]:
     """The slots of a device with these instances; without any it is one slot."""
     if not instances:
-        return (Slot(device, fleet.device.memory_bytes),)
+        return (Slot(device, fleet.device_of(device).memory_bytes),)
     return tuple(
         Slot(slot_number(device, i, fleet.n_gpus), instance.profile.memory_bytes, instance.profile.name)
         for i, instance in enumerate(instances)

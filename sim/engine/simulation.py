@@ -107,6 +107,7 @@ class Simulation:
             inputs.policy, inputs.fleet, workload.functions, costs, generator(seed, Stream.POLICY), log
         )
         self._report = self.dispatcher.report
+        self._report_delay_s = inputs.report_delay_s
         self._impatient = inputs.clients is not None
         self._qualified = self.dispatcher.qualified or self._impatient
         self._slo_s = inputs.slo_s
@@ -133,7 +134,7 @@ class Simulation:
             per_kernel=inputs.per_kernel,
             leave_pool=None if straight else self._leave_pool,
             go_on=self._go_on,
-            report=self._report,
+            report=self._report if not inputs.report_delay_s else self._report_later,
             carry_out=self._carry_out,
         )
         self._begin = self._serving.begin
@@ -157,8 +158,8 @@ class Simulation:
         )
         self._workers = self._fleet.workers
         self._timers = Timers(self._clock, self._wake)
-        self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._tell)
-        self._residency = Residency(self._clock, loading, tell=self._tell)
+        self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._hear)
+        self._residency = Residency(self._clock, loading, tell=self._hear)
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
         variation = Variation(costs.spread, generator(seed, Stream.RUN_TIME))
         self._factor = variation.factor
@@ -166,7 +167,15 @@ class Simulation:
         self._arrivals = Arrivals(self._clock, workload, door_s, admit, progress)
         self._failing: Failing | None = None
         if failures is not None:
-            self._failing = Failing(self._clock, failures, inputs.fleet, self._fleet, tell=self._tell, lose=self._lose)
+            self._failing = Failing(
+                self._clock,
+                failures,
+                inputs.fleet,
+                self._fleet,
+                delay_s=inputs.report_delay_s,
+                tell=self._tell,
+                lose=self._lose,
+            )
         self._patience: Patience | None = None
         if inputs.clients is not None:
             self._patience = Patience(
@@ -360,7 +369,7 @@ class Simulation:
             self._begin(worker, order.invocation, ordered_at_s, now_s, cold, order)
         else:
             late = Finished(order.invocation, worker.number, Outcome.LATE, order.others)
-            self._clock.call(now_s, FINISHED, lambda _: self._tell(now_s, late))
+            self._clock.call(now_s, FINISHED, lambda _: self._hear(now_s, late))
 
     # What goes wrong
 
@@ -374,7 +383,7 @@ class Simulation:
         """A worker was given requests whose clients are missing."""
         for invocation in missing:
             self._let_go_of(self.now_s, invocation)
-        self._tell(self.now_s, Finished(missing[0], worker.number, Outcome.FAILED, missing[1:]))
+        self._hear(self.now_s, Finished(missing[0], worker.number, Outcome.FAILED, missing[1:]))
 
     def _let_go_of(self, now_s: float, invocation: int) -> None:
         """The platform drops the request of a client that is missing, who may ask again."""
@@ -429,13 +438,26 @@ class Simulation:
 
     def _get_ready(self, now_s: float, worker: SimWorker) -> None:
         self._go_on(now_s, worker)
-        self._tell(now_s, WorkerReady(worker.number, worker.device.number))
+        self._hear(now_s, WorkerReady(worker.number, worker.device.number))
 
     def _leave(self, now_s: float, worker: SimWorker) -> None:
-        self._tell(now_s, WorkerStopped(worker.number))
+        self._hear(now_s, WorkerStopped(worker.number))
 
     def _wake(self, now_s: float, tag: str) -> None:
         self._tell(now_s, Woke(tag))
+
+    def _hear(self, now_s: float, event: Event) -> None:
+        """The policy hears of what workers and devices did, as soon as it may."""
+        if self._report_delay_s:
+            self._report_later(now_s, event)
+        else:
+            self._tell(now_s, event)
+
+    def _report_later(self, now_s: float, event: Event) -> Sequence[Action]:
+        priority = FINISHED if isinstance(event, Finished) else WORKER_CHANGED
+        at_s = now_s + self._report_delay_s
+        self._clock.call(at_s, priority, lambda _: self._tell(at_s, event))
+        return ()
 
     def _tell(self, now_s: float, event: Event) -> None:
         self._carry_out(now_s, self._report(now_s, event))

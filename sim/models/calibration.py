@@ -15,6 +15,7 @@ from sim.errors import ScenarioError
 from sim.files.inputs import read_text
 from sim.files.plaindata import parse_json
 from sim.models.eviction import Kaas, make_strategy
+from sim.models.mig.profiles import table_of
 from sim.models.tiers import Rung, Tiers
 from sim.models.variation import require_spread
 from sim.schema import build
@@ -52,6 +53,10 @@ class DeviceFacts:
     name: str
     memory_bytes: int
     mig: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mig:
+            table_of(self.mig)  # or it is refused
 
 
 @dataclass(frozen=True, slots=True)

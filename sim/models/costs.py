@@ -75,10 +75,17 @@ class CostModel:
     Raises ScenarioError when a function can't fit on the device.
     """
 
-    def __init__(self, calibration: Calibration, functions: Sequence[Function], kind: WorkerKind) -> None:
+    def __init__(
+        self,
+        calibration: Calibration,
+        functions: Sequence[Function],
+        kind: WorkerKind,
+        others: Sequence[Calibration] = (),
+    ) -> None:
         self.kind = kind
         self._functions = functions
-        self._siblings = {kind: self}
+        self._siblings = {(kind, 0): self}
+        self._others = others
         self.frontend = calibration.frontend
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
@@ -153,11 +160,12 @@ class CostModel:
         self._first_launches: dict[int, list[int]] = {}
         self._under_share: dict[tuple[int, float, str], Shared] = {}
 
-    def of(self, kind: WorkerKind) -> CostModel:
-        """The costs of these functions for a kind of worker."""
-        if kind not in self._siblings:
-            self._siblings[kind] = CostModel(self._calibration, self._functions, kind)
-        return self._siblings[kind]
+    def of(self, kind: WorkerKind, model: int = 0) -> CostModel:
+        """The costs of these functions for a kind of worker, on GPUs of one of the calibrations (0 is this one)."""
+        if (kind, model) not in self._siblings:
+            calibration = [self._calibration, *self._others][model]
+            self._siblings[kind, model] = CostModel(calibration, self._functions, kind)
+        return self._siblings[kind, model]
 
     def ladder(self, function: int) -> Ladder:
         """The cold start of a process of this function, or of an executor (EVERY_FUNCTION), which loads later."""

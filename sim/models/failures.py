@@ -65,21 +65,14 @@ class Failure:
         """
         if self.what == "worker":
             return [EVERY if self.which is None else self.which]
-        if self.what == "node":
-            n, every = fleet.n_nodes, range(fleet.n_nodes)
-        elif self.what == "link":
-            n, every = fleet.n_gpus, range(fleet.n_gpus)
-            first = [d for d in every if d % fleet.gpus_per_node % fleet.gpus_per_link == 0]
-            return first if self.which is None else [self._existing("device", n)]
-        else:
-            n, every = fleet.n_gpus, range(fleet.n_gpus)
-        return list(every) if self.which is None else [self._existing("node" if self.what == "node" else "device", n)]
-
-    def _existing(self, unit: str, n: int) -> int:
-        assert self.which is not None
-        if self.which >= n:
-            raise ScenarioError(f"which is {self.which}, must be below {n}: the fleet has {counted(n, unit)}")
-        return self.which
+        unit, n = ("node", len(fleet.nodes)) if self.what == "node" else ("device", fleet.n_gpus)
+        if self.which is not None:
+            if self.which >= n:
+                raise ScenarioError(f"which is {self.which}, must be below {n}: the fleet has {counted(n, unit)}")
+            return [self.which]
+        if self.what == "link":
+            return [gpu for i, node in enumerate(fleet.nodes) for gpu in fleet.gpus_of(i)[:: node.gpus_per_link]]
+        return list(range(n))
 
 
 class Happening(NamedTuple):

@@ -33,7 +33,7 @@ class BasePolicy:
 
     def standing(self, fleet: FleetSpec) -> Sequence[Standing]:
         """A KaaS executor on each device, numbered like it; no exclusive workers."""
-        return [Standing(d, -1) for d in range(fleet.n_present)] if WorkerKind.KAAS in self.workers else []
+        return [Standing(d, -1) for d in fleet.present] if WorkerKind.KAAS in self.workers else []
 
     def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:
         """Answer an event."""

@@ -14,8 +14,9 @@ SHARES = 8  # shares are whole eighths of a device
 
 
 def memory_shares(fleet: FleetSpec, functions: Sequence[Function], costs: Costs) -> list[float]:
-    """Part of a device's memory that a worker of each function needs, rounded up to eighths."""
-    return [ceil(SHARES * costs.memory_bytes(f.id) / fleet.device.memory_bytes) / SHARES for f in functions]
+    """Part of a device's memory that a worker of each function needs, rounded up to eighths; of the smallest device."""
+    memory_bytes = min(node.device.memory_bytes for node in fleet.nodes)
+    return [ceil(SHARES * costs.memory_bytes(f.id) / memory_bytes) / SHARES for f in functions]
 
 
 def assign_devices(n_devices: int, shares: Sequence[float]) -> list[tuple[int, float]]:

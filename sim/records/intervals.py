@@ -66,12 +66,12 @@ class DeviceSums:
                 before = total
         return {part: float(sums.sum()) for part, sums in zip(GPU_PARTS, self._sums, strict=False)}
 
-    def columns(self, gpus_per_node: int) -> dict[str, Any]:
-        """The devices table, without rows in which nothing happened."""
+    def columns(self, node_of: npt.NDArray[np.int32]) -> dict[str, Any]:
+        """The devices table, without rows in which nothing happened. node_of: each device's node."""
         device, interval = np.nonzero(self._sums.any(axis=0))
         return {
             "device": device,
-            "node": device // gpus_per_node,
+            "node": node_of[device],
             "start_at_s": interval * self.interval_s,
         } | {name: sums[device, interval] for name, sums in zip(_SUMS, self._sums, strict=True)}
 

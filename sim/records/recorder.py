@@ -145,7 +145,7 @@ class Recorder:
         self._write(WORKERS, workers)
         self._add_startups(workers)
         self._device_s = self._devices.close()
-        self._write(DEVICES, self._devices.columns(self._fleet.gpus_per_node))
+        self._write(DEVICES, self._devices.columns(self._fleet.node_of))
         facts, functions = self._workload.trace.functions, self._workload.functions
         columns = {
             "function": [f.id for f in functions],

@@ -44,7 +44,8 @@ class Point(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """throughput_per_s: inputs/s of one of the processes. latency_s: of a batch, rounded to 1 ms by the authors."""
+    """throughput_per_s: inputs/s of one of the processes. latency_s: of a batch, rounded to 1 ms by the authors, and so
+    perhaps 0."""
 
     throughput_per_s: float
     latency_s: float
@@ -96,10 +97,9 @@ def _read(file: Path) -> Model:
         if (first := rows.setdefault(point, number)) != number:
             raise ScenarioError(f"{where}: is the same point as row {first}, must be the only one")
         measured = Measured(*(_value(line[name], name, where) for name in (THROUGHPUT, LATENCY)))
-        if (measured.throughput_per_s == 0) != (measured.latency_s == 0):
+        if measured.latency_s and not measured.throughput_per_s:
             raise ScenarioError(
-                f"{where}: {THROUGHPUT} is {shown(line[THROUGHPUT])} and {LATENCY} {shown(line[LATENCY])}, must "
-                "both be 0, where nothing was measured, or neither"
+                f"{where}: {LATENCY}: is {shown(line[LATENCY])}, must be 0 as {THROUGHPUT} is, which wasn't measured"
             )
         if measured.throughput_per_s:
             points[point] = measured

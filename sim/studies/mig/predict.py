@@ -35,7 +35,7 @@ def predicted(model: Model, law: Law = A100) -> list[Row]:
                 "error_frac": throughput_per_s / measured.throughput_per_s - 1,
                 "latency_s": measured.latency_s,
                 "predicted_latency_s": latency_s,
-                "latency_error_frac": latency_s / measured.latency_s - 1,
+                "latency_error_frac": latency_s / measured.latency_s - 1 if measured.latency_s else None,
             }
         )
     return rows

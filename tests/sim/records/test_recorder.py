@@ -111,14 +111,14 @@ def test_a_run_that_lasts_folds_its_intervals(monkeypatch, shared):
     for part in np.array_split(np.arange(200), 9):
         sums.add(device[part], {name: values[part] for name, values in row.items()})
     sums.close()
-    columns = sums.columns(8)
+    columns = sums.columns(np.zeros(8, dtype=np.int32))
     assert sums.interval_s == 30.0
     assert columns["start_at_s"].max() < 8 * 30.0
     whole = DeviceSums(3, 30.0)
     whole.shared = shared
     whole.add(device, row)
     whole.close()
-    for name, values in whole.columns(8).items():
+    for name, values in whole.columns(np.zeros(8, dtype=np.int32)).items():
         np.testing.assert_allclose(columns[name], values, atol=1e-9)
 
 

@@ -90,6 +90,13 @@ def test_what_the_law_may_not_see_changes_no_prediction():
         assert row["seen"] or again["error_frac"] == pytest.approx((1 + row["error_frac"]) / 3 - 1)
 
 
+def test_a_latency_that_was_rounded_away_has_no_error():
+    points = {Point(7, 1, 1): Measured(4000.0, 0.0), Point(7, 1, 2): Measured(3000.0, 0.0)}
+    rows = predicted(Model("net", points, 0))
+    assert [row["latency_error_frac"] for row in rows] == [None, None]
+    assert errors(rows)[0]["latency_median_frac"] is None
+
+
 def test_errors_are_of_unseen_points_and_of_latencies_that_are_not_rounded_away():
     def row(processes, seen, error_frac, latency_s):
         return {
