@@ -116,10 +116,10 @@ def assemble(
         report_delay_s,
         seed,
         per_kernel,
-        tuple(failures),
-        retries,
-        slo_s,
-        clients,
+        failures=tuple(failures),
+        retries=retries,
+        slo_s=slo_s,
+        clients=clients,
     )
 
 

@@ -7,6 +7,7 @@ gone: devices, then workers, then invocations (``sim.protocol``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 
 from sim.domain import FleetSpec
@@ -90,7 +91,7 @@ class Failing:
         dead = [worker for worker in workers if worker is not None and worker.lanes and worker.lost is None]
         for worker in dead:
             self._fleet.crash(now_s, worker)
-        self._when_heard(lambda: self._tell_lost((), dead, "its worker crashed"))
+        self._when_heard(partial(self._tell_lost, (), dead, "its worker crashed"))
 
     def _take_down(self, now_s: float, devices: Sequence[int], reason: str) -> None:
         dead: list[SimWorker] = []
@@ -100,14 +101,16 @@ class Failing:
             if self._n_down[device] == 1 and (its := self._fleet.lose(now_s, device)) is not None:
                 dead += its
                 lost.append(device)
-        self._when_heard(lambda: self._tell_lost(lost, dead, reason))
+        self._when_heard(partial(self._tell_lost, lost, dead, reason))
 
     def _bring_back(self, now_s: float, devices: Sequence[int]) -> None:
         for device in devices:
             self._n_down[device] -= 1
             if self._n_down[device] == 0 and (slots := self._fleet.repair(device)):
-                back = DeviceChanged(device, slots)
-                self._when_heard(lambda back=back: self._tell(self._clock.now, back))
+                self._when_heard(partial(self._tell_back, DeviceChanged(device, slots)))
+
+    def _tell_back(self, event: DeviceChanged) -> None:
+        self._tell(self._clock.now, event)
 
     def _when_heard(self, tell: Callable[[], None]) -> None:
         if self._delay_s:

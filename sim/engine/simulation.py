@@ -359,7 +359,8 @@ class Simulation:
             invocations = (order.invocation, *order.others)
             missing = tuple(i for i in invocations if self._patience.is_missing(i))
             if missing:
-                self._clock.call(now_s, FINISHED, lambda _: self._tell_missing(worker, missing))
+                told_at_s = now_s + self._report_delay_s
+                self._clock.call(told_at_s, FINISHED, lambda _: self._tell_missing(worker, missing))
                 invocations = tuple(i for i in invocations if i not in missing)
                 if not invocations:
                     return
@@ -380,10 +381,13 @@ class Simulation:
             self._clock.announce(failures.next.at_s)
 
     def _tell_missing(self, worker: SimWorker, missing: tuple[int, ...]) -> None:
-        """A worker was given requests whose clients are missing."""
+        """A worker was given requests whose clients were missing; some may have come back before this is known."""
+        assert self._patience is not None
         for invocation in missing:
+            if not self._patience.is_missing(invocation):
+                self._clock.call(self.now_s, ARRIVAL, partial(self._come_back, invocation))
             self._let_go_of(self.now_s, invocation)
-        self._hear(self.now_s, Finished(missing[0], worker.number, Outcome.FAILED, missing[1:]))
+        self._tell(self.now_s, Finished(missing[0], worker.number, Outcome.FAILED, missing[1:]))
 
     def _let_go_of(self, now_s: float, invocation: int) -> None:
         """The platform drops the request of a client that is missing, who may ask again."""
@@ -398,6 +402,9 @@ class Simulation:
     def _reply(self, now_s: float, invocation: int) -> None:
         """A client has left for good, and goes on with what comes next."""
         self._arrivals.reply(now_s, self._waiting[invocation][0])
+
+    def _come_back(self, invocation: int, _: simpy.Event) -> None:
+        self._knock(self.now_s, invocation)
 
     def _knock(self, now_s: float, invocation: int) -> None:
         """A client asks again, at the door."""
