@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 V100 = load_calibration("v100-kaas")
 POOL = V100.without_frontend()
-ELASTIC = sorted(known().keys() - {"fractional", "static"})  # policies that serve any number of functions
+STANDING = ("fractional", "static")  # policies whose workers are all there from the beginning
+# Those that serve any number of functions, with workers that have a device each and no timers.
+ELASTIC = sorted(name for name, policy in known().items() if name not in STANDING and not policy.needs)
 
 
 @dataclass
@@ -112,12 +114,12 @@ def simulate(
     gpus: int = 1,
     calibration: Calibration | None = None,
     gpus_per_link: int = 1,
+    sharing: str = "mps",
     per_kernel: bool = False,
     log: Log | None = None,
     progress: Callable[[int], None] | None = None,
     check: bool = True,
     gpus_per_node: int = 8,
-    sharing: str = "mps",
     **more: object,
 ) -> Run:
     """Simulate into a directory, check every invariant, and return the run. more: see ``sim.compose.assemble``."""
@@ -155,7 +157,7 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     assert (done.completed_at_s >= done.started_at_s).all()
     done_at_s = done.started_at_s + done.load_s + done.run_s
     policy = simulation.dispatcher.policy
-    shared = share_devices(simulation.dispatcher.standing) or Need.SHARED_DEVICES in policy.needs
+    shared = share_devices(simulation.dispatcher.standing) or policy.needs & {Need.SHARED_DEVICES, Need.PARTITIONS}
     places = () if policy.needs & {Need.CONCURRENCY, Need.BATCHES} else ("worker",) if shared else ("worker", "device")
     for place in places:
         ordered = done.sort_values([place, "started_at_s", "completed_at_s"])

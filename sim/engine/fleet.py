@@ -28,7 +28,7 @@ class SimFleet:
     """Devices, and the workers that are not gone, by number.
 
     per_kernel: every kernel has an event of its own. residency: executors load and evict on order. slows: devices or
-    links may be slow for a while.
+    links may be slow for a while. shares: several invocations may be on a device at once.
     on_lane: called with each lane that is made. on_lost: with each lane of a worker that dies. on_placed: with
     (instant, number) of each worker that gets a device.
     on_ready, on_gone: with (instant, worker).
@@ -47,6 +47,7 @@ class SimFleet:
         per_kernel: bool,
         residency: bool,
         slows: bool,
+        shares: bool,
         on_lane: Callable[[Lane], None],
         on_lost: Callable[[Lane], list[Lost]],
         on_placed: Callable[[float, int], None] | None,
@@ -84,9 +85,11 @@ class SimFleet:
             or residency
             or slows
         )
+        self._starting: dict[int, float] | None = None  # since when workers have devices that are not ready yet
         shared = share_devices(standing)
-        if shared:
-            recorder.share_devices()
+        if shared or shares:
+            self._starting = {}
+            recorder.share_devices(self._underway_since_s)
         for number, worker in enumerate(standing):
             self._stand_up(number, worker, shared)
 
@@ -144,6 +147,12 @@ class SimFleet:
             worker.ladder,
             worker.ordered_bytes + (self._constants_bytes[worker.function] if loaded else 0),
         )
+
+    def _underway_since_s(self) -> float:
+        """Since when the longest has its worker of what runs, or its device of what starts; or this instant."""
+        lanes = (lane for worker in self.workers.values() for lane in worker.lanes)
+        begun_s = (lane.started_at_s - lane.dispatch_s for lane in lanes if lane.invocation >= 0)
+        return min(self._clock.now, *begun_s, *(self._starting or {}).values())
 
     def _add(self, number: int, order: Standing | Start, now_s: float) -> SimWorker:
         worker = self.workers[number] = SimWorker(number, order, now_s)
@@ -203,8 +212,8 @@ class SimFleet:
         It waits for the end of who had its memory before: of the device's last, if it takes all of it or has waited.
         """
         shared = worker.takes_bytes is not None or self.devices[worker.place].profile is not None
-        if shared or worker.concurrency > 1:
-            self._recorder.share_devices()
+        if self._starting is not None:
+            self._starting[worker.number] = now_s
         device = self._put(worker, shared or worker.concurrency > 1)
         elapsed_s = device.elapsed_s
         if elapsed_s is not None:
@@ -243,6 +252,10 @@ class SimFleet:
         worker.ready = True
         worker.lane = worker.lanes[0]
         worker.ready_at_s = worker.idle_at_s = self._clock._now
+        if self._starting is not None:
+            self._recorder.started(
+                worker.device.number % self._n_gpus, self._starting.pop(worker.number), self._clock.now
+            )
         self._on_ready(self._clock._now, worker)
 
     def _leave(self, worker: SimWorker, _: simpy.Event) -> None:
@@ -312,6 +325,8 @@ class SimFleet:
         worker.lost = [lost for lane in worker.lanes for lost in self._on_lost(lane)]
         worker.stopped_at_s = now_s
         worker.lane = None
+        if self._starting is not None:
+            self._starting.pop(worker.number, None)
         del worker.device.workers[worker.number]
         if worker.cache is not None:
             worker.device.caches.remove(worker.cache)

@@ -32,6 +32,7 @@ from sim.models.variation import Variation
 from sim.protocol import (
     ARRIVAL,
     FINISHED,
+    SHARES,
     WORKER_CHANGED,
     Action,
     Arrival,
@@ -150,6 +151,7 @@ class Simulation:
             per_kernel=inputs.per_kernel,
             residency=Need.RESIDENCY in inputs.policy.needs,
             slows=any(failure.factor is not None for failure in inputs.failures),
+            shares=bool(inputs.policy.needs & SHARES),
             on_lane=self._serving.adopt,
             on_lost=self._serving.lose,
             on_placed=None if failures is None else partial(self._employ, failures),
@@ -435,6 +437,7 @@ class Simulation:
     ) -> None:
         """An invocation ends without being completed."""
         entry, attempt = self._waiting.pop(invocation), self._tries.pop(invocation, NEVER).attempt
+        self._serving.forget(invocation)
         ended_at_s = self._leave_pool(now_s, entry[0], 0.0)
         self._recorder.ended(
             invocation, *entry[:4], ended_at_s, status, reason,

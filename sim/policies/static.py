@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -58,12 +58,12 @@ class Static(BasePolicy):
                     f"{self.name}: no room for {what} on {where}: {functions[turn % len(functions)].key} needs "
                     f"{100 * share:g}% of one, and the emptiest has {100 * (1 - used):g}% left"
                 )
-        devices = [device for device, _ in turns]
-        self._workers = [  # by number; those that replace others are added
-            Standing(device, f, self._thread_share(devices.count(device)), self._memory_bytes(fleet, shares[f]))
-            for turn, device in enumerate(devices)
-            for f in [turn % len(functions)]
-        ]
+        n_on = Counter(device for device, _ in turns)
+        self._workers: list[Standing] = []  # by number; those that replace others are added
+        for turn, (device, _) in enumerate(turns):
+            function = turn % len(functions)
+            part_bytes = int(shares[function] * fleet.device.memory_bytes) if n_on[device] > 1 else None
+            self._workers.append(Standing(device, function, self._thread_share(n_on[device]), part_bytes))
         self._standing = list(self._workers)
         self._idle: list[dict[int, None]] = [{} for _ in functions]
         for number in reversed(range(len(self._standing))):
@@ -109,10 +109,6 @@ class Static(BasePolicy):
     def _shares(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs) -> list[float]:
         """Part of a GPU that each function needs for itself."""
         return [1.0] * len(functions)
-
-    def _memory_bytes(self, fleet: FleetSpec, share: float) -> int | None:
-        """Memory of a worker that needs this part of a GPU; None for all of it."""
-        return None
 
     def _thread_share(self, n_workers: int) -> float:
         """Part of the multiprocessors for each of so many workers of a GPU."""

@@ -52,7 +52,7 @@ def logged(workload, policy, directory, **more):
         log.append((now_s, event, list(actions)))
 
     with patch("sim.engine.simulation.Dispatcher", Checked):
-        run = simulate(workload, policy, directory, log=watch, **more)
+        run = simulate(workload, policy, directory, log=watch, **{"sharing": "slices"} | more)
     return run, log
 
 
@@ -320,7 +320,7 @@ def test_a_log_with_failures_fed_to_a_fresh_policy_gives_the_same_actions(tmp_pa
     _, log = logged(
         workload, policy, tmp_path, gpus=4, gpus_per_node=2, retries=1, failures=EVERYTHING, calibration=SLOWLY
     )
-    inputs = assemble(workload, policy, SLOWLY, FleetSettings(gpus=4, gpus_per_node=2))
+    inputs = assemble(workload, policy, SLOWLY, FleetSettings(gpus=4, gpus_per_node=2, sharing="slices"))
     rng = generator(0, Stream.POLICY)
     fresh = Dispatcher(make_policy(name), inputs.fleet, workload.functions, inputs.costs, rng)
     assert check_decisions(log, fresh) == len(log)
