@@ -294,9 +294,10 @@ class SimFleet:
             there = self.devices[slot.number]
             there.elapsed_s = None
             here = list(there.workers.values())
+            dead += [*here, *self._forsake(now_s, self._book.close(slot.number))]
             for worker in here:
                 self._kill(now_s, worker)
-            dead += [*here, *self._forsake(now_s, self._book.close(slot.number))]
+                self._book.leave(worker)
         return dead if slots else None
 
     def forsaken(self, now_s: float, device: int) -> list[SimWorker]:
