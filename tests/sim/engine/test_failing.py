@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -12,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.compose import assemble
+from sim.compose import assemble, simulate_into
 from sim.dispatcher import Dispatcher
 from sim.domain import WorkerKind
-from sim.models.calibration import Startup
+from sim.models.calibration import Startup, load_calibration
 from sim.models.clients import ClientSettings
 from sim.models.failures import Failure
+from sim.models.mig.profiles import table_of
 from sim.policies import known, make_policy
 from sim.policies.base import BasePolicy
 from sim.protocol import (
@@ -27,16 +29,20 @@ from sim.protocol import (
     Finished,
     Need,
     Outcome,
+    Partition,
     Reject,
     Run,
+    Scale,
+    Slot,
     Standing,
     Start,
     Stop,
     WorkerReady,
     WorkerStopped,
+    slot_number,
 )
 from sim.records.decisions import check_decisions
-from sim.scenario import FleetSettings
+from sim.scenario import FleetSettings, NodeSettings
 from sim.streams import Stream, generator
 from tests.support import V100, ListTrace, ideal, own, poisson, same_tables, simulate
 
@@ -135,7 +141,7 @@ class Scripted(BasePolicy):
 
     name = "scripted"
     workers = (WorkerKind.EXCLUSIVE,)
-    needs = frozenset({Need.SHARED_DEVICES, Need.CONCURRENCY, Need.PREEMPTION})
+    needs = frozenset({Need.SHARED_DEVICES, Need.CONCURRENCY, Need.PREEMPTION, Need.PARTITIONS, Need.SCALING})
 
     def __init__(self, answers, standing=()):
         self._answers, self._standing = answers, standing
@@ -212,6 +218,53 @@ def test_others_on_the_device_of_a_crashed_process_have_it_for_themselves(tmp_pa
     rows = run.table("invocations").sort_values("invocation")
     assert list(rows.status) == ["completed", "failed"]
     assert rows.completed_at_s.iloc[0] == pytest.approx(5.0, abs=0.01)
+
+
+# Slots that change
+
+
+A100 = replace(load_calibration("a100-80").without_frontend(), startup_s=Startup(0.0, 0.0, 0.0, 0.0, 0.0))
+HALVES = ("3g.40gb", "3g.40gb")
+SLOTS = tuple(Slot(slot_number(0, i, 1), table_of(A100.spec.mig)["3g.40gb"].memory_bytes, "3g.40gb") for i in range(2))
+
+
+def test_a_partitioned_device_comes_back_as_it_was(tmp_path):
+    answers = [
+        (Arrival(0, 0), [Partition(0, HALVES)]),
+        (Arrival(1, 0), [Start(0, SLOTS[1].number, 0), Run(0, 0)]),
+    ]
+    _, log = logged(
+        arrivals(2, 20.0, 100.0), Scripted(answers), tmp_path, calibration=A100, check=False,
+        failures=[Failure("device", 0, at_s=50.0, mttr_s=10.0)],
+    )  # fmt: skip
+    assert told(log, DeviceChanged)[1:] == [(50.0, DeviceChanged(0, ())), (60.0, DeviceChanged(0, SLOTS))]
+    assert told(log, WorkerStopped) == [(50.0, WorkerStopped(0, died=True))]
+
+
+def test_a_device_that_fails_while_it_is_partitioned_has_its_slots_when_it_is_repaired(tmp_path):
+    answers = [(Arrival(0, 0), [Partition(0, HALVES)])]
+    failures = [Failure("device", 0, at_s=0.5, mttr_s=50.0)]
+    _, log = logged(
+        arrivals(2, 80.0, 1.0), Scripted(answers), tmp_path, calibration=A100, failures=failures, check=False
+    )
+    (first_s, first), (last_s, last) = told(log, DeviceChanged)
+    assert (first, last, last_s) == (DeviceChanged(0, ()), DeviceChanged(0, SLOTS), 50.5)
+    assert 0.5 < first_s < 50.5, "the order ended when it would have, without slots"
+
+
+def test_a_node_on_standby_may_fail_and_then_comes_without_slots_until_it_is_repaired(tmp_path):
+    nodes = tuple(NodeSettings(gpus=1, calibration="v100-kaas", standby=standby) for standby in (False, True))
+    inputs = assemble(
+        arrivals(2, 80.0, 1.0), Scripted([(Arrival(0, 0), [Scale(1, True)])]), V100.without_frontend(),
+        FleetSettings(sharing="slices", nodes=nodes, node_start_s=10.0),
+        failures=[Failure("node", 1, at_s=5.0, mttr_s=20.0)],
+    )  # fmt: skip
+    log = []
+    simulate_into(tmp_path, inputs, lambda now_s, event, actions: log.append((now_s, event, actions)))
+    memory_bytes = V100.device.memory_bytes
+    assert told(log, DeviceChanged) == [
+        (10.0, DeviceChanged(1, ())), (25.0, DeviceChanged(1, (Slot(1, memory_bytes),))),
+    ]  # fmt: skip
 
 
 # Slow devices and links
