@@ -146,7 +146,12 @@ class SimFleet:
             (worker.requested_at_s, worker.ready_at_s, worker.stopped_at_s),
             worker.ladder,
             worker.ordered_bytes + (self._constants_bytes[worker.function] if loaded else 0),
+            profile=self._profile_of(worker),
         )
+
+    def _profile_of(self, worker: SimWorker) -> str:
+        profile = None if worker.waits or not worker.lanes else worker.device.profile
+        return "" if profile is None else profile.name
 
     def _underway_since_s(self) -> float:
         """Since when the longest has its worker of what runs, or its device of what starts; or this instant."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -50,7 +51,7 @@ class Recorder:
         self.worker_device = WorkerDevices()
         self._blocks: list[Block] = []
         self._ended = EndedRows()
-        self._workers = WorkerRows()
+        self._workers = WorkerRows(fleet.node_of)
         self._gone: list[int] = []
         self._directory = directory
         self._workload = workload
@@ -58,7 +59,11 @@ class Recorder:
         n = len(workload.functions)
         self._input_bytes = costs.input_bytes
         self._output_bytes = costs.output_bytes
-        self._expected_s = np.array([costs.expected_s(f) for f in range(n)])
+        models = {node.model for node in fleet.nodes}
+        self._expected_s = {
+            model: np.array([costs.of(costs.kind, model).expected_s(f) for f in range(n)]) for model in models
+        }
+        self._model_of = np.array([node.model for node in fleet.nodes])[fleet.node_of]
         self._isolated_s = np.array([costs.isolated_s(f) for f in range(n)])
         self._constants_bytes = costs.constants_bytes
         self._has_frontend = costs.frontend is not None
@@ -149,16 +154,18 @@ class Recorder:
         loaded_bytes: int,
         *,
         took_device_at_s: float | None = None,
+        profile: str = "",
     ) -> None:
         """A worker is gone or the run has ended. instants_s: requested, ready, stopped (NaN where it did not).
 
         What it completed was recorded before, or is in the next block. took_device_at_s: None where all stages of its
-        start came between that and its being ready.
+        start came between that and its being ready. profile: of the instance that it is on.
         """
         if took_device_at_s is not None:
             self._took_at_s[number] = took_device_at_s
         self._totals.add_start(loaded_bytes)
-        self._workers.add(number, self.worker_device[number], kind, function, instants_s, ladder, loaded_bytes)
+        device = self.worker_device[number]
+        self._workers.add(number, device, kind, function, instants_s, ladder, loaded_bytes, profile)
         self._gone.append(number)
         if len(self._workers) >= ROWS_IN_GROUP:
             self._write_workers()
@@ -232,7 +239,7 @@ class Recorder:
                     "status": _same("completed", n),
                     "device": device,
                     "worker": worker,
-                    "expected_s": self._expected_s[function],
+                    "expected_s": self._expected_of(function, device),
                     "reason": _same("", n),
                     "due_at_s": due_at_s,
                 }
@@ -248,6 +255,15 @@ class Recorder:
         self._totals.add(function, row | {"missed": missed, "h2d_bytes": h2d_bytes})
         counts = {"n_started": np.ones(n), "n_cold": row["cold"], "n_missed": missed} | copied
         self._devices.add(device, row | counts | {"store_s": store_s})
+
+    def _expected_of(self, function: npt.NDArray[np.int32], device: npt.NDArray[np.int32]) -> Floats:
+        """Expectations of invocations, each on a GPU like its own."""
+        if len(self._expected_s) == 1:
+            (expected_s,) = self._expected_s.values()
+            return expected_s[function]
+        table = np.array([self._expected_s[model] for model in range(len(self._expected_s))])
+        expected: Floats = table[self._model_of[device], function]
+        return expected
 
     def _write_ended(self) -> None:
         statuses = self._ended.statuses
@@ -275,6 +291,7 @@ class Recorder:
             device, begun_at_s, ready_at_s = (np.array(column) for column in zip(*self._startups, strict=True))
             self._startups.clear()
             self._devices.add_startups(device.astype(np.int32), begun_at_s, ready_at_s)
+            self._last_start_s = max(self._last_start_s, float(ready_at_s.max()))
 
     def _add_startups(self, workers: Mapping[str, Any]) -> None:
         """From when a worker took its device, by default when the stages of its start began, until it was ready."""

@@ -141,6 +141,8 @@ WORKERS = Table(
     (
         Column("worker", _I4, "", "number of the worker, from 0"),
         Column("device", _I4, "", "its device, or -1 if it never got one"),
+        Column("node", _I4, "", "number of the node of its device, or -1"),
+        Column("profile", _TEXT, "", "of the instance that it was on, if its device was partitioned; empty otherwise"),
         Column("kind", _TEXT, "", "kaas or exclusive"),
         Column("function", _I4, "", "the function it belongs to, or -1"),
         Column("requested_at_s", _F8, "s", "when it was ordered"),

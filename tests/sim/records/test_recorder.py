@@ -317,8 +317,8 @@ def test_time_of_the_host_is_told_by_the_calibration_and_leaves_the_device_idle(
 class Told(Recorder):
     """A recorder that is told when workers took their device, and whose invocations have a measured host_s."""
 
-    def worker(self, *args):
-        super().worker(*args, took_device_at_s=0.25)
+    def worker(self, *args, **more):
+        super().worker(*args, **more, took_device_at_s=0.25)
 
     def completed(self, block):
         super().completed({**block, "host_s": np.full(len(block["invocation"]), 0.125)})
