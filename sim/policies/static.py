@@ -62,7 +62,7 @@ class Static(BasePolicy):
         self._workers: list[Standing] = []  # by number; those that replace others are added
         for turn, (device, _) in enumerate(turns):
             function = turn % len(functions)
-            part_bytes = max(int(shares[function] * fleet.device.memory_bytes), 1) if n_on[device] > 1 else None
+            part_bytes = int(shares[function] * fleet.device.memory_bytes) if n_on[device] > 1 else None
             self._workers.append(Standing(device, function, self._thread_share(n_on[device]), part_bytes))
         self._standing = list(self._workers)
         self._idle: list[dict[int, None]] = [{} for _ in functions]

@@ -22,12 +22,12 @@ LIMIT_BYTES = 1 << 20
 
 
 class Beside(Static):
-    """Static workers, as many on a device as there are functions; all of them may use all of it."""
+    """Static workers, up to 8 on a device; all of them may use all of its multiprocessors."""
 
     name = "beside"
 
     def _shares(self, fleet, functions, costs):
-        return [0.0] * len(functions)
+        return [1 / 8] * len(functions)
 
 
 def functions(names: Sequence[str], constants_bytes: int = 4096) -> tuple[Function, ...]:
