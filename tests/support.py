@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 V100 = load_calibration("v100-kaas")
 POOL = V100.without_frontend()
-ELASTIC = sorted(known().keys() - {"fractional", "static"})  # policies that serve any number of functions
+STANDING = ("fractional", "static")  # policies whose workers are all there from the beginning
+# Those that serve any number of functions, with workers that have a device each and no timers.
+ELASTIC = sorted(name for name, policy in known().items() if name not in STANDING and not policy.needs)
 
 
 @dataclass
@@ -112,6 +114,7 @@ def simulate(
     gpus: int = 1,
     calibration: Calibration | None = None,
     gpus_per_link: int = 1,
+    sharing: str = "mps",
     per_kernel: bool = False,
     log: Log | None = None,
     progress: Callable[[int], None] | None = None,
@@ -120,7 +123,7 @@ def simulate(
     """Simulate into a directory, check every invariant, and return the run."""
     from sim.engine.simulation import Simulation  # with SimPy, which tests on a GPU do without
 
-    fleet = FleetSettings(gpus=gpus, gpus_per_link=gpus_per_link)
+    fleet = FleetSettings(gpus=gpus, gpus_per_link=gpus_per_link, sharing=sharing)
     inputs = assemble(workload, policy, calibration or ideal(), fleet, per_kernel=per_kernel)
     directory.mkdir(parents=True, exist_ok=True)
     held: list[Simulation] = []

@@ -22,6 +22,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.errors import ScenarioError
 from sim.models.occupancy import Shared
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class Mps:
 
     def demand(self, costs: CostModel, function: int, share: float, profile: Profile | None = None) -> Shared:
         """What the kernels of its graph keep busy, see ``sim.models.occupancy``."""
+        if not costs.knows_kernels(function):
+            raise ScenarioError(
+                f"fleet.sharing is {self.name!r}, which must know the kernels of functions, and those of the trace "
+                "(functions: trace) have none: choose slices or turns"
+            )
         return costs.under_share(function, share, profile)
 
 
