@@ -182,8 +182,11 @@ class Rules:
             return why
         if not order.profiles:
             return ""
+        gpu = self._belief.fleet.device_of(order.device)
+        if not gpu.mig:
+            return f"MIG can't partition a {gpu.name}"
         try:
-            fit(table_of(self._belief.fleet.device_of(order.device).mig), order.profiles)
+            fit(table_of(gpu.mig), order.profiles)
         except ScenarioError as why_not:
             return str(why_not)
         return ""
