@@ -20,7 +20,7 @@ from sim.protocol import (
     WorkerReady,
     WorkerStopped,
 )
-from tests.sim.engine.mechanisms.world import GPU, SLOW, at, function, play
+from tests.sim.engine.by_script import GPU, SLOW, at, function, play
 
 SHARED = {Need.SHARED_DEVICES}
 

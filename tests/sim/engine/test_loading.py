@@ -13,7 +13,7 @@ from sim.domain import WorkerKind
 from sim.models.constants import ConstantsSettings
 from sim.models.tiers import Rung, Tiers
 from sim.protocol import Arrival, Finished, Load, Loaded, Need, Run, Standing, Start, WorkerReady
-from tests.sim.engine.mechanisms.world import GPU, function, play
+from tests.sim.engine.by_script import GPU, function, play
 
 TIERED = replace(
     GPU, tiers=Tiers(pinned=Rung(4.0, group_s=0.125), pageable=Rung(8.0), disk=Rung(2.0, fixed_s=0.25, group_s=0.125))

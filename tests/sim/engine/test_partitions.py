@@ -24,7 +24,7 @@ from sim.protocol import (
     WorkerReady,
     WorkerStopped,
 )
-from tests.sim.engine.mechanisms.world import GPU, function, play
+from tests.sim.engine.by_script import GPU, function, play
 
 PROFILES = profiles_of("a100-80")
 A100 = replace(GPU, device=replace(GPU.device, memory_bytes=80 << 30, mig="a100-80"), n_multiprocessors=108)
