@@ -17,9 +17,14 @@ PIPES, DEFAULT_PIPES = "CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"
 COMMAND = "nvidia-cuda-mps-control"
 
 
+def has_daemon() -> bool:
+    """Whether there is the pipe of a control daemon, so that processes are its clients."""
+    return _pipe().exists()
+
+
 def check_daemon() -> None:
     """Raise DeviceError, with what is missing and how to get it, unless there is the pipe of a control daemon."""
-    pipe = Path(os.environ.get(PIPES, DEFAULT_PIPES)) / "control"
+    pipe = _pipe()
     if pipe.exists():
         return
     if shutil.which(COMMAND) is None:
@@ -35,3 +40,7 @@ def check_daemon() -> None:
 def cap(share: float) -> None:
     """Let the kernels of this process use a share of the multiprocessors; before it opens a GPU."""
     os.environ[PERCENTAGE] = f"{100 * share:g}"
+
+
+def _pipe() -> Path:
+    return Path(os.environ.get(PIPES, DEFAULT_PIPES)) / "control"

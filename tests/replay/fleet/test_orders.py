@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.protocol import Arrival, Finished, Reject, Run, Start, Stop
+from sim.protocol import Arrival, Finished, Outcome, Reject, Run, Start, Stop
 from sim.records.decisions import FILE_NAME, read_decisions
 from sim.records.results import open_run
 from tests.contract.policies import Script
@@ -37,6 +37,7 @@ def test_tables_tell_what_became_of_orders(tmp_path):
 def test_a_stopping_worker_that_dies_is_restarted_only_for_what_it_still_has(tmp_path):
     work = [Start(0, 0, 0), Start(1, 1, 1), Run(0, 0), Run(1, 0), Run(2, 1), Stop(0), Stop(1)]
     run, events = replayed(tmp_path / "run", ["die", "sleep-5"], [0, 0, 1], [(Arrival(2, 1), work)], gpus=2)
-    assert [e for e in events if isinstance(e, Finished) and not e.ok] == [Finished(0, 0, False), Finished(1, 0, False)]
+    failed = [event for event in events if isinstance(event, Finished) and event.outcome == Outcome.FAILED]
+    assert [(event.invocation, event.worker) for event in failed] == [(0, 0), (1, 0)]
     assert run.summary["failed"] == 2
     assert run.summary["completed"] == 1
