@@ -45,6 +45,7 @@ dist: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.job
 	$(BIN)/python -m benchmarks.traces
 	$(BIN)/python -m benchmarks.launch
 

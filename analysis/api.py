@@ -10,7 +10,7 @@ from analysis.compare import records
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.figures import runs as figures
 from analysis.figures.style import WIDTH_IN
-from analysis.runs import flatten
+from analysis.runs import flatten, with_exact_quantiles
 from sim.records.results import Run
 
 if TYPE_CHECKING:
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def table(runs: Sequence[Run], names: Sequence[str] = ()) -> pd.DataFrame:
+def table(runs: Sequence[Run], names: Sequence[str] = (), *, exact: bool = False) -> pd.DataFrame:
     """Every number of the summaries, a row each run, as ``analyze table --format csv`` prints them.
 
-    names: what the runs are called, in their order; by default that in which they differ. Raises RunError for a
-    summary that lacks a key.
+    names: what the runs are called, in their order; by default that in which they differ. exact: take quantiles from
+    the table of invocations. Raises RunError for a summary that lacks a key, or a table that can't be read.
     """
     import pandas as pd
 
+    if exact:
+        runs = [with_exact_quantiles(run) for run in runs]
     return pd.DataFrame([flatten(record) for record in records(runs, names)])
 
 

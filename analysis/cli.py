@@ -67,15 +67,17 @@ def _inches(ctx: click.Context, param: click.Parameter, value: str) -> float:
     help="csv has every number of the summaries, unrounded; the others are for people.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The summaries as JSON, for machines.")
+@click.option("--exact", is_flag=True, help="Percentiles from the tables of the runs.")
 @_VERIFY
-def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: bool, verify: bool) -> None:
+def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: bool, exact: bool, verify: bool) -> None:
     """Print a table of the runs, one row each.
 
     Latency runs from scheduled arrival to completion, and queue from arrival until a GPU begins, over completed
-    invocations. Cache hits are the share of those that neither loaded constants nor waited for the start of their
-    worker. A GPU is occupied while it does not idle: by kernels, loads and dispatch. Copied in are the bytes from
-    host to device, and fairness is Jain's index: docs/metrics.md has the formulas. Settings in which the runs differ
-    are columns, too. Invalid runs have a star, and their reasons and all warnings stand below.
+    invocations; of more than 65,536 of them the percentiles are within 0.4 %, unless --exact is given. Cache hits are
+    the share of those that neither loaded constants nor waited for the start of their worker. A GPU is occupied while
+    it does not idle: by kernels, loads and dispatch. Copied in are the bytes from host to device, and fairness is
+    Jain's index: docs/metrics.md has the formulas. Settings in which the runs differ are columns, too. Invalid runs
+    have a star, and their reasons and all warnings stand below.
 
     \b
     Example:
@@ -83,9 +85,11 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
       analyze table runs/demo/runs/balance runs/demo/runs/affinity --format latex
     """
     from analysis import compare
-    from analysis.runs import open_runs
+    from analysis.runs import open_runs, with_exact_quantiles
 
     runs = open_runs(paths, verify=verify)
+    if exact:
+        runs = [with_exact_quantiles(run) for run in runs]
     if as_json:
         click.echo(compare.as_json(runs, names))
     elif form == "csv":

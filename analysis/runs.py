@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sim.errors import RunError
+from sim.records.histogram import Histogram
 from sim.records.results import Run, open_run
+from sim.records.totals import EXACT, TIMES, spread
 
 
 def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -> list[Run]:
@@ -20,6 +23,24 @@ def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -
     """
     found = {run.resolve(): run for path in paths for run in _expand(Path(path))}
     return [_open(path, verify) for path in found.values()]
+
+
+def with_exact_quantiles(run: Run) -> Run:
+    """The run with the times of its summary as they are in its table, whatever the summary had them from.
+
+    Raises RunError for a table that can't be read.
+    """
+    from analysis.metrics import of_completed
+
+    columns = sorted({column for ends in TIMES.values() for column in ends})
+    invocations = run.table("invocations", ["status", *columns])
+    exact: dict[str, Any] = {"quantiles": EXACT}
+    for name, (from_at_s, to_at_s) in TIMES.items():
+        values = of_completed(invocations, to_at_s) - of_completed(invocations, from_at_s)
+        times_s = Histogram(few=len(values))
+        times_s.add(values)
+        exact[name] = spread(times_s)
+    return replace(run, summary=run.summary | exact)
 
 
 def fault(run: Run) -> str:

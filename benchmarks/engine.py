@@ -13,9 +13,10 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -26,6 +27,7 @@ from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from sim.models.calibration import ByKind, load_calibration
 from sim.policies import make_policy
 from sim.records.recorder import Recorder
+from sim.records.rows import Floats
 from sim.records.rundir import peak_rss_bytes
 from sim.scenario import FleetSettings
 from sim.seam import Ending
@@ -62,19 +64,19 @@ class PoissonTrace:
             yield ArrivalChunk(self.at_s[rows], self.function[rows], self.run_s[rows])
 
 
-def bare(trace: PoissonTrace, n_gpus: int) -> float:
-    """Wall time of (a) in seconds."""
+def bare(arriving_at_s: Floats, lasting_s: Floats, n_gpus: int) -> float:
+    """Wall time of (a) in seconds. arriving_at_s, lasting_s: when each invocation comes, and its time on a GPU."""
     env = simpy.Environment()
     gpus = simpy.Resource(env, n_gpus)
 
-    def invocation(run_s: float) -> Iterator[simpy.Event]:
+    def invocation(run_s: float) -> Generator[simpy.Event, Any, None]:
         with gpus.request() as turn:
             yield turn
             yield env.timeout(run_s)
 
-    def arrivals() -> Iterator[simpy.Event]:
+    def arrivals() -> Generator[simpy.Event, Any, None]:
         now_s = 0.0
-        for at_s, run_s in zip(trace.at_s.tolist(), trace.run_s.tolist(), strict=True):
+        for at_s, run_s in zip(arriving_at_s.tolist(), lasting_s.tolist(), strict=True):
             yield env.timeout(at_s - now_s)
             now_s = at_s
             env.process(invocation(run_s))
@@ -114,7 +116,7 @@ def main(largest: int) -> None:
     n = 10_000
     while n <= largest:
         trace = PoissonTrace(n, 500, LOAD * 8 / MEAN_S)
-        pairs = [(bare(trace, 8), full(trace, 8)) for _ in range(ROUNDS)]
+        pairs = [(bare(trace.at_s, trace.run_s, 8), full(trace, 8)) for _ in range(ROUNDS)]
         a, b = (n / min(times) for times in zip(*pairs, strict=True))
         click.echo(f"{n:12,} {a:10,.0f} {b:10,.0f} {b / a:10.2f} {peak_rss_bytes() / 2**20:9.0f}")
         n *= 10

@@ -75,7 +75,7 @@ class StubRuntime:
 
 def stub() -> Device:
     """A device that does nothing."""
-    return Device("stub", "0", 80 << 30, StubDriver(), StubRuntime(), lambda source: b"", (RuntimeError,))
+    return Device("stub", "0", 80 << 30, StubDriver(), StubRuntime(), lambda source: b"", (RuntimeError,), dict)
 
 
 def seconds(action: Callable[[], object], repeats: int) -> float:

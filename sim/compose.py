@@ -76,6 +76,7 @@ def assemble(
     seed: int = 0,
     *,
     constants: ConstantsSettings | None = None,
+    report_delay_s: float = 0.0,
     per_kernel: bool = False,
 ) -> Inputs:
     """Inputs of an engine. Everything that can be refused is refused here, with a ScenarioError or PolicyError.
@@ -93,7 +94,7 @@ def assemble(
         for worker in brain.standing:
             sharing.demand(costs, worker.function, worker.share)  # may not know how
     lie = None if constants is None else constants_of(constants, calibration.rungs)
-    return Inputs(workload, policy, spec, costs, sharing, lie, seed, per_kernel)
+    return Inputs(workload, policy, spec, costs, sharing, lie, report_delay_s, seed, per_kernel)
 
 
 def _fleet_of(fleet: FleetSettings, calibration: Calibration) -> tuple[FleetSpec, list[Calibration]]:

@@ -67,12 +67,13 @@ class BufferArg:
 class Kernel:
     """One launch. Arguments are the literals, by value, and then the buffers, as device pointers.
 
+    A source that is a library has products instead of functions of ours: ``sim.models.workloads.gemm`` makes those.
     ``literals`` are (type, value) with the types i (int32), f (float32), d (float64) and Q (uint64).
     ``flops`` and ``moved_bytes`` are the work of one launch, for cost models without a measurement.
     """
 
-    source: str  # stem of the .cu file that defines it
-    name: str  # extern "C" name of the function
+    source: str  # stem of the .cu file that defines it, or a library
+    name: str  # extern "C" name of the function, or of what the library is asked for
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     args: tuple[BufferArg, ...]
@@ -104,9 +105,14 @@ class KernelGraph:
         return len(self.kernels) * self.n_iter
 
     @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Distinct sources of kernels, each loaded once by a worker as a module."""
+        return tuple(dict.fromkeys(k.source for k in self.kernels))
+
+    @cached_property
     def n_modules(self) -> int:
-        """Distinct kernel sources, each loaded once by a worker."""
-        return len({k.source for k in self.kernels})
+        """How many sources there are."""
+        return len(self.sources)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sim.compose import assemble, open_workload, simulate_into
+from sim.dispatcher import Log
 from sim.errors import PolicyError, ScenarioError
 from sim.files.fingerprint import changed
 from sim.models.calibration import Calibration, load_calibration
 from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
+from sim.records.actions import actions_log
 from sim.records.caveats import caveats, predicted
 from sim.records.decisions import decision_log
 from sim.records.intervals import choose_interval_s
@@ -54,6 +56,7 @@ class Experiment:
             scenario.fleet,
             scenario.seed,
             constants=scenario.constants,
+            report_delay_s=scenario.report_delay_s,
             per_kernel=per_kernel,
         )
 
@@ -95,7 +98,7 @@ class Experiment:
             facts["offered"] = offered.as_dict()
         with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
             begun_s = time.perf_counter()
-            with decision_log(out.path) if decisions else nullcontext() as log:
+            with self._log(out.path) if decisions else nullcontext() as log:
                 recorder, outcome = simulate_into(
                     out.path, self._inputs, log, progress=progress, interrupting=first_signal_calls
                 )
@@ -104,6 +107,12 @@ class Experiment:
         if isinstance(outcome.failure, Exception) and not isinstance(outcome.failure, PolicyError):
             raise outcome.failure
         return summary
+
+    @contextmanager
+    def _log(self, directory: Path) -> Iterator[Log]:
+        """All that the policy is told and orders, as a log and as a table."""
+        with decision_log(directory) as log, actions_log(directory, self._inputs.costs, log) as table:
+            yield table
 
     def _conclude(
         self, out: RunDirectory, recorder: Recorder, outcome: Ending, wall_s: float, warnings: list[str]

@@ -276,6 +276,10 @@ class Need(str, Enum):
     SCALING = "scaling"  # Scale
 
 
+# With these several invocations may be on a device at once.
+SHARES = frozenset({Need.SHARED_DEVICES, Need.CONCURRENCY, Need.BATCHES, Need.PARTITIONS})
+
+
 class Standing(NamedTuple):
     """A worker that is ready before the first event: of one function, or a KaaS executor (EVERY_FUNCTION).
 

@@ -102,6 +102,7 @@ class Scenario:
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
     where copies take what the calibration has measured.
+    report_delay_s: until a policy hears of what workers and devices did, so that its view is stale.
     """
 
     traces: tuple[str, ...] = ()
@@ -120,6 +121,7 @@ class Scenario:
     spread: Literal["calibration"] | float = "calibration"
     granularity: Literal["graph", "kernel"] = "graph"
     constants: ConstantsSettings | None = None
+    report_delay_s: float = 0.0
     load: ClientLoad | None = None
 
     def __post_init__(self) -> None:
@@ -132,6 +134,8 @@ class Scenario:
         require(bool(self.policies), "policies", list(self.policies), "at least one policy")
         require(self.limit is None or self.limit >= 1, "limit", self.limit, "at least 1")
         require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")
+        delay_s = self.report_delay_s
+        require(0 <= delay_s < float("inf"), "report_delay_s", delay_s, "a finite number, at least 0")
         require(self.seed >= 0, "seed", self.seed, "at least 0")
         without = self.map is None or self.functions == "catalogue"
         require(without, "map", self.map, "left out with functions of the trace, which run no graph")

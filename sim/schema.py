@@ -17,7 +17,8 @@ def build(cls: type[T], data: object, where: str) -> T:
     """Make a dataclass from a mapping with exactly its keys (those with defaults may be left out).
 
     ``where`` names the file or flag in errors. Nested dataclasses, dicts, tuples, Literal and None are understood;
-    an int is taken where a float is asked for, nothing else is converted. Raises ScenarioError.
+    of several dataclasses, the one is taken whose first key is there. An int is taken where a float is asked for,
+    nothing else is converted. Raises ScenarioError.
     """
     if not isinstance(data, Mapping):
         raise ScenarioError(f"{where}: is {shown(data)}, must be a mapping of keys to values")
@@ -47,7 +48,8 @@ def convert(hint: Any, value: object, where: str) -> Any:
         words = [word for a in args if get_origin(a) is Literal for word in get_args(a)]
         if value in words:
             return value
-        (other,) = (a for a in args if a is not type(None) and get_origin(a) is not Literal)
+        others = [a for a in args if a is not type(None) and get_origin(a) is not Literal]
+        other = others[0] if len(others) == 1 else _chosen(others, value, where)
         if words and isinstance(value, str):
             raise ScenarioError(f"{where}: is {shown(value)}, must be {', '.join(words)} or {_NAMES[other]}")
         return convert(other, value, where)
@@ -73,6 +75,18 @@ def convert(hint: Any, value: object, where: str) -> Any:
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise ScenarioError(f"{where}: is {shown(value)}, must be {_NAMES.get(hint, hint)}")
+
+
+def _chosen(kinds: list[Any], value: object, where: str) -> Any:
+    """Of dataclasses the one whose first field is a key of the value."""
+    first = {dataclasses.fields(kind)[0].name: kind for kind in kinds}
+    if not isinstance(value, Mapping):
+        raise ScenarioError(f"{where}: is {shown(value)}, must be a mapping of keys to values")
+    given = [key for key in first if key in value]
+    if len(given) != 1:
+        has = " and ".join(given) or "none"
+        raise ScenarioError(f"{where}: must have one of the keys {', '.join(first)}, but has {has}")
+    return first[given[0]]
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

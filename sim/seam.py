@@ -29,6 +29,7 @@ class Inputs:
 
     workload: arrivals as blocks of columns, in order. costs: arrays by function. sharing: how workers share a device.
     constants: where those of functions lie; None: in host memory, from where copies take what the calibration says.
+    report_delay_s: until the policy hears of what workers and devices did.
     seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``). per_kernel: give
     every kernel an event of its own, instead of one for the whole graph. The policy is reset when a simulation begins,
     so that inputs can be used again.
@@ -40,6 +41,7 @@ class Inputs:
     costs: CostModel
     sharing: Sharing
     constants: Constants | None = None
+    report_delay_s: float = 0.0
     seed: int = 0
     per_kernel: bool = False
 

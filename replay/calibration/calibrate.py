@@ -14,7 +14,7 @@ from typing import Any
 
 from replay.calibration.estimates import Estimate
 from replay.calibration.fits import KINDS, Fits, none
-from replay.calibration.roofline import roofline
+from replay.calibration.roofline import library_peaks, roofline
 from replay.calibration.samples import Samples, read_samples
 from replay.errors import ReplayError
 from sim.files.output import has_keys
@@ -34,6 +34,7 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
     if probe["device"]["name"] != samples.device:
         raise ReplayError(f"the probe is of {probe['device']['name']}, must be of the runs' {samples.device}")
     fits = Fits(samples, probe["measurements"])
+    peaks, library_s = _entries(library_peaks(fits)), _entries(fits.library_s())
     spreads = fits.spread()
     capacity = "measured: memory for buffers of the replay's executors, which take margin and context from elsewhere"
     return {
@@ -57,8 +58,9 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
         "dispatch_s": _entries(fits.dispatch_s),
         "launch_s": _entries(dict.fromkeys(KINDS, fits.probed("launch_s"))),
         "buffer_s": _entries(dict.fromkeys(KINDS, none("run_s of each graph has it"))),
-        "roofline": _entries(roofline(samples.graphs, fits)),
+        "roofline": _entries(roofline(samples.graphs, fits)) | ({"library_flops_per_s": peaks} if peaks else {}),
         "module_s": _entries(dict.fromkeys(KINDS, fits.module_s)),
+        **({"library_s": library_s} if library_s else {}),
         "startup_s": _entries(fits.startup_s),
         "spread": _typical(list(spreads.values())).as_entry(),
         "graphs": _graphs(fits, spreads),

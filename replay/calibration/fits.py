@@ -21,6 +21,7 @@ from replay.calibration.estimates import (
     spread,
 )
 from replay.calibration.samples import Samples
+from replay.kernels.sources import LIBRARIES
 from sim.domain import WorkerKind
 
 KINDS = tuple(kind.value for kind in WorkerKind)
@@ -37,7 +38,10 @@ class Fits:
         self._rows = samples.invocations
         self._workers = samples.workers
         self._measurements = measurements
-        self._n_modules = {name: entry.graph.n_modules for name, entry in samples.graphs.items()}
+        library_s = {name: found.value for name, found in self.library_s().items()}
+        sources = {name: entry.graph.sources for name, entry in samples.graphs.items()}
+        self._n_modules = {name: sum(s not in library_s for s in its) for name, its in sources.items()}
+        self._library_s = {name: sum(library_s.get(s, 0.0) for s in its) for name, its in sources.items()}
         executor = self._rows["kind"] == "kaas"
         self._loads = self._rows[executor & (self._rows["constant_bytes"] > 0)]
         self.module_s = self._module_s()
@@ -51,6 +55,14 @@ class Fits:
         """A number of the probe."""
         m = self._measurements[name]
         return Estimate(m["value"], f"probe: {name}, median of {m['n']}, {m['least']:.4g} to {m['most']:.4g}")
+
+    def has_probed(self, name: str) -> bool:
+        """Whether the probe has a number: it lacks those of libraries that it didn't find."""
+        return name in self._measurements
+
+    def library_s(self) -> dict[str, Estimate]:
+        """What it takes to load each library that the probe found."""
+        return {name: self.probed(f"{name}_load_s") for name in LIBRARIES if self.has_probed(f"{name}_load_s")}
 
     def runtime_s(self) -> dict[str, Estimate]:
         """By graph, what a cold start takes beyond the stages that are the same for all graphs."""
@@ -101,8 +113,8 @@ class Fits:
         rows = self._loads[self._loads["rank"] == 0]
         if self._is_rare(rows):
             return none("functions were hardly used for the first time"), self.probed("h2d_pinned_bytes_per_s")
-        new_modules = rows["graph"].map(self._n_modules) * (rows["graph_rank"] == 0)
-        table = rows.assign(own_s=rows["load_s"] - new_modules * self.module_s.value)
+        modules_s = rows["graph"].map(self._n_modules) * self.module_s.value + rows["graph"].map(self._library_s)
+        table = rows.assign(own_s=rows["load_s"] - modules_s * (rows["graph_rank"] == 0))
         how = "load_s of first uses less new modules, least squares over bytes"
         columns = ["own_s", "constant_bytes"]
         return (
@@ -114,8 +126,10 @@ class Fits:
         """Loading one module, from the starts of exclusive workers; executors load them in the same way."""
         if self._is_rare(self._workers):
             return self.probed("module_s")
-        table = self._workers.assign(n=self._workers["graph"].map(self._n_modules))
-        return _of(table, ["modules_s", "n"], ratio, "module_s", "stage modules / modules of exclusive workers")
+        graph = self._workers["graph"]
+        own_s = self._workers["modules_s"] - graph.map(self._library_s)
+        table = self._workers.assign(n=graph.map(self._n_modules), own_s=own_s)
+        return _of(table, ["own_s", "n"], ratio, "module_s", "stage modules / modules of exclusive workers")
 
     def _dispatch_s(self, kind: str) -> Estimate:
         """From issue to start when the worker was idle. One driver serves both kinds: the rarer one has it from the

@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,15 @@ from typing import Any, NamedTuple
 from replay.calibration import peaks
 from replay.device.cuda import open_device
 from replay.device.seam import Device
-from replay.errors import ReplayError
+from replay.errors import DeviceError, ReplayError
+from replay.executor.products import Products
 from replay.fleet.machine import describe, release_of
 from replay.fleet.messages import EXECUTOR, Assignment, Ready
 from replay.fleet.workers import Release, WorkerProcess, answer_of
 from replay.kernels.arguments import Arguments
 from replay.kernels.sources import KERNELS
 from sim.files.output import has_keys
+from sim.models.workloads.gemm import ITEM_BYTES, SOURCE
 
 SCHEMA_VERSION = 3
 COPY_BYTES = 64 << 20
@@ -63,6 +65,7 @@ def probe(device: str, *, repeats: int = 7) -> dict[str, Any]:
         "runtime_s": _summary([(s.ready.imported_ns - s.ready.entered_ns) / 1e9 for s in starts]),
         "context_s": _summary([(s.ready.opened_ns - s.ready.imported_ns) / 1e9 for s in starts]),
         "fp32_flop_per_s": _summary(peaks.flop_per_s(opened, repeats)),
+        **_products(opened, repeats),
         "device_copy_bytes_per_s": _summary(peaks.copy_bytes_per_s(opened, repeats)),
         **_copies(opened, repeats),
         **_launches(opened, repeats),
@@ -156,6 +159,20 @@ def _start(device: str, release: Release) -> _Start:
             process.kill()
             release()
         return _Start(begun_ns, ready, time.perf_counter() - killed_s)
+
+
+def _products(device: Device, repeats: int) -> dict[str, Measurement]:
+    """What the first handle of cuBLAS takes in a process, and its peaks; nothing where there is none to be had."""
+    measured = {}
+    with suppress(DeviceError):
+        device.cublas()  # imports it, as workers do in another stage
+        begun_s = time.perf_counter()
+        first = Products(device)
+        measured[f"{SOURCE}_load_s"] = _summary([time.perf_counter() - begun_s])
+        first.unload()
+        for dtype in ITEM_BYTES:
+            measured[f"{SOURCE}_gemm_{dtype}_flop_per_s"] = _summary(peaks.gemm_flop_per_s(device, dtype, repeats))
+    return measured
 
 
 def _copies(device: Device, repeats: int) -> dict[str, Measurement]:

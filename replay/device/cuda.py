@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from types import ModuleType
 
+from replay.device.cublas import CupyCublas, import_cublas
 from replay.device.nvrtc import compile_cubin, load_nvrtc
 from replay.device.seam import Device
 from replay.errors import DeviceError
@@ -21,10 +22,10 @@ NO_DEVICE, DRIVER_TOO_OLD = 100, 35  # cudaErrorNoDevice, cudaErrorInsufficientD
 OR_CPU = "; the device 'cpu' needs no GPU"
 
 
-def import_libraries(name: str) -> None:
+def import_libraries(name: str, *, cublas: bool = False) -> None:
     """Import what ``open_device`` and the compiler of a device need, so that neither has to; no device is touched.
 
-    Raises DeviceError for a wrong name, and for a GPU without CuPy.
+    cublas: also what ``Device.cublas`` needs. Raises DeviceError for a wrong name, and for a GPU without CuPy or that.
     """
     find_compiler: Callable[[], object] = load_nvrtc
     if _ordinal(name) is None:
@@ -33,6 +34,8 @@ def import_libraries(name: str) -> None:
         find_compiler = build.find_compiler
     else:
         _import_cupy()
+        if cublas:
+            import_cublas()
     with suppress(DeviceError):  # that there is none is told where something is to be compiled
         find_compiler()
 
@@ -95,6 +98,7 @@ def _open_gpu(ordinal: int) -> Device:
         runtime=runtime,
         compile=partial(compile_cubin, arch=arch),
         errors=errors,
+        cublas=CupyCublas,
     )
 
 

@@ -7,16 +7,13 @@ compiles them where there is one.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
-import os
 import re
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from replay.device.cache import cached
+from replay.device.wheels import library_paths
 from replay.errors import DeviceError, KernelError
 from replay.kernels.sources import Signature, read_source
 
@@ -101,11 +98,12 @@ class Nvrtc:
 @lru_cache
 def load_nvrtc() -> Nvrtc:
     """NVRTC, from wheels, the Python environment or a CUDA toolkit; DeviceError if it is in none of them."""
-    for path in _candidates():
-        try:
-            return Nvrtc(path)
-        except OSError:
-            continue
+    for major in MAJORS:
+        for path in library_paths(f"libnvrtc.so.{major}", "cuda_nvrtc", major):
+            try:
+                return Nvrtc(path)
+            except OSError:
+                continue
     raise DeviceError(
         "NVRTC, NVIDIA's compiler, is missing: pip install nvidia-cuda-nvrtc-cu12, or let CUDA_PATH name a toolkit"
     )
@@ -138,19 +136,6 @@ def kernel_facts(compiled: Compiled) -> dict[str, KernelFacts]:
 def _number(pattern: str, text: str) -> int:
     found = re.search(pattern, text)
     return int(found[1]) if found else 0
-
-
-def _candidates() -> Iterator[str]:
-    spec = importlib.util.find_spec("nvidia")  # the namespace package that NVIDIA's wheels share
-    wheels = [Path(p) for p in (spec.submodule_search_locations or ())] if spec else []
-    toolkit = Path(os.environ.get("CUDA_PATH", "/usr/local/cuda"))
-    for major in MAJORS:
-        folders = [
-            *(w / part / "lib" for w in wheels for part in ("cuda_nvrtc", f"cu{major}")),
-            *(Path(sys.prefix) / "lib", toolkit / "lib64"),
-        ]
-        yield from (str(f / f"libnvrtc.so.{major}") for f in folders)
-        yield f"libnvrtc.so.{major}"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -18,6 +18,8 @@ class Device:
         disk, and raises KernelError where the source is wrong and DeviceError where there is no compiler.
     errors: what the functions raise; each has CUDA's error code as ``status`` (2: out of memory). A fault of a
         kernel (700 and the like) is sticky: every later call fails with it, only a new process helps.
+    cublas: gives an object with the functions of ``cupy.cuda.cublas``; called where a graph needs the library, since it
+        takes long to load. Its streams are set by its ``setStream`` alone. Raises DeviceError where it is missing.
     arch: compute capability without the dot, as "90", or the CPU's instruction set.
     """
 
@@ -28,3 +30,4 @@ class Device:
     runtime: Any
     compile: Callable[[Path | str], bytes]
     errors: tuple[type[Exception], ...]
+    cublas: Callable[[], Any]

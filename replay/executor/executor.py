@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.device.seam import Device
-from replay.errors import DeviceError, ReplayError
+from replay.errors import DeviceError, LibraryError, ReplayError
 from replay.executor.captures import Captures
 from replay.executor.constants import Array, Fill
 from replay.executor.constants import fill as draw
@@ -27,6 +27,7 @@ from replay.executor.sizing import bounce_bytes, slab_bytes
 from replay.executor.staging import Staging
 from replay.executor.stream import DeviceStream
 from replay.kernels.check import check_graph
+from replay.kernels.sources import LIBRARIES
 from sim.domain import Buffer, KernelGraph
 from sim.models.eviction import Kaas
 from sim.models.layout import Layout, layout
@@ -84,6 +85,7 @@ class _Program:
     staging: Staging
     input_bytes: int
     output_bytes: int
+    asks_libraries: bool
     launches: list[Launch] = field(default_factory=list)
 
 
@@ -95,7 +97,8 @@ class Executor:
     keep_headroom, eviction: see BufferCache.
     seed, fill: the content of constants and example inputs is drawn from the seed, or is what ``fill`` puts there.
     profile: launches are timed and waited for one by one, for ``Execution.kernels_s``; KernelFault names the kernel.
-    cuda_graphs: launches are captured in a CUDA graph when their addresses come for the second time.
+    cuda_graphs: launches are captured in a CUDA graph when their addresses come for the second time; not those of a
+        graph that asks a library, whose calls CuPy doesn't let a capture have.
     Raises DeviceError when the device doesn't have the memory.
     """
 
@@ -114,6 +117,7 @@ class Executor:
         if profile and cuda_graphs:
             raise ReplayError("profile times every launch by itself, which cuda_graphs rules out: choose one of them")
         self._device = device
+        self._errors: tuple[type[Exception], ...] = (*device.errors, LibraryError)
         self._fill = fill or partial(_draw, seed)
         self._profile = profile
         n_bytes = memory_limit_bytes
@@ -243,7 +247,8 @@ class Executor:
         staging = Staging(self._device, graph.name, its, self._fill)
         input_bytes = sum(s.buffer.size_bytes for s in staging.inputs)
         output_bytes = sum(s.buffer.size_bytes for s in staging.outputs)
-        return _Program(graph, its, plan, staging, input_bytes, output_bytes)
+        asks_libraries = any(k.source in LIBRARIES for k in graph.kernels)
+        return _Program(graph, its, plan, staging, input_bytes, output_bytes, asks_libraries)
 
     def _bind(self, program: _Program) -> float:
         modules_s = self._modules.load(program.graph)
@@ -279,25 +284,25 @@ class Executor:
     def _launch(self, key: int, program: _Program, addresses: Addresses) -> tuple[float, ...] | None:
         if self._profile:
             return tuple(self._launch_each(program))
-        if self._captures is not None:
+        if self._captures is not None and not program.asks_libraries:
             self._captures.launch(key, addresses.tobytes(), partial(self._launch_all, program))
         else:
             self._launch_all(program)
         return None
 
     def _launch_all(self, program: _Program) -> None:
-        launch, launches = self._device.driver.launchKernel, program.launches
+        launches = program.launches
         for _ in range(program.graph.n_iter):
-            for arguments in launches:
+            for launch, arguments in launches:
                 launch(*arguments)
 
     def _launch_each(self, program: _Program) -> Iterator[float]:
         """Launch and wait, one by one; the seconds of each."""
         for _ in range(program.graph.n_iter):
-            for kernel, arguments in zip(program.graph.kernels, program.launches, strict=True):
+            for kernel, (launch, arguments) in zip(program.graph.kernels, program.launches, strict=True):
                 self._launching = f"{kernel.source}.{kernel.name}"
                 self._stream.mark(BEFORE)
-                self._device.driver.launchKernel(*arguments)
+                launch(*arguments)
                 self._stream.mark(AFTER)
                 self._stream.wait(AFTER)
                 yield self._stream.elapsed_s(BEFORE, AFTER)
@@ -306,7 +311,7 @@ class Executor:
     def _telling_faults(self, graph: KernelGraph) -> Iterator[None]:
         try:
             yield
-        except self._device.errors as error:
+        except self._errors as error:
             kernel = self._launching or " or ".join(dict.fromkeys(f"{k.source}.{k.name}" for k in graph.kernels))
             fault = KernelFault(f"graph {graph.name!r}: kernel {kernel} failed: {error}; the executor must be replaced")
             fault.kernel = kernel

@@ -9,10 +9,11 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
+from replay.executor.modules import Launcher
 from replay.kernels.arguments import FORMATS, SLOT_BYTES
 from sim.domain import KernelGraph
 
-Launch = tuple[int, ...]  # the arguments of driver.launchKernel
+Launch = tuple[Callable[..., None], tuple[int, ...]]  # what launches, and its arguments, as of driver.launchKernel
 
 
 class Plan:
@@ -38,13 +39,16 @@ class Plan:
             buffers += [index[arg.buffer] for arg in kernel.args]
         self._slots, self._buffers = np.array(slots, np.intp), np.array(buffers, np.intp)
 
-    def launches(self, function: Callable[[str, str], int], stream: int) -> list[Launch]:
-        """The launches of one iteration; ``function``: source and name of a kernel to its handle."""
+    def launches(self, function: Callable[[str, str], Launcher], stream: int) -> list[Launch]:
+        """The launches of one iteration; ``function``: source and name of a kernel to how it is launched."""
         address = self._pointers.ctypes.data
-        return [
-            (function(k.source, k.name), *k.grid, *k.block, k.shared_bytes, stream, address + SLOT_BYTES * start, 0)
-            for k, start in zip(self._graph.kernels, self._starts, strict=True)
-        ]
+        launches: list[Launch] = []
+        for k, start in zip(self._graph.kernels, self._starts, strict=True):
+            launch, handle = function(k.source, k.name)
+            launches.append(
+                (launch, (handle, *k.grid, *k.block, k.shared_bytes, stream, address + SLOT_BYTES * start, 0))
+            )
+        return launches
 
     def place(self, addresses: npt.NDArray[np.int64]) -> None:
         """Set the addresses of the buffers, for the launches that follow."""

@@ -67,8 +67,8 @@ def _serve(connection: Connection[Any, Any], data_fd: int | None) -> int:
 
 def _prepare(assignment: Assignment) -> Ready:
     """Compile the kernels into the cache, and see what the device is and what an executor on it has."""
+    from replay.executor.modules import prepare
     from replay.fleet.messages import Ready
-    from replay.kernels.sources import source_path
 
     executor_type = _libraries(assignment)
     imported_ns = time.monotonic_ns()
@@ -78,8 +78,8 @@ def _prepare(assignment: Assignment) -> Ready:
     capacity_bytes = executor_type(device, memory_limit_bytes=limit_bytes).capacity_bytes
     facts |= {"limit_bytes": limit_bytes, "capacity_bytes": capacity_bytes}
     opened_ns = time.monotonic_ns()
-    for stem in sorted({k.source for f in assignment.functions for k in f.graph.kernels}):
-        device.compile(source_path(stem))
+    for source in sorted(_sources(assignment)):
+        prepare(device, source)
     compiled_ns = time.monotonic_ns()
     return Ready(ENTERED_NS, imported_ns, opened_ns, compiled_ns, compiled_ns, facts)
 
@@ -88,13 +88,18 @@ def _libraries(assignment: Assignment) -> type[Executor]:
     """Import all that the later stages use, so that none of them pays for it; returns the executor's class."""
     from replay.device import green, mps  # noqa: F401
     from replay.device.cuda import import_libraries
+    from sim.models.workloads import gemm
 
     if assignment.mode in ("fractional", "shared"):
         mps.cap(assignment.share)  # before anything of CUDA could look
-    import_libraries(assignment.device)
+    import_libraries(assignment.device, cublas=gemm.SOURCE in _sources(assignment))
     module, _, name = assignment.executor.partition(":")
     found: type[Executor] = getattr(import_module(module), name)
     return found
+
+
+def _sources(assignment: Assignment) -> set[str]:
+    return {k.source for f in assignment.functions for k in f.graph.kernels}
 
 
 def _open(assignment: Assignment) -> tuple[Device, int | None]:

@@ -12,9 +12,11 @@ import numpy as np
 from replay.errors import KernelError
 from replay.kernels.arguments import FORMATS
 from replay.kernels.limits import MAX_SHARED_BYTES
-from replay.kernels.sources import check_launch, signatures, source_path
+from replay.kernels.sources import check_launch, known_signatures
 from sim.domain import Buffer, Direction, Kernel, KernelGraph, Role
+from sim.errors import ScenarioError
 from sim.models.workloads.data import MAX_BLOCK, MAX_GRID, MAX_THREADS, Dtype
+from sim.models.workloads.gemm import check_product
 
 DTYPES = get_args(Dtype)
 
@@ -28,11 +30,12 @@ def check_graph(graph: KernelGraph) -> None:
         for buffer in graph.buffers:
             _check_buffer(buffer, buffers)
             buffers[buffer.name] = buffer
-        known = {source: signatures(source_path(source)) for source in {k.source for k in graph.kernels}}
+        known = {source: known_signatures(source) for source in {k.source for k in graph.kernels}}
         for kernel in graph.kernels:
             check_launch(kernel, known[kernel.source])
             _check_kernel(kernel, buffers)
-    except KernelError as error:
+            check_product(kernel, buffers)
+    except (KernelError, ScenarioError) as error:
         raise KernelError(f"graph {graph.name!r}: {error}") from None
 
 

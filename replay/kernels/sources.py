@@ -12,10 +12,13 @@ from pathlib import Path
 
 from replay.errors import KernelError
 from sim.domain import Kernel
+from sim.models.workloads import gemm
 
 KERNELS = Path(__file__).parent
 
 Signature = str  # a letter for each argument: i 32-bit integer, Q 64-bit integer, f float, d double, P pointer
+
+LIBRARIES: Mapping[str, Mapping[str, Signature]] = {gemm.SOURCE: dict.fromkeys(gemm.NAMES, gemm.SIGNATURE)}
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 _BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
@@ -56,11 +59,17 @@ def signatures(source: Path | str) -> dict[str, Signature]:
     return found
 
 
+def known_signatures(stem: str) -> Mapping[str, Signature]:
+    """Signature of all that a source has, by name, where the source is a library or a file; see ``source_path``."""
+    return LIBRARIES[stem] if stem in LIBRARIES else signatures(source_path(stem))
+
+
 def check_launch(kernel: Kernel, known: Mapping[str, Signature]) -> None:
     """Raise KernelError unless the literals and then the buffers of a launch fit the kernel's signature."""
     signature = known.get(kernel.name)
     if signature is None:
-        raise KernelError(f"kernel {kernel.name!r} isn't in {kernel.source}.cu, which has {', '.join(known)}")
+        where = kernel.source if kernel.source in LIBRARIES else f"{kernel.source}.cu"
+        raise KernelError(f"kernel {kernel.name!r} isn't in {where}, which has {', '.join(known)}")
     given = "".join(code for code, _ in kernel.literals) + "P" * len(kernel.args)
     if given != signature:
         raise KernelError(

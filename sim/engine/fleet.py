@@ -28,6 +28,7 @@ class SimFleet:
     """Devices, and the workers that are not gone, by number.
 
     per_kernel: every kernel has an event of its own. residency: executors load and evict on order.
+    shares: several invocations may be on a device at once.
     on_lane: called with each lane that is made. on_ready, on_gone: called with (instant, worker).
     """
 
@@ -43,6 +44,7 @@ class SimFleet:
         *,
         per_kernel: bool,
         residency: bool,
+        shares: bool,
         on_lane: Callable[[Lane], None],
         on_ready: Callable[[float, SimWorker], None],
         on_gone: Callable[[float, SimWorker], None],
@@ -64,12 +66,16 @@ class SimFleet:
         self._n_lanes = 0
         self.workers: dict[int, SimWorker] = {}
         self._residency = residency
+        if loading is not None:
+            loading.devices = self._devices
         self._stepwise = (
             per_kernel or any(node.gpus_per_link > 1 for node in spec.nodes) or loading is not None or residency
         )
+        self._starting: dict[int, float] | None = None  # since when workers have devices that are not ready yet
         shared = share_devices(standing)
-        if shared:
-            recorder.share_devices()
+        if shared or shares:
+            self._starting = {}
+            recorder.share_devices(self._underway_since_s)
         for number, worker in enumerate(standing):
             self._stand_up(number, worker, shared)
 
@@ -123,6 +129,12 @@ class SimFleet:
             worker.ordered_bytes + (self._constants_bytes[worker.function] if loaded else 0),
         )
 
+    def _underway_since_s(self) -> float:
+        """Since when the longest has its worker of what runs, or its device of what starts; or this instant."""
+        lanes = (lane for worker in self.workers.values() for lane in worker.lanes)
+        begun_s = (lane.started_at_s - lane.dispatch_s for lane in lanes if lane.invocation >= 0)
+        return min(self._clock.now, *begun_s, *(self._starting or {}).values())
+
     def _add(self, number: int, order: Standing | Start, now_s: float) -> SimWorker:
         worker = self.workers[number] = SimWorker(number, order, now_s)
         self._recorder.worker_device.append(-1)
@@ -149,6 +161,7 @@ class SimFleet:
             worker.cache = BufferCache(
                 costs.cache_bytes_of(worker.takes_bytes), keep_headroom=costs.keeps_headroom, eviction=costs.eviction
             )
+            device.caches.append(worker.cache)
         worker.shared = shared
         worker.lumped = not (self._stepwise or shared)
         if shared and device.compute is None:
@@ -177,8 +190,8 @@ class SimFleet:
         It waits for the end of who had its memory before: of the device's last, if it takes all of it or has waited.
         """
         shared = worker.takes_bytes is not None or self._devices[worker.place].profile is not None
-        if shared or worker.concurrency > 1:
-            self._recorder.share_devices()
+        if self._starting is not None:
+            self._starting[worker.number] = now_s
         device = self._put(worker, shared or worker.concurrency > 1)
         elapsed_s = device.elapsed_s
         if elapsed_s is not None:
@@ -213,6 +226,10 @@ class SimFleet:
         worker.ready = True
         worker.lane = worker.lanes[0]
         worker.ready_at_s = worker.idle_at_s = self._clock._now
+        if self._starting is not None:
+            self._recorder.started(
+                worker.device.number % self._n_gpus, self._starting.pop(worker.number), self._clock.now
+            )
         self._on_ready(self._clock._now, worker)
 
     def _leave(self, worker: SimWorker, _: simpy.Event) -> None:
@@ -222,5 +239,7 @@ class SimFleet:
         if worker.ready:  # else it left its line
             for lane in worker.lanes:
                 lane.release()
+            if worker.cache is not None:
+                worker.device.caches.remove(worker.cache)
             self._give_room(now_s, self._book.leave(worker))
         self._on_gone(now_s, worker)

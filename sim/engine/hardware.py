@@ -94,7 +94,7 @@ class SimDevice:
     fleet's calibrations is its. profile: of an instance.
     """
 
-    __slots__ = ("compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "model", "number", "profile")
+    __slots__ = ("caches", "compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "model", "number", "nvlink", "profile")
 
     def __init__(self, number: int, h2d: Link, d2h: Link, model: int, profile: Profile | None = None) -> None:
         self.number = number
@@ -105,6 +105,8 @@ class SimDevice:
         self.elapsed_s: float | None = None
         self.freed_at_s = 0.0
         self.compute: Compute | None = None
+        self.caches: list[BufferCache] = []  # of the executors on it
+        self.nvlink = Link()  # to its peers
 
 
 class Lane:

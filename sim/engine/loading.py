@@ -15,6 +15,7 @@ from sim.engine.clock import Clock
 from sim.engine.hardware import Link, SimDevice
 from sim.models.constants import Constants
 from sim.models.hostmemory import HostMemory
+from sim.models.memory import BufferCache
 from sim.models.pipeline import Groups, arrivals_s
 from sim.models.tiers import Rung, Tier, path
 from sim.protocol import FINISHED
@@ -47,12 +48,14 @@ class Node:
 
 
 class Loading:
-    """The loads of a fleet. constants_bytes: of each function."""
+    """The loads of a fleet. constants_bytes: of each function. devices: by number, given before the first load."""
 
     def __init__(self, clock: Clock, fleet: FleetSpec, constants: Constants, constants_bytes: Sequence[int]) -> None:
         self._clock = clock
         self._tiers = constants.tiers
         self._fleet = fleet
+        self._peers = constants.peers
+        self.devices: dict[int, SimDevice] = {}
         self.group_bytes = constants.group_bytes
         memory = (constants_bytes, constants.capacities, constants.home)
         self._nodes = [Node(HostMemory(*memory)) for _ in fleet.nodes]
@@ -62,7 +65,11 @@ class Loading:
 
         What another load is bringing to that place is waited for.
         """
-        node = self._nodes[self._fleet.node_of[device.number % self._fleet.n_gpus]]
+        number = int(self._fleet.node_of[device.number % self._fleet.n_gpus])
+        node = self._nodes[number]
+        if self._peers and (found := self._peer(number, device, function)) is not None:
+            self._copy_from(*found, function, groups, loaded)
+            return
         source = node.memory.fetch(function).source
         way = path(source)
         climb = _Climb(self._clock, node, device, function, groups, way, [self._tiers.rung(t) for t in way], loaded)
@@ -73,6 +80,25 @@ class Loading:
             climb.begin()
         else:
             before.append(climb.begin)
+
+    def _peer(self, node: int, device: SimDevice, function: int) -> tuple[SimDevice, BufferCache] | None:
+        """The first neighbour that has all buffers of a function, and where."""
+        for gpu in self._fleet.gpus_of(node):
+            peer = self.devices[gpu]
+            if peer.number != device.number:
+                for cache in peer.caches:
+                    if cache.has(function):
+                        return peer, cache
+        return None
+
+    def _copy_from(self, peer: SimDevice, cache: BufferCache, function: int, groups: Groups, loaded: Loaded) -> None:
+        """The copies of the peer stay there until they are copied."""
+        rung, now_s = self._tiers.rung(Tier.PEER), self._clock.now
+        n_groups = sum(n > 0 for n in groups.n_bytes)
+        waited_s, ends_s = peer.nvlink.reserve(now_s, rung.load_s(sum(groups.n_bytes), n_groups))
+        cache.pin(function)
+        self._clock.call(ends_s, FINISHED, lambda _: cache.unpin(function))
+        loaded([now_s + at_s for at_s in arrivals_s(groups.n_bytes, [rung], [waited_s])])
 
 
 class _Climb:

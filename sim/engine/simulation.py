@@ -25,6 +25,8 @@ from sim.engine.timers import Timers
 from sim.models.variation import Variation
 from sim.protocol import (
     FINISHED,
+    SHARES,
+    WORKER_CHANGED,
     Action,
     Arrival,
     Event,
@@ -96,6 +98,7 @@ class Simulation:
             inputs.policy, inputs.fleet, workload.functions, costs, generator(seed, Stream.POLICY), log
         )
         self._report = self.dispatcher.report
+        self._report_delay_s = inputs.report_delay_s
         self._qualified = self.dispatcher.qualified
         self._frontend: Frontend | None = None
         if costs.frontend is not None:
@@ -117,7 +120,7 @@ class Simulation:
             per_kernel=inputs.per_kernel,
             leave_pool=None if straight else self._leave_pool,
             go_on=self._go_on,
-            report=self._report,
+            report=self._report if not inputs.report_delay_s else self._report_later,
             carry_out=self._carry_out,
         )
         self._begin = self._serving.begin
@@ -131,14 +134,15 @@ class Simulation:
             self.dispatcher.standing,
             per_kernel=inputs.per_kernel,
             residency=Need.RESIDENCY in inputs.policy.needs,
+            shares=bool(inputs.policy.needs & SHARES),
             on_lane=self._serving.adopt,
             on_ready=self._get_ready,
             on_gone=self._leave,
         )
         self._workers = self._fleet.workers
         self._timers = Timers(self._clock, self._wake)
-        self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._tell)
-        self._residency = Residency(self._clock, loading, tell=self._tell)
+        self._partitions = Partitions(self._clock, inputs.fleet, self._fleet, tell=self._hear)
+        self._residency = Residency(self._clock, loading, tell=self._hear)
         door_s = 0.0 if self._frontend is None else self._frontend.transport_s
         variation = Variation(costs.spread, generator(seed, Stream.RUN_TIME))
         self._factor = variation.factor
@@ -287,19 +291,32 @@ class Simulation:
 
     def _tell_late(self, worker: SimWorker, order: Run) -> None:
         late = Finished(order.invocation, worker.number, Outcome.LATE, order.others)
-        self._tell(self.now_s, late)
+        self._hear(self.now_s, late)
 
     # Events
 
     def _get_ready(self, now_s: float, worker: SimWorker) -> None:
         self._go_on(now_s, worker)
-        self._tell(now_s, WorkerReady(worker.number, worker.device.number))
+        self._hear(now_s, WorkerReady(worker.number, worker.device.number))
 
     def _leave(self, now_s: float, worker: SimWorker) -> None:
-        self._tell(now_s, WorkerStopped(worker.number))
+        self._hear(now_s, WorkerStopped(worker.number))
 
     def _wake(self, now_s: float, tag: str) -> None:
         self._tell(now_s, Woke(tag))
+
+    def _hear(self, now_s: float, event: Event) -> None:
+        """The policy hears of what workers and devices did, as soon as it may."""
+        if self._report_delay_s:
+            self._report_later(now_s, event)
+        else:
+            self._tell(now_s, event)
+
+    def _report_later(self, now_s: float, event: Event) -> Sequence[Action]:
+        priority = FINISHED if isinstance(event, Finished) else WORKER_CHANGED
+        at_s = now_s + self._report_delay_s
+        self._clock.call(at_s, priority, lambda _: self._tell(at_s, event))
+        return ()
 
     def _tell(self, now_s: float, event: Event) -> None:
         self._carry_out(now_s, self._report(now_s, event))

@@ -105,10 +105,10 @@ class _Scaled:
 
     def _kernel_s(self, kernel: Kernel, fixed_bytes: int, n: int) -> float:
         blocks = prod(kernel.grid)
-        wave_s = self._roofline.work_s(kernel.flops, 0) * self._n_sms / blocks
+        wave_s = self._roofline.compute_s(kernel) * self._n_sms / blocks
         n_waves = -(-n * blocks // self._n_sms)
         moved_bytes = fixed_bytes + n * (kernel.moved_bytes - fixed_bytes)
-        return max(self._launch_s, n_waves * wave_s, self._roofline.work_s(0, moved_bytes))
+        return max(self._launch_s, n_waves * wave_s, self._roofline.memory_s(moved_bytes))
 
 
 def _fixed_bytes(kernel: Kernel, size_of_constants: dict[str, int]) -> int:

@@ -10,11 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sim.domain import DeviceSpec, Kernel, WorkerKind
+from sim.domain import DeviceSpec, Kernel, KernelGraph, WorkerKind
 from sim.errors import ScenarioError
 from sim.files.inputs import read_text
 from sim.files.plaindata import parse_json
 from sim.models.eviction import Kaas, make_strategy
+from sim.models.mig.profiles import table_of
 from sim.models.tiers import Rung, Tiers
 from sim.models.variation import require_spread
 from sim.schema import build
@@ -25,12 +26,11 @@ SCHEMA_VERSION = 1
 LEAST, MOST = 1e-18, 1e18  # no GPU is faster or larger, and products of these stay finite
 
 
-def _require_positive(numbers: Copies | Roofline) -> None:
+def _require_positive(numbers: Mapping[str, object]) -> None:
     """Rates and fractions are divided by."""
-    for field_ in fields(numbers):
-        value = getattr(numbers, field_.name)
+    for name, value in numbers.items():
         if isinstance(value, float) and not value > 0:
-            raise ScenarioError(f"{field_.name} is {value}, must be above 0")
+            raise ScenarioError(f"{name} is {value}, must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,10 @@ class DeviceFacts:
     name: str
     memory_bytes: int
     mig: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mig:
+            table_of(self.mig)  # or it is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Copies:
     h2d_input_bytes_per_s: float | None = None
 
     def __post_init__(self) -> None:
-        _require_positive(self)
+        _require_positive({f.name: getattr(self, f.name) for f in fields(self)})
 
     @property
     def input_bytes_per_s(self) -> float:
@@ -100,6 +104,8 @@ class Copies:
 class Roofline:
     """Peaks and the fractions of them that kernels without a measurement are taken to reach.
 
+    library_flops_per_s: peaks of what a library computes, by "source.name" of a kernel; those that aren't listed count
+    as kernels. library_frac: the fraction of these peaks.
     batches: whether batches of graphs without facts of their own take what it says, see ``sim.models.batches``.
     """
 
@@ -107,24 +113,37 @@ class Roofline:
     bytes_per_s: float
     compute_frac: float
     bandwidth_frac: float
+    library_flops_per_s: dict[str, float] = field(default_factory=dict)
+    library_frac: float = 1.0
     batches: bool = False
 
     def __post_init__(self) -> None:
-        _require_positive(self)
+        numbers = {f.name: getattr(self, f.name) for f in fields(self)}
+        of_libraries = numbers.pop("library_flops_per_s")
+        _require_positive({**numbers, **of_libraries})
 
     def part(self, compute: float, bandwidth: float) -> Roofline:
         """That of a part of the device."""
-        return replace(self, flops_per_s=self.flops_per_s * compute, bytes_per_s=self.bytes_per_s * bandwidth)
+        return replace(
+            self,
+            flops_per_s=self.flops_per_s * compute,
+            bytes_per_s=self.bytes_per_s * bandwidth,
+            library_flops_per_s={name: peak * compute for name, peak in self.library_flops_per_s.items()},
+        )
 
     def busy_s(self, kernel: Kernel) -> float:
         """Time of a kernel that fills the device (Williams, Waterman and Patterson, CACM 52(4), 2009)."""
-        return self.work_s(kernel.flops, kernel.moved_bytes)
+        return max(self.compute_s(kernel), self.memory_s(kernel.moved_bytes))
 
-    def work_s(self, flops: int, moved_bytes: int) -> float:
-        """Time of so many operations on so many bytes."""
-        return max(
-            flops / (self.flops_per_s * self.compute_frac), moved_bytes / (self.bytes_per_s * self.bandwidth_frac)
-        )
+    def compute_s(self, kernel: Kernel) -> float:
+        """Time of a kernel that its operations bound."""
+        peak = self.library_flops_per_s.get(f"{kernel.source}.{kernel.name}")
+        reached = self.flops_per_s * self.compute_frac if peak is None else peak * self.library_frac
+        return kernel.flops / reached
+
+    def memory_s(self, moved_bytes: int) -> float:
+        """Time of so many bytes that memory bounds."""
+        return moved_bytes / (self.bytes_per_s * self.bandwidth_frac)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +238,7 @@ class Calibration:
     frontend: FrontendFacts | None = None
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
+    library_s: dict[str, float] = field(default_factory=dict)
     tiers: Tiers | None = None
     spread: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration
@@ -248,6 +268,11 @@ class Calibration:
     def rungs(self) -> Tiers:
         """From where constants come to the device; all from pinned memory, as the copies, where no tiers are given."""
         return self.tiers or Tiers(pinned=Rung(self.copies.h2d_bytes_per_s))
+
+    def modules_s(self, graph: KernelGraph, kind: WorkerKind) -> float:
+        """Time to load the sources of a graph."""
+        libraries_s = [self.library_s[source] for source in graph.sources if source in self.library_s]
+        return (graph.n_modules - len(libraries_s)) * self.module_s.of(kind) + sum(libraries_s)
 
     def without_frontend(self) -> Calibration:
         """The same GPUs and workers, but requests come straight into the pool, and host stages run elsewhere."""

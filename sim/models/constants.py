@@ -15,13 +15,15 @@ class ConstantsSettings:
     """The ``constants`` of a scenario. home: where those of every function are for good, see ``sim.models.tiers``.
 
     host_memory_bytes, pinned_bytes: what a node keeps of what it has read, in pageable and in pinned memory; only
-    what is nearer than home. loading: "pipelined" starts kernels when their constants are there, in groups of
-    ``group_bytes`` (PipeSwitch; Torpor has 2 MiB, which is the default).
+    what is nearer than home. peers: a GPU of the node that has them gives them over NVLink. loading: "pipelined"
+    starts kernels when their constants are there, in groups of ``group_bytes`` (PipeSwitch; Torpor has 2 MiB, which is
+    the default).
     """
 
     home: Literal["pinned", "pageable", "disk", "remote"] = "pinned"
     host_memory_bytes: int = 0
     pinned_bytes: int = 0
+    peers: bool = False
     loading: Literal["whole", "pipelined"] = "whole"
     group_bytes: int = 2 << 20
 
@@ -45,12 +47,16 @@ class Constants:
     home: Tier
     capacities: Mapping[Tier, int]
     group_bytes: int | None  # None for loads that go whole
+    peers: bool = False
 
 
 def constants_of(settings: ConstantsSettings, tiers: Tiers) -> Constants:
     """Put both together. Raises ScenarioError for a tier that the calibration does not have."""
     home = Tier(settings.home)
     tiers.load_s(1, home)
+    if settings.peers:
+        tiers.load_s(1, Tier.PEER)
     kept = {Tier.PAGEABLE: settings.host_memory_bytes, Tier.PINNED: settings.pinned_bytes}
     capacities = {tier: n for tier, n in kept.items() if n}
-    return Constants(tiers, home, capacities, settings.group_bytes if settings.loading == "pipelined" else None)
+    group_bytes = settings.group_bytes if settings.loading == "pipelined" else None
+    return Constants(tiers, home, capacities, group_bytes, settings.peers)

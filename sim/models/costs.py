@@ -93,7 +93,6 @@ class CostModel:
         self._alloc_s = calibration.executor_alloc_s
         self.notice_period_s = calibration.startup_s.notice_period
         self._first_use_s = calibration.executor_first_use_s
-        self._module_s = calibration.module_s.of(kind)
         self.keeps_headroom = executor.keeps_headroom
         self.eviction = executor.eviction
         self.cache_bytes = calibration.device.memory_bytes - executor.margin_bytes - executor.context_bytes
@@ -145,7 +144,7 @@ class CostModel:
         isolated_s = path_s + (self.pre_s + self.dispatch_s + self.post_s) + expected_s
         self._expected_s: list[float] = expected_s.tolist()
         self._isolated_s: list[float] = isolated_s.tolist()
-        self._modules_s: list[float] = (self.n_modules * self._module_s).tolist()
+        self._modules_s = [g.ladder.modules for g in each]
         self._memory_bytes = [g.memory_bytes for g in each]
         self._offsets = [g.offsets_s for g in each]
         self._graphs = [f.graph for f in functions]
@@ -356,7 +355,7 @@ class CostModel:
             process=start.process,
             runtime=start.runtime + (measured.runtime_s if measured else 0.0),
             context=start.context,
-            modules=graph.n_modules * self._module_s,
+            modules=self._calibration.modules_s(graph, self.kind),
             constants=constants_bytes / self._h2d,
             first_run=start.first_run,
         )

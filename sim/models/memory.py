@@ -106,6 +106,11 @@ class BufferCache:
         if not entry.pins:
             del self._pinned[key]
 
+    def has(self, key: int) -> bool:
+        """Whether all buffers of a function are resident."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.first == 0
+
     def is_pinned(self, key: int) -> bool:
         """Whether the buffers of a function have to stay."""
         return key in self._pinned

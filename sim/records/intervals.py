@@ -22,14 +22,14 @@ _COUNTS = _SUMS[len(GPU_PARTS) :]  # booked when an invocation starts; the other
 class DeviceSums:
     """Sums by device and interval. ``interval_s`` is the length of an interval, which grows with the run.
 
-    shared: invocations may overlap on a device, so spans are kept until ``close()``, which counts the time in which
-    there are some, however many at once.
+    shared: invocations may overlap on a device, so spans are kept until ``settle()`` or ``close()``, which count the
+    time in which there are some, however many at once.
     """
 
     def __init__(self, n_devices: int, interval_s: float) -> None:
         self.interval_s = interval_s
         self.shared = False
-        self._spans: dict[str, list[_Spans]] = {name: [] for name in GPU_PARTS.values()}
+        self._spans: dict[str, list[_Spans]] = {name: [_no_spans()] for name in GPU_PARTS.values()}
         self._sums = np.zeros((len(_SUMS), n_devices, 0))
 
     def add(self, device: npt.NDArray[np.int32], row: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -52,18 +52,26 @@ class DeviceSums:
         """Add starts of workers: from when a worker took its device until it was ready."""
         self._add_spans("startup_s", device, from_s, to_s)
 
-    def close(self) -> dict[str, float]:
-        """Complete the sums; returns those of GPU_PARTS over all devices and intervals."""
+    def settle(self, until_s: float) -> None:
+        """Count what lies before an instant, and keep it no longer. No span that is still to come begins before it."""
         covered: list[_Spans] = []
         before = np.zeros(self._sums.shape[1:])
         for name, sums in zip(GPU_PARTS.values(), self._sums, strict=False):
-            covered += self._spans[name]
-            if self.shared and covered:
-                device, from_s, to_s = (np.concatenate(column) for column in zip(*covered, strict=True))
+            device, from_s, to_s = (np.concatenate(column) for column in zip(*self._spans[name], strict=True))
+            early, late = from_s < until_s, to_s > until_s
+            covered.append((device[early], from_s[early], np.minimum(to_s, until_s)[early]))
+            self._spans[name] = [(device[late], np.maximum(from_s, until_s)[late], to_s[late])]
+            device, from_s, to_s = (np.concatenate(column) for column in zip(*covered, strict=True))
+            if len(device):
                 total = np.zeros_like(before)
                 spread_over(total, device, without_overlap(device, from_s, to_s), to_s, self.interval_s)
                 sums += np.maximum(total - before, 0.0)
                 before = total
+
+    def close(self) -> dict[str, float]:
+        """Complete the sums; returns those of GPU_PARTS over all devices and intervals."""
+        if self.shared:
+            self.settle(np.inf)
         return {part: float(sums.sum()) for part, sums in zip(GPU_PARTS, self._sums, strict=False)}
 
     def columns(self, node_of: npt.NDArray[np.int32]) -> dict[str, Any]:
@@ -96,6 +104,10 @@ class DeviceSums:
         if needed > present:
             wanted = min(needed + needed // 2, N_INTERVALS)
             self._sums = np.pad(self._sums, ((0, 0), (0, 0), (0, wanted - present)))
+
+
+def _no_spans() -> _Spans:
+    return np.zeros(0, dtype=np.int32), np.zeros(0), np.zeros(0)
 
 
 def spread_over(sums: Floats, row: npt.NDArray[np.int32], from_s: Floats, to_s: Floats, interval_s: float) -> None:

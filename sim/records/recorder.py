@@ -1,11 +1,12 @@
-"""Record a simulation: rows stream to Parquet in row groups, sums for the summary are kept beside.
+"""Record a run: rows stream to Parquet in row groups, and what the summary needs is added up beside.
 
 Only numbers are collected in the event loop; everything that follows from them is computed here, a group at a time.
+Nothing is kept for an invocation or a worker once its row is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from sim.domain import FleetSpec, WorkerKind
 from sim.models.costs import CostModel
 from sim.models.startup import Ladder
 from sim.records.backlog import Backlog
+from sim.records.ended import EndedRows
 from sim.records.intervals import DeviceSums
 from sim.records.rows import COLUMNS, ROWS_IN_BLOCK, Block, Floats
-from sim.records.tables import DEVICES, FUNCTIONS, GPU_PARTS, INVOCATIONS, STAGES, STATUSES, WORKERS, Table
+from sim.records.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, WORKERS, Table
+from sim.records.totals import Totals
+from sim.records.workers import WorkerDevices, WorkerRows
 from sim.workload import Workload
 
 ROWS_IN_GROUP = 16 * ROWS_IN_BLOCK
@@ -28,14 +32,17 @@ ROWS_IN_GROUP = 16 * ROWS_IN_BLOCK
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``worker_device`` lists the device of each worker by number. The pages of the files have checksums.
+    ``worker_device`` is told the device of each worker. The pages of the files have checksums.
     """
 
     def __init__(
         self, directory: Path, workload: Workload, fleet: FleetSpec, costs: CostModel, interval_s: float
     ) -> None:
-        self.worker_device: list[int] = []
+        self.worker_device = WorkerDevices()
         self._blocks: list[Block] = []
+        self._ended = EndedRows()
+        self._workers = WorkerRows()
+        self._gone: list[int] = []
         self._directory = directory
         self._workload = workload
         self._fleet = fleet
@@ -47,42 +54,47 @@ class Recorder:
         self._constants_bytes = costs.constants_bytes
         self._has_frontend = costs.frontend is not None
         self._store_s = costs.store_s
-        self._odd: list[tuple[int, int, float, float, float, float, str, str, float, int]] = []
-        self._workers: list[tuple[Any, ...]] = []
-        self._start_bytes = 0
+        self._totals = Totals(self._isolated_s)
         self._devices = DeviceSums(fleet.n_gpus, interval_s)
-        self._latency_s: list[Floats] = []
-        self._queue_s: list[Floats] = []
-        self._pool_s: list[Floats] = []
         lasts_s = 0.0 if workload.loop is not None else workload.trace.duration_s  # a closed loop limits what waits
         self._waiting = Backlog(lasts_s, interval_s)
         self._before_pool = Backlog(lasts_s, interval_s)
-        self._n_of_function = np.zeros(n, dtype=np.int64)
-        self._latency_of_function_s = np.zeros(n)
-        self._n_status = dict.fromkeys(STATUSES, 0)
-        self._totals = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes"), 0.0)
+        self._underway_since_s: Callable[[], float] | None = None
+        self._startups: list[tuple[int, float, float]] = []
         self._device_s: dict[str, float] = {}
         text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
-        self._writer = pq.ParquetWriter(
-            directory / "invocations.parquet", INVOCATIONS.schema, use_dictionary=text, write_page_checksum=True
-        )
+        self._invocation_file = self._open(INVOCATIONS, use_dictionary=text)
+        self._worker_file = self._open(WORKERS)
 
     @property
     def interval_s(self) -> float:
         """Length of the intervals of the devices table, so far."""
         return self._devices.interval_s
 
-    def share_devices(self) -> None:
-        """Say, before the run, that several workers may be on a device at once."""
+    def share_devices(self, underway_since_s: Callable[[], float] | None = None) -> None:
+        """Say, before the run, that several workers may be on a device at once.
+
+        underway_since_s: called now and then while invocations complete, the instant before which nothing began that is
+        yet to be recorded, be it a dispatch, an invocation or the start of a worker. Without it, what devices did is
+        kept for every invocation, 80 bytes each, until the end.
+        """
         self._devices.shared = True
+        self._underway_since_s = underway_since_s
 
     # Called by a world
 
+    def started(self, device: int, begun_at_s: float, ready_at_s: float) -> None:
+        """A worker that took its device at ``begun_at_s`` is ready; only where ``underway_since_s`` is known."""
+        self._startups.append((device, begun_at_s, ready_at_s))
+
     def completed(self, block: Block) -> None:
-        """Invocations were completed: ``sim.records.rows.COLUMNS`` of them."""
+        """Invocations were completed: ``sim.records.rows.COLUMNS`` of them, all since the last block."""
         self._blocks.append(block)
         if sum(len(b["invocation"]) for b in self._blocks) >= ROWS_IN_GROUP:
             self._write_group()
+            if self._underway_since_s is not None:
+                self._take_startups()
+                self._devices.settle(self._underway_since_s())
 
     def ended(
         self,
@@ -103,8 +115,11 @@ class Recorder:
         admitted_at_s, queued_at_s: when it was let in and when it entered the pool; NaN if it did not get there.
         started_at_s, worker: where a device began on it. What was copied for it is not counted.
         """
+        device = self.worker_device[worker] if worker >= 0 else -1
         waited = (arrival_at_s, admitted_at_s, queued_at_s, ended_at_s)
-        self._odd.append((invocation, function, *waited, status, reason, started_at_s, worker))
+        self._ended.add(status, reason, invocation, function, *waited, started_at_s, device, worker)
+        if len(self._ended) >= ROWS_IN_GROUP:
+            self._write_ended()
 
     def worker(
         self,
@@ -115,24 +130,27 @@ class Recorder:
         ladder: Ladder | None,
         loaded_bytes: int,
     ) -> None:
-        """A worker is gone or the run has ended. instants_s: requested, ready, stopped (NaN where it did not)."""
-        self._start_bytes += loaded_bytes
-        stages = ladder if ladder is not None else (0.0,) * len(STAGES)
-        self._workers.append(
-            (number, self.worker_device[number], kind.value, function, *instants_s, *stages, loaded_bytes)
-        )
+        """A worker is gone or the run has ended. instants_s: requested, ready, stopped (NaN where it did not).
+
+        What it completed was recorded before, or is in the next block.
+        """
+        self._totals.add_start(loaded_bytes)
+        self._workers.add(number, self.worker_device[number], kind, function, instants_s, ladder, loaded_bytes)
+        self._gone.append(number)
+        if len(self._workers) >= ROWS_IN_GROUP:
+            self._write_workers()
 
     # Called at the end
 
     def close(self) -> None:
         """Write what is left, and the other tables."""
         self._write_group()
-        if self._odd:
-            self._write_odd()
-        self._writer.close()
-        workers = self._worker_columns()
-        self._write(WORKERS, workers)
-        self._add_startups(workers)
+        if len(self._ended):
+            self._write_ended()
+        self._invocation_file.close()
+        self._write_workers()
+        self._worker_file.close()
+        self._take_startups()
         self._device_s = self._devices.close()
         self._write(DEVICES, self._devices.columns(self._fleet.node_of))
         facts, functions = self._workload.trace.functions, self._workload.functions
@@ -147,36 +165,8 @@ class Recorder:
         self._write(FUNCTIONS, columns)
 
     def summary(self, simulated_s: float) -> dict[str, Any]:
-        """What the tables add up to. Quantiles are linear between order statistics (Hyndman and Fan, type 7).
-
-        jain_fairness: Jain's index (Jain et al., DEC-TR-301, 1984) of isolated latency / mean latency over the
-        functions with completed invocations. gpu_frac: what GPUs did all the time, shares that add up to 1;
-        gpu_busy_frac is that of kernels, gpu_occupied_frac all but idle.
-        cache_hit_frac: share of completed invocations that neither loaded constants nor waited for their worker's
-        start. Empty sets give None. Called after ``close()``.
-        """
-        completed = self._n_status["completed"]
-        served = self._n_of_function > 0
-        progress = (self._isolated_s * self._n_of_function)[served] / self._latency_of_function_s[served]
-        square = float(np.sum(progress**2))
-        fairness = float(np.sum(progress)) ** 2 / (len(progress) * square) if square else None
-        gpu = self._gpu_frac(self._fleet.n_gpus * simulated_s)
-        return {
-            "invocations": sum(self._n_status.values()),
-            **self._n_status,
-            "cold_starts": int(self._totals["cold"]),
-            "throughput_per_s": completed / simulated_s if simulated_s else None,
-            "latency_s": _spread(self._latency_s),
-            "queue_s": _spread(self._queue_s),
-            "pool_s": _spread(self._pool_s),
-            "gpu_frac": gpu,
-            "gpu_busy_frac": gpu["kernels"],
-            "gpu_occupied_frac": None if gpu["idle"] is None else 1 - gpu["idle"],
-            "cache_hit_frac": 1 - self._totals["missed"] / completed if completed else None,
-            "h2d_bytes": int(self._totals["h2d_bytes"]) + self._start_bytes,
-            "evictions": int(self._totals["n_evicted"]),
-            "jain_fairness": fairness,
-        }
+        """What the tables add up to, see ``sim.records.totals.Totals.summary``. Called after ``close()``."""
+        return self._totals.summary(simulated_s, self._device_s, self._fleet.n_gpus)
 
     def steadiness(self) -> list[str]:
         """A sentence on what grew for as long as invocations arrived, if something did."""
@@ -185,28 +175,23 @@ class Recorder:
             verdict += f"; {int(self._before_pool.waiting()[-1]):,} of them had not entered the pool"
         return [verdict] if verdict else []
 
-    def _gpu_frac(self, gpu_time_s: float) -> dict[str, float | None]:
-        """Parts of the time of all GPUs."""
-        if not gpu_time_s:
-            return dict.fromkeys((*GPU_PARTS, "idle"))
-        parts = {part: part_s / gpu_time_s for part, part_s in self._device_s.items()}
-        return {**parts, "idle": max(0.0, 1 - sum(parts.values()))}
-
     # Groups of rows
 
     def _write_group(self) -> None:
         if self._blocks:
             self._write_completed({name: np.concatenate([block[name] for block in self._blocks]) for name in COLUMNS})
             self._blocks.clear()
+        self.worker_device.forget(self._gone)
+        self._gone.clear()
 
     def _write_completed(self, row: dict[str, Floats]) -> None:
         function = row["function"].astype(np.int32)
         worker = row["worker"].astype(np.int32)
-        device = np.array(self.worker_device, dtype=np.int32)[worker]
+        device = self.worker_device.of(worker)
         h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
         copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
-        self._writer.write_table(
+        self._invocation_file.write_table(
             INVOCATIONS.arrow(
                 row
                 | {
@@ -224,33 +209,41 @@ class Recorder:
         if not self._has_frontend:  # what is left until completion is the copy back, waits for the link included
             left_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"]
             store_s = np.where(copied["d2h_bytes"] > 0, np.maximum(left_s, 0.0), 0.0)  # not what rounding leaves
-        latency_s = row["completed_at_s"] - row["arrival_at_s"]
         missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
-        self._latency_s.append(latency_s)
-        self._queue_s.append(row["started_at_s"] - row["arrival_at_s"])
-        self._pool_s.append(row["started_at_s"] - row["queued_at_s"])
         self._count_waiting(row["arrival_at_s"], row["queued_at_s"], row["started_at_s"])
-        self._n_status["completed"] += n
-        self._n_of_function += np.bincount(function, minlength=len(self._n_of_function))
-        self._latency_of_function_s += np.bincount(function, latency_s, len(self._n_of_function))
-        for name, values in (
-            ("cold", row["cold"]),
-            ("missed", missed),
-            ("n_evicted", row["n_evicted"]),
-            ("h2d_bytes", h2d_bytes),
-        ):
-            self._totals[name] += float(values.sum())
+        self._totals.add(function, row | {"missed": missed, "h2d_bytes": h2d_bytes})
         counts = {"n_started": np.ones(n), "n_cold": row["cold"], "n_missed": missed} | copied
         self._devices.add(device, row | counts | {"store_s": store_s})
+
+    def _write_ended(self) -> None:
+        self._totals.add_ended(self._ended.statuses)
+        row = self._ended.take()
+        started_at_s = row["started_at_s"]
+        left_at_s = np.where(np.isnan(started_at_s), row["completed_at_s"], started_at_s)
+        self._count_waiting(row["arrival_at_s"], row["queued_at_s"], left_at_s)
+        self._invocation_file.write_table(INVOCATIONS.arrow(row))
+
+    def _write_workers(self) -> None:
+        row = self._workers.take()
+        self._worker_file.write_table(WORKERS.arrow(row))
+        self._add_startups(row)
 
     def _count_waiting(self, arrival_at_s: Floats, queued_at_s: Floats, left_at_s: Floats) -> None:
         self._waiting.add(arrival_at_s, left_at_s)
         if self._has_frontend:
             self._before_pool.add(arrival_at_s, np.where(np.isnan(queued_at_s), left_at_s, queued_at_s))
 
-    def _add_startups(self, workers: Mapping[str, list[Any]]) -> None:
+    def _take_startups(self) -> None:
+        if self._startups:
+            device, begun_at_s, ready_at_s = (np.array(column) for column in zip(*self._startups, strict=True))
+            self._startups.clear()
+            self._devices.add_startups(device.astype(np.int32), begun_at_s, ready_at_s)
+
+    def _add_startups(self, workers: Mapping[str, Any]) -> None:
         """A worker took its device when the stages of its start began, which end when it is ready."""
-        device, ready_at_s = np.array(workers["device"], dtype=np.int32), np.array(workers["ready_at_s"])
+        if self._underway_since_s is not None:  # it was told when it got ready
+            return
+        device, ready_at_s = workers["device"].astype(np.int32), workers["ready_at_s"]
         stages_s = np.sum([workers[f"{stage}_s"] for stage in STAGES], axis=0)
         got_ready = (device >= 0) & (stages_s > 0) & ~np.isnan(ready_at_s)
         if got_ready.any():
@@ -258,51 +251,13 @@ class Recorder:
             begun_at_s = np.maximum(ready_at_s - stages_s[got_ready], 0.0)  # a replay runs first when ready
             self._devices.add_startups(device[got_ready], begun_at_s, ready_at_s)
 
-    def _worker_columns(self) -> dict[str, Any]:
-        workers = sorted(self._workers)
-        return {name: [worker[i] for worker in workers] for i, name in enumerate(WORKERS.names)}
-
-    def _write_odd(self) -> None:
-        columns = zip(*self._odd, strict=True)
-        invocation, function, *instants_s, status, reason, started_at_s, worker = columns
-        arrival_at_s, admitted_at_s, queued_at_s, ended_at_s = (np.array(column) for column in instants_s)
-        n = len(invocation)
-        left_at_s = np.array(started_at_s)
-        self._count_waiting(arrival_at_s, queued_at_s, np.where(np.isnan(left_at_s), ended_at_s, left_at_s))
-        for name in status:
-            self._n_status[name] += 1
-        zero = np.zeros(n)
-        self._writer.write_table(
-            INVOCATIONS.arrow(
-                {c.name: zero for c in INVOCATIONS.columns}
-                | {
-                    "invocation": invocation,
-                    "function": function,
-                    "status": pa.array(status),
-                    "arrival_at_s": arrival_at_s,
-                    "admitted_at_s": admitted_at_s,
-                    "queued_at_s": queued_at_s,
-                    "started_at_s": started_at_s,
-                    "completed_at_s": ended_at_s,
-                    "device": [self.worker_device[w] if w >= 0 else -1 for w in worker],
-                    "worker": worker,
-                    "reason": pa.array(reason),
-                },
-            )
-        )
+    def _open(self, table: Table, *, use_dictionary: bool | list[str] = True) -> pq.ParquetWriter:
+        file = self._directory / f"{table.name}.parquet"
+        return pq.ParquetWriter(file, table.schema, use_dictionary=use_dictionary, write_page_checksum=True)
 
     def _write(self, table: Table, columns: Mapping[str, Any]) -> None:
-        file = self._directory / f"{table.name}.parquet"
-        pq.write_table(table.arrow(columns), file, write_page_checksum=True)
-
-
-def _spread(parts: list[Floats]) -> dict[str, float | None]:
-    names = ("mean", "p50", "p90", "p99", "p999", "max")
-    values = np.concatenate(parts) if parts else np.zeros(0)
-    if not len(values):
-        return dict.fromkeys(names)
-    quantiles = np.quantile(values, [0.5, 0.9, 0.99, 0.999, 1.0])
-    return dict(zip(names, [float(values.mean()), *map(float, quantiles)], strict=True))
+        with self._open(table) as writer:
+            writer.write_table(table.arrow(columns))
 
 
 def _same(text: str, n: int) -> pa.DictionaryArray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import RunError
 from sim.records.seal import MANIFEST, check_seal
-from sim.records.tables import TABLES
+from sim.records.tables import OPTIONAL, TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ class Run:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        spec = next(t for t in TABLES if t.name == name)
+        spec = next(t for t in (*TABLES, *OPTIONAL) if t.name == name)
         file = self.path / f"{name}.parquet"
         wanted = list(columns or spec.names)
         if file.exists() and not file.is_file():

@@ -19,10 +19,10 @@ from sim.errors import OutputError
 from sim.files.output import as_json, fresh_directory, has_keys, new_directory, write_text
 from sim.records.results import SCHEMA_VERSION
 from sim.records.seal import MANIFEST, seal
-from sim.records.tables import TABLES
+from sim.records.tables import OPTIONAL, TABLES
 
 _LIBRARIES = ("numpy", "pyarrow", "simpy")
-FILES = {MANIFEST, "scenario.yaml", "summary.json", *(f"{table.name}.parquet" for table in TABLES)}
+FILES = {MANIFEST, "scenario.yaml", "summary.json", *(f"{table.name}.parquet" for table in (*TABLES, *OPTIONAL))}
 FILES |= {"decisions.jsonl", "workers.log"}  # of replays
 
 
@@ -96,6 +96,10 @@ def _versions() -> dict[str, str]:
 
 def peak_rss_bytes() -> int:
     """Largest resident size of this process so far."""
+    with suppress(OSError):  # Linux; getrusage counts there what the parent had when it started this process
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -127,7 +127,7 @@ STAGES = ("kill_release", "process", "runtime", "context", "modules", "constants
 
 WORKERS = Table(
     "workers",
-    "one row a worker that was started, in the order of starting",
+    "one row a worker that was started, in the order of starting; beyond 65,536 in groups of so many, as they left",
     (
         Column("worker", _I4, "", "number of the worker, from 0"),
         Column("device", _I4, "", "its device, or -1 if it never got one"),
@@ -156,4 +156,23 @@ FUNCTIONS = Table(
     ),
 )
 
+ACTIONS = Table(
+    "actions",
+    "one row an order of the policy, of a batch one an invocation, in the order in which they ended; only with "
+    "`--decisions`",
+    (
+        Column("action", _I8, "", "number in order of orders, from 0"),
+        Column("kind", _TEXT, "", "its name in the protocol"),
+        Column("at_s", _F8, "s", "when it was given"),
+        Column("worker", _I4, "", "the worker that it names, or -1"),
+        Column("device", _I4, "", "the slot or device that it names, or -1"),
+        Column("function", _I4, "", "the function that it names or runs, or -1"),
+        Column("invocation", _I8, "", "the invocation that it names, or -1"),
+        Column("expected_s", _F8, "s", "what it was expected to take, without queues, of runs and starts; else NaN"),
+        Column("ended_at_s", _F8, "s", "when the policy heard of its end; NaN if it has none"),
+        Column("outcome", _TEXT, "", "how it ended; empty if it has no end"),
+    ),
+)
+
 TABLES = (INVOCATIONS, DEVICES, WORKERS, FUNCTIONS)
+OPTIONAL = (ACTIONS,)  # which not every run has

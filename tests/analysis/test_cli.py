@@ -15,7 +15,10 @@ from analysis.cli import main
 from analysis.figures.runs import FIGURES
 from analysis.figures.style import MAX_RUNS
 from sim import __version__
+from sim.records.totals import TIMES
+from tests.analysis.mmc_runs import make_tables
 
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -86,6 +89,37 @@ def test_json_is_an_array_of_summaries(make_run):
     paths = [make_run(policy, n=50) for policy in ("sjf", "fifo")]
     value = json.loads(analyze("table", *paths, "--json").stdout)
     assert [run["policy"] for run in value] == ["sjf", "fifo"]
+
+
+def test_exact_percentiles_are_those_of_the_table(make_run):
+    path = make_run(n=5000)
+    summary = json.loads((path / "summary.json").read_text())
+    (path / "summary.json").write_text(json.dumps(summary | {"latency_s": None, "queue_s": None, "pool_s": None}))
+    (found,) = json.loads(analyze("table", path, "--json", "--exact", "--no-verify").stdout)
+    table = pq.read_table(path / "invocations.parquet").to_pandas()
+    table = table[table.status == "completed"]
+    assert found["quantiles"] == {"from": "values", "error_frac": 0.0}
+    for name, (from_at_s, to_at_s) in TIMES.items():
+        times_s = table[to_at_s] - table[from_at_s]
+        expected = {"mean": pytest.approx(times_s.mean()), "max": times_s.max()}
+        expected |= {key: pytest.approx(times_s.quantile(share), rel=1e-12) for key, share in QUANTILES.items()}
+        assert found[name] == expected
+    assert {k: v for k, v in found.items() if k in summary and k not in TIMES} == {
+        k: v for k, v in summary.items() if k not in TIMES
+    }
+
+
+def test_exact_percentiles_of_nothing_are_none(make_run):
+    tables = make_tables("fifo", n=50)
+    tables["invocations"] = tables["invocations"].assign(status="failed")
+    (found,) = json.loads(analyze("table", make_run(tables=tables), "--json", "--exact").stdout)
+    assert set(found["latency_s"].values()) == {None}
+
+
+def test_exact_percentiles_need_the_table(make_run):
+    path = make_run(n=50)
+    (path / "invocations.parquet").unlink()
+    check_mistake(analyze("table", path, "--exact"), "invocations.parquet: missing")
 
 
 def test_plot_draws_every_figure_twice_and_prints_the_paths(make_run, tmp_path):

@@ -18,7 +18,7 @@ from sim.models.calibration import Calibration, GraphCosts
 from sim.models.tiers import Rung
 from sim.policies import known
 from sim.records.results import open_run
-from sim.records.tables import GPU_PARTS, STAGES, STATUSES, TABLES
+from sim.records.tables import GPU_PARTS, OPTIONAL, STAGES, STATUSES, TABLES
 from tests.docs.commands import MAIN, options
 from tests.docs.pages import PAGES, README, ROOT, blocks, name, prose
 from tests.support import own, poisson, simulate
@@ -120,7 +120,7 @@ def test_every_number_of_the_calibration_is_explained():
 
 def test_every_column_is_explained_in_its_words():
     sections = re.split(r"^## ", prose(RUNS), flags=re.MULTILINE)
-    for table in TABLES:
+    for table in (*TABLES, *OPTIONAL):
         section = next(s for s in sections if s.startswith(f"{table.name}.parquet"))
         told = re.findall(r"^\| `(\w+)` \| \w+ \| (\w*) *\| (.*) \|$", section, re.MULTILINE)
         assert told == [(c.name, c.unit, c.meaning) for c in table.columns]

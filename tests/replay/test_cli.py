@@ -59,6 +59,10 @@ def test_calibrate_and_validate_a_short_run(small, tmp_path):
     measured = json.loads((tmp_path / "probe.json").read_text())["measurements"]
     assert found.roofline.flops_per_s == measured["fp32_flop_per_s"]["value"]
     assert found.roofline.bytes_per_s == measured["device_copy_bytes_per_s"]["value"]
+    for name, peak in found.roofline.library_flops_per_s.items():
+        assert peak == measured[f"{name.replace('.', '_')}_flop_per_s"]["value"]
+    assert found.roofline.library_flops_per_s.keys() == {"cublas.gemm_float32", "cublas.gemm_float16"}
+    assert found.library_s == {"cublas": measured["cublas_load_s"]["value"]}
     run_s = open_run(tmp_path / "run").table("invocations").run_s
     assert all(run_s.min() <= c.run_s <= run_s.max() for kinds in found.graphs.values() for c in kinds.values())
     out = tmp_path / "simulated"

@@ -11,13 +11,14 @@ import numpy as np
 
 from sim.domain import Trace, TraceFunction
 from traces.anomalies import RULES
-from traces.inspect.tally import PERCENTS, Tally
+from traces.inspect.tally import Tally
 from traces.units import MINUTE_S, Floats, Ints
 
 _BINS_S = tuple(MINUTE_S * n for n in (1, 5, 15, 60, 6 * 60, 24 * 60))
 _BINS_MAX = 400  # what a figure can show
 _UTILISATION_FRAC = (0.5, 0.7, 0.9)  # ample, usual, and too little for any burst
 _RANKS = 200  # points of the popularity curve
+_PERCENTS = np.arange(101)
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "duration_s": {
             "measured_on": trace.source.durations_of or None,
             "mean": tally.busy_s / n_invocations if n_invocations else None,
-            "of_invocations": tally.durations_s.percentiles().tolist() if n_invocations else None,
+            "of_invocations": tally.durations_s.quantiles(_PERCENTS / 100).tolist() if n_invocations else None,
             "of_functions": _percentiles(np.array([f.mean_s for f in trace.functions])),
         },
         "mean_concurrency": mean_concurrency,
@@ -162,4 +163,4 @@ def _triggers(functions: Sequence[TraceFunction], per_function: Ints) -> dict[st
 
 
 def _percentiles(values: Floats) -> list[float] | None:
-    return np.percentile(values, PERCENTS).tolist() if len(values) else None
+    return np.percentile(values, _PERCENTS).tolist() if len(values) else None

@@ -6,51 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.domain import ArrivalChunk
+from sim.records.histogram import Histogram
 from traces.units import MINUTE_S, Floats, Ints
 
-PERCENTS = np.arange(101)
 LEAST_GAPS = 3
 """Inter-arrival times that a function must have for a coefficient of variation; of fewer it says nothing."""
-
-_FEW = 4096  # numbers that are kept as they are
-_SHIFT = 45  # of the 52 bits of a float64's mantissa 7 stay
-_N_BINS = 0x7FF << 7  # the bits of an infinity, shifted
-
-
-class LogHistogram:
-    """Counts of positive, finite numbers. A bin is at most 1/128 of its numbers wide, so percentiles are within 0.4%.
-
-    The bin of a number is the first bits of its float64: exponent and 7 bits of the mantissa. No logarithms, no range.
-    Up to 4,096 numbers are kept themselves, so that their percentiles are exact.
-    """
-
-    def __init__(self) -> None:
-        self._counts = np.zeros(_N_BINS, np.int64)
-        self._least, self._most = np.inf, 0.0
-        self._few: Floats | None = np.empty(0)
-
-    def add(self, values: Floats) -> None:
-        """Count these numbers, one or more."""
-        self._least, self._most = min(self._least, values.min()), max(self._most, values.max())
-        self._counts += np.bincount(values.view(np.int64) >> _SHIFT, minlength=_N_BINS)
-        if self._few is not None:
-            self._few = np.append(self._few, values) if len(self._few) + len(values) <= _FEW else None
-
-    def percentiles(self) -> Floats:
-        """The 0th to the 100th percentile, (101,), linear between neighbours in order as numpy's are; the ends exactly.
-
-        There must be a number.
-        """
-        if self._few is not None:
-            return np.percentile(self._few, PERCENTS)
-        cumulative = np.cumsum(self._counts)
-        place = PERCENTS / 100 * (cumulative[-1] - 1)
-        bins = np.searchsorted(cumulative, np.stack([np.floor(place), np.ceil(place)]), side="right")
-        edges = np.stack([bins, bins + 1]) << _SHIFT
-        lower, upper = np.clip(edges.view(np.float64).mean(axis=0), self._least, self._most)
-        values = lower + place % 1 * (upper - lower)
-        values[[0, -1]] = self._least, self._most
-        return np.asarray(values)
 
 
 class Tally:
@@ -66,7 +26,7 @@ class Tally:
         self.minute_s = np.full(len(self.per_minute), MINUTE_S)
         self.minute_s[-1] = duration_s - MINUTE_S * (len(self.minute_s) - 1)
         self.busy_s = 0.0
-        self.durations_s = LogHistogram()
+        self.durations_s = Histogram()
         self._end_s = np.cumsum(self.minute_s)
         self._ended = np.zeros(len(self.per_minute), np.int64)  # by minute; what outlasts the window, in the last one
         self._partly_s = np.zeros(len(self.per_minute))  # from starts to the ends of their minutes, less from ends

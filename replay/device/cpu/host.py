@@ -9,6 +9,7 @@ import os
 import platform
 
 from replay.device.cpu.build import compile_host
+from replay.device.cpu.cublas import HostCublas
 from replay.device.cpu.driver import HostDriver
 from replay.device.cpu.errors import Faults, HostCudaError
 from replay.device.cpu.memory import HostMemory
@@ -34,6 +35,7 @@ class HostCuda:
         self.faults = Faults()
         streams = HostStreams(deferred)
         self.runtime = HostRuntime(self.memory, HostMemory(physical_bytes, debug), streams, self.faults)
+        self.cublas = HostCublas(streams, self.faults)
         self.driver = HostDriver(streams, self.faults, schedule, poison=debug)
 
     def device(self) -> Device:
@@ -46,4 +48,5 @@ class HostCuda:
             runtime=self.runtime,
             compile=compile_host,
             errors=(HostCudaError,),
+            cublas=lambda: self.cublas,
         )

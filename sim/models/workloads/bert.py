@@ -12,13 +12,14 @@ from sim.domain import KernelGraph
 from sim.errors import ScenarioError
 from sim.models.workloads.build import BIAS_SCALE, GraphBuilder, fan_in_scale
 from sim.models.workloads.matrices import (
+    OWN,
     Matrix,
+    Products,
     add_layer_norm,
     bias_gelu,
     embed_layer_norm,
     linear,
     masked_softmax,
-    matmul,
 )
 
 BRANCH_GAIN = 0.1  # of what a layer adds: attention averages tokens, and 24 such sums would make them all alike
@@ -32,6 +33,7 @@ def build(
     sequence: int = 384,
     vocabulary: int = 30_522,
     positions: int = 512,
+    products: Products = OWN,
     name: str = "bert",
 ) -> KernelGraph:
     """Graph from token ids, segments and mask (int64, ``sequence`` each) to logits (sequence x [start, end]).
@@ -50,7 +52,7 @@ def build(
     mask = g.input("mask", sequence, 2, "int64")
     x = _embed(g, ids, segments, (sequence, hidden, vocabulary, positions))
     for layer in range(layers):
-        x = _layer(g, x, mask, (sequence, hidden, heads), f"layer{layer}")
+        x = _layer(g, x, mask, (sequence, hidden, heads), products, f"layer{layer}")
     linear(g, x, sequence, hidden, 2, "answer", g.output("logits", 2 * sequence))
     return g.finish()
 
@@ -70,32 +72,32 @@ def _embed(g: GraphBuilder, ids: str, segments: str, shape: tuple[int, int, int,
     return y
 
 
-def _layer(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], name: str) -> str:
+def _layer(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], products: Products, name: str) -> str:
     """One encoder layer: attention and feed-forward, each followed by an added shortcut and a layer norm."""
     sequence, hidden, _ = shape
-    mixed = _attention(g, x, mask, shape, f"{name}.attention")
+    mixed = _attention(g, x, mask, shape, products, f"{name}.attention")
     attended = g.temporary(f"{name}.attended", sequence * hidden)
     add_layer_norm(g, mixed, x, sequence, hidden, f"{name}.attention.norm", attended)
 
-    wide = _product(g, attended, (sequence, 4 * hidden, hidden), f"{name}.widen")
+    wide = _product(g, products, attended, (sequence, 4 * hidden, hidden), f"{name}.widen")
     bias_gelu(g, wide, sequence, 4 * hidden, f"{name}.gelu")
-    narrow = _product(g, wide, (sequence, hidden, 4 * hidden), f"{name}.narrow", gain=BRANCH_GAIN)
+    narrow = _product(g, products, wide, (sequence, hidden, 4 * hidden), f"{name}.narrow", gain=BRANCH_GAIN)
     y = g.temporary(f"{name}.output", sequence * hidden)
     add_layer_norm(g, narrow, attended, sequence, hidden, f"{name}.norm", y)
     return y
 
 
-def _attention(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], name: str) -> str:
+def _attention(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], products: Products, name: str) -> str:
     """Self-attention; a head is a stride in sequence x [query, key, value] x heads, nothing is transposed."""
     sequence, hidden, heads = shape
     depth = hidden // heads
     bias = g.constant(f"{name}.qkv.bias", 3 * hidden, BIAS_SCALE)
-    qkv = _product(g, x, (sequence, 3 * hidden, hidden), f"{name}.qkv", bias=bias)
+    qkv = _product(g, products, x, (sequence, 3 * hidden, hidden), f"{name}.qkv", bias=bias)
     query, key, value = (Matrix(qkv, 3 * hidden, part * hidden, depth) for part in range(3))
 
     weights = g.temporary(f"{name}.weights", heads * sequence * sequence)
     by_head = Matrix(weights, sequence, step=sequence * sequence)
-    matmul(
+    products.matmul(
         g,
         query,
         key,
@@ -107,16 +109,23 @@ def _attention(g: GraphBuilder, x: str, mask: str, shape: tuple[int, int, int], 
     )
     masked_softmax(g, weights, mask, heads * sequence, sequence)
     context = g.temporary(f"{name}.context", sequence * hidden)
-    matmul(g, by_head, value, Matrix(context, hidden, step=depth), (sequence, depth, sequence), batch=heads)
-    return _product(g, context, (sequence, hidden, hidden), f"{name}.mix", gain=BRANCH_GAIN)
+    products.matmul(g, by_head, value, Matrix(context, hidden, step=depth), (sequence, depth, sequence), batch=heads)
+    return _product(g, products, context, (sequence, hidden, hidden), f"{name}.mix", gain=BRANCH_GAIN)
 
 
 def _product(
-    g: GraphBuilder, x: str, shape: tuple[int, int, int], name: str, *, bias: str | None = None, gain: float = 1.0
+    g: GraphBuilder,
+    products: Products,
+    x: str,
+    shape: tuple[int, int, int],
+    name: str,
+    *,
+    bias: str | None = None,
+    gain: float = 1.0,
 ) -> str:
     """x (m x k) times a constant (k x n) [+ bias] for ``shape`` (m, n, k)."""
     m, n, k = shape
-    weight = g.constant(f"{name}.weight", k * n, fan_in_scale(k, gain))
+    weight = g.constant(f"{name}.weight", k * n, fan_in_scale(k, gain), products.dtype)
     y = g.temporary(name, m * n)
-    matmul(g, Matrix(x, k), Matrix(weight, n), Matrix(y, n), shape, bias=bias)
+    products.matmul(g, Matrix(x, k), Matrix(weight, n), Matrix(y, n), shape, bias=bias)
     return y

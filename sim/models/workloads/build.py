@@ -36,9 +36,9 @@ class GraphBuilder:
         self._buffers: dict[str, Buffer] = {}
         self._kernels: list[Kernel] = []
 
-    def constant(self, name: str, n: int, scale: float) -> str:
-        """Declare a constant of ``n`` floats; returns its name, as the other declarations do."""
-        return self._declare(name, n, Role.CONSTANT, scale)
+    def constant(self, name: str, n: int, scale: float, dtype: str = "float32") -> str:
+        """Declare a constant of ``n`` elements of a NumPy ``dtype``; returns its name, as other declarations do."""
+        return self._declare(name, n, Role.CONSTANT, scale, dtype)
 
     def input(self, name: str, n: int, scale: float = 1.0, dtype: str = "float32") -> str:
         """Declare an input of ``n`` elements of a NumPy ``dtype``."""
@@ -48,9 +48,13 @@ class GraphBuilder:
         """Declare an output of ``n`` floats."""
         return self._declare(name, n, Role.OUTPUT)
 
-    def temporary(self, name: str, n: int) -> str:
-        """Declare an intermediate result of ``n`` floats; its name doesn't survive recycling."""
-        return self._declare(name, n, Role.TEMPORARY)
+    def temporary(self, name: str, n: int, dtype: str = "float32") -> str:
+        """Declare an intermediate result of ``n`` elements of a NumPy ``dtype``; its name doesn't survive recycling."""
+        return self._declare(name, n, Role.TEMPORARY, dtype=dtype)
+
+    def dtype_of(self, name: str) -> str:
+        """NumPy's name of the type of a buffer's elements."""
+        return self._buffers[name].dtype
 
     def _declare(self, name: str, n: int, role: Role, scale: float = 1.0, dtype: str = "float32") -> str:
         if name in self._buffers:
@@ -85,9 +89,11 @@ class GraphBuilder:
             moved_bytes = sum(self._buffers[a.buffer].size_bytes for a in args)
             moved_bytes += sum(self._buffers[b].size_bytes for b in updates)  # read and written
         values = tuple(("i" if isinstance(v, int) else "f", v) for v in literals)
-        self._kernels.append(
-            Kernel(source, name, grid, block, tuple(args), values, flops=flops, moved_bytes=moved_bytes)
-        )
+        self.add(Kernel(source, name, grid, block, tuple(args), values, flops=flops, moved_bytes=moved_bytes))
+
+    def add(self, kernel: Kernel) -> None:
+        """Append a launch that was described elsewhere."""
+        self._kernels.append(kernel)
 
     def finish(self) -> KernelGraph:
         """The graph, with its temporaries recycled and its buffers in order of first use."""

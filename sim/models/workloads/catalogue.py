@@ -11,7 +11,7 @@ from sim.domain import KernelGraph
 from sim.errors import ScenarioError
 from sim.files.output import has_keys, write_json
 from sim.files.plaindata import read_json, read_yaml
-from sim.models.workloads import bert, cgemm, jacobi, resnet50, sgemm, ssd_mobilenet, superres
+from sim.models.workloads import bert, cgemm, jacobi, library, resnet50, sgemm, ssd_mobilenet, superres
 from sim.models.workloads.authors import bert as bert_tvm
 from sim.models.workloads.authors import cutlass, plain
 from sim.models.workloads.authors import resnet50 as resnet50_tvm
@@ -71,18 +71,28 @@ def _kaas_authors() -> list[CatalogueEntry]:
     ]
 
 
+def _cublas() -> list[CatalogueEntry]:
+    """The networks of ``kaas`` with products by cuBLAS, in float32 and with factors in float16."""
+    return [
+        CatalogueEntry(resnet50.build(conv=library.conv, name="resnet50-cublas"), fresh_inputs=False),
+        CatalogueEntry(bert.build(products=library.CUBLAS, name="bert-large-cublas"), fresh_inputs=True),
+        CatalogueEntry(bert.build(products=library.CUBLAS_FP16, name="bert-large-cublas-fp16"), fresh_inputs=True),
+    ]
+
+
 BUILT_IN: Mapping[str, Callable[[], list[CatalogueEntry]]] = {
     "kaas": _kaas,
     "small": _small,
     "kaas-authors": _kaas_authors,
+    "cublas": _cublas,
 }
 
 
 def load_catalogue(name_or_file: str | Path) -> dict[str, CatalogueEntry]:
     """The entries by the names of their graphs, in the catalogue's order.
 
-    ``name_or_file``: a built-in catalogue (``kaas``, ``small``, ``kaas-authors``) or a JSON or YAML file in the format
-    of docs/catalogue-format.md. Raises ScenarioError, with file and path of the key, for any mistake.
+    ``name_or_file``: a built-in catalogue (``kaas``, ``small``, ``kaas-authors``, ``cublas``) or a JSON or YAML file in
+    the format of docs/catalogue-format.md. Raises ScenarioError, with file and path of the key, for any mistake.
     """
     name = str(name_or_file)
     entries = BUILT_IN[name]() if name in BUILT_IN else _read(Path(name))

@@ -13,6 +13,9 @@ import numpy as np
 
 from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
 from sim.errors import ScenarioError
+from sim.models.workloads.gemm import SOURCE, check_product
+from sim.models.workloads.gemmdata import GemmData, gemm_to_dict
+from sim.models.workloads.rules import require
 from sim.schema import build
 from sim.text import shown
 
@@ -40,8 +43,8 @@ class BufferData:
     def __post_init__(self) -> None:
         item_bytes = np.dtype(self.dtype).itemsize
         whole = self.size_bytes > 0 and self.size_bytes % item_bytes == 0
-        _require(whole, "size_bytes", self.size_bytes, f"a positive multiple of {item_bytes}, for {self.dtype}")
-        _require(isfinite(self.scale) and self.scale > 0, "scale", self.scale, "positive and finite")
+        require(whole, "size_bytes", self.size_bytes, f"a positive multiple of {item_bytes}, for {self.dtype}")
+        require(isfinite(self.scale) and self.scale > 0, "scale", self.scale, "positive and finite")
 
     def domain(self) -> Buffer:
         """The buffer."""
@@ -63,13 +66,15 @@ class KernelData:
     moved_bytes: int = 0
 
     def __post_init__(self) -> None:
+        rule = "a .cu file; a product of a library has the key call instead"
+        require(self.source != SOURCE, "source", self.source, rule)
         for key, most in (("grid", MAX_GRID), ("block", MAX_BLOCK)):
             size = getattr(self, key)
             fits = len(size) == 3 and all(1 <= n <= m for n, m in zip(size, most, strict=True))
-            _require(fits, key, list(size), f"three whole numbers from 1 to {list(most)}")
-        _require(prod(self.block) <= MAX_THREADS, "block", list(self.block), f"at most {MAX_THREADS} threads")
+            require(fits, key, list(size), f"three whole numbers from 1 to {list(most)}")
+        require(prod(self.block) <= MAX_THREADS, "block", list(self.block), f"at most {MAX_THREADS} threads")
         for key in ("shared_bytes", "flops", "moved_bytes"):
-            _require(getattr(self, key) >= 0, key, getattr(self, key), "at least 0")
+            require(getattr(self, key) >= 0, key, getattr(self, key), "at least 0")
         self.domain()  # refuses wrong pairs
 
     def domain(self) -> Kernel:
@@ -93,21 +98,29 @@ class GraphData:
 
     name: str
     buffers: tuple[BufferData, ...]
-    kernels: tuple[KernelData, ...]
+    kernels: tuple[KernelData | GemmData, ...]
     n_iter: int = 1
 
     def __post_init__(self) -> None:
-        _require(self.name != "", "name", self.name, "a name")
-        _require(self.n_iter >= 1, "n_iter", self.n_iter, "at least 1")
-        _require(len(self.kernels) >= 1, "kernels", [], "at least one launch")
+        require(self.name != "", "name", self.name, "a name")
+        require(self.n_iter >= 1, "n_iter", self.n_iter, "at least 1")
+        require(len(self.kernels) >= 1, "kernels", [], "at least one launch")
         names = [b.name for b in self.buffers]
-        used = {a.buffer for k in self.kernels for a in k.domain().args}
-        for i, kernel in enumerate(self.kernels):
-            for j, arg in enumerate(kernel.domain().args):
-                _require(arg.buffer in names, f"kernels[{i}]: args[{j}]", arg.buffer, "the name of a buffer")
+        launches = [k.domain() for k in self.kernels]
+        used = {a.buffer for k in launches for a in k.args}
+        for i, kernel in enumerate(launches):
+            for j, arg in enumerate(kernel.args):
+                key = f"{'abc'[j]}: buffer" if kernel.source == SOURCE else f"args[{j}]"
+                require(arg.buffer in names, f"kernels[{i}]: {key}", arg.buffer, "the name of a buffer")
         for i, name in enumerate(names):
-            _require(name not in names[:i], f"buffers[{i}]: name", name, "different from those before it")
-            _require(name in used, f"buffers[{i}]: name", name, "used by a kernel")
+            require(name not in names[:i], f"buffers[{i}]: name", name, "different from those before it")
+            require(name in used, f"buffers[{i}]: name", name, "used by a kernel")
+        buffers = {b.name: b.domain() for b in self.buffers}
+        for i, kernel in enumerate(launches):
+            try:
+                check_product(kernel, buffers)
+            except ScenarioError as error:
+                raise ScenarioError(f"kernels[{i}]: {error}") from None
 
     def domain(self) -> KernelGraph:
         """The graph."""
@@ -126,16 +139,11 @@ def _literal(pair: object, where: str) -> tuple[str, float]:
     match pair:
         case [("i" | "Q") as kind, int(value)] if not isinstance(value, bool):
             low, high = INTEGER_RANGES[kind]
-            _require(low <= value <= high, where, value, f"from {low} to {high} for the type {kind}")
+            require(low <= value <= high, where, value, f"from {low} to {high} for the type {kind}")
             return kind, value
         case [("f" | "d") as kind, (int() | float()) as value] if not isinstance(value, bool):
             return kind, value
     raise ScenarioError(f"{where}: is {shown(pair)}, must be [i | Q, whole number] or [f | d, number]")
-
-
-def _require(true: bool, key: str, value: object, rule: str) -> None:
-    if not true:
-        raise ScenarioError(f"{key}: is {shown(value)}, must be {rule}")
 
 
 def graph_from_dict(data: object, where: str) -> KernelGraph:
@@ -156,18 +164,19 @@ def graph_to_dict(graph: KernelGraph) -> dict[str, Any]:
             {"name": b.name, "size_bytes": b.size_bytes, "role": b.role.value, "dtype": b.dtype, "scale": b.scale}
             for b in graph.buffers
         ],
-        "kernels": [
-            {
-                "source": k.source,
-                "name": k.name,
-                "grid": list(k.grid),
-                "block": list(k.block),
-                "literals": [list(literal) for literal in k.literals],
-                "args": [[a.buffer, a.direction.value] for a in k.args],
-                "shared_bytes": k.shared_bytes,
-                "flops": k.flops,
-                "moved_bytes": k.moved_bytes,
-            }
-            for k in graph.kernels
-        ],
+        "kernels": [gemm_to_dict(k) if k.source == SOURCE else _kernel_to_dict(k) for k in graph.kernels],
+    }
+
+
+def _kernel_to_dict(kernel: Kernel) -> dict[str, Any]:
+    return {
+        "source": kernel.source,
+        "name": kernel.name,
+        "grid": list(kernel.grid),
+        "block": list(kernel.block),
+        "literals": [list(literal) for literal in kernel.literals],
+        "args": [[a.buffer, a.direction.value] for a in kernel.args],
+        "shared_bytes": kernel.shared_bytes,
+        "flops": kernel.flops,
+        "moved_bytes": kernel.moved_bytes,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sim.models.workloads.build import BIAS_SCALE, FLOAT_BYTES, GraphBuilder, fan_in_scale
 from sim.models.workloads.geometry import MATMUL_BLOCK, lanes_per, thread_per, tiles
@@ -31,6 +32,24 @@ class Map:
         """Height and width of what size x size windows, padded by size // 2, make of it."""
         height, width = ((n + 2 * (size // 2) - size) // stride + 1 for n in (self.height, self.width))
         return height, width
+
+
+class Conv(Protocol):
+    """A function with the parameters of ``conv`` that a classifier needs."""
+
+    def __call__(
+        self,
+        g: GraphBuilder,
+        x: Map,
+        channels: int,
+        size: int,
+        name: str,
+        *,
+        stride: int = ...,
+        relu: bool = ...,
+        residual: Map | None = ...,
+        gain: float = ...,
+    ) -> Map: ...
 
 
 @dataclass(frozen=True, slots=True)

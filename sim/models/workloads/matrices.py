@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sim.models.workloads.build import BIAS_SCALE, FLOAT_BYTES, GAMMA_SCALE, GraphBuilder, fan_in_scale
 from sim.models.workloads.geometry import MATMUL_BLOCK, lanes_per, thread_per, tiles
@@ -50,6 +51,35 @@ def matmul(
         flops=2 * batch * m * n * k,
         moved_bytes=FLOAT_BYTES * (batch * (m * k + k * n + m * n) + (n if bias else 0)),
     )
+
+
+class MatMul(Protocol):
+    """A function with the parameters of ``matmul``."""
+
+    def __call__(
+        self,
+        g: GraphBuilder,
+        a: Matrix,
+        b: Matrix,
+        c: Matrix,
+        shape: tuple[int, int, int],
+        *,
+        batch: int = ...,
+        alpha: float = ...,
+        transpose_b: bool = ...,
+        bias: str | None = ...,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Who multiplies matrices, and the NumPy type of the constant ones."""
+
+    matmul: MatMul
+    dtype: str
+
+
+OWN = Products(matmul, "float32")
 
 
 def linear(g: GraphBuilder, x: str, rows: int, fan_in: int, fan_out: int, name: str, y: str) -> None:

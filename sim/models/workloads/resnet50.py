@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.domain import KernelGraph
 from sim.models.workloads.build import GraphBuilder
-from sim.models.workloads.images import Map, conv, global_average, input_map, max_pool
+from sim.models.workloads.images import Conv, Map, conv, global_average, input_map, max_pool
 from sim.models.workloads.matrices import linear, softmax
 
 
@@ -14,6 +14,7 @@ def build(
     width: int = 64,
     blocks: tuple[int, ...] = (3, 4, 6, 3),
     classes: int = 1000,
+    conv: Conv = conv,
     name: str = "resnet50",
 ) -> KernelGraph:
     """Graph of a classifier of image x image pixels: ``blocks`` bottlenecks a stage, ``width`` wide at first.
@@ -26,7 +27,7 @@ def build(
     for stage, n in enumerate(blocks):
         for block in range(n):
             stride = 2 if block == 0 and stage > 0 else 1
-            x = _bottleneck(g, x, width << stage, stride, block == 0, f"stage{stage}.block{block}")
+            x = _bottleneck(g, conv, x, width << stage, stride, block == 0, f"stage{stage}.block{block}")
     mean = global_average(g, x, "mean")
     logits, scores = g.temporary("logits", classes), g.output("scores", classes)
     linear(g, mean, 1, x.channels, classes, "classifier", logits)
@@ -34,7 +35,7 @@ def build(
     return g.finish()
 
 
-def _bottleneck(g: GraphBuilder, x: Map, width: int, stride: int, project: bool, name: str) -> Map:
+def _bottleneck(g: GraphBuilder, conv: Conv, x: Map, width: int, stride: int, project: bool, name: str) -> Map:
     """relu(shortcut + branch); the branch's last layer has a small gain, so that 16 sums don't explode."""
     y = conv(g, x, width, 1, f"{name}.reduce")
     y = conv(g, y, width, 3, f"{name}.spatial", stride=stride)

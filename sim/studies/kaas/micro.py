@@ -48,7 +48,7 @@ def _calls(mode: str, seed: int) -> list[dict[str, Any]]:
     calls = calls.assign(latency_s=calls["completed_at_s"] - calls["arrival_at_s"])
     calls = calls[["run_s", "h2d_bytes", "constant_bytes", "d2h_bytes", "latency_s"]]
     copies = system.calibration.copies
-    modules_s = system.entry.graph.n_modules * system.calibration.module_s.of(system.policy.workers[0])
+    modules_s = system.calibration.modules_s(system.entry.graph, system.policy.workers[0])
     start_bytes = int(tables["workers"]["h2d_bytes"].sum())  # of a process; an executor stands from the beginning
     rows = []
     for temperature, call, init_s, loaded_bytes in (

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from replay.calibration.calibrate import calibrate
+from replay.calibration.fits import Fits
 from replay.calibration.probe import read_probe
 from replay.calibration.samples import read_samples, valid_of
 from replay.calibration.validate import ToldPolicy, as_text, check_pair, compare
@@ -20,6 +21,8 @@ from sim.models.calibration import ByKind, Copies, GraphCosts, Startup, load_cal
 from sim.models.costs import CostModel
 from sim.models.layout import layout
 from sim.models.workloads.catalogue import load_catalogue
+from sim.models.workloads.gemm import Gemm
+from sim.models.workloads.matrices import Matrix
 from sim.records.results import SCHEMA_VERSION, open_run
 from sim.workload import Workload
 from tests.replay.worlds import experiment
@@ -211,6 +214,43 @@ def test_pinning_is_a_part_of_the_start_of_a_graph_and_not_of_copies(labelled, t
     for graph, kinds in pinning["graphs"].items():
         before_s = without["graphs"][graph]["exclusive"]["runtime_s"]["value"]
         assert kinds["exclusive"]["runtime_s"]["value"] == pytest.approx(before_s + 0.05), graph
+
+
+def test_loading_a_library_is_not_loading_a_module(runs):
+    """One graph asks a library, which takes 50 ms to load; the modules are found as before."""
+    samples = read_samples(runs)
+    name, entry = next(iter(samples.graphs.items()))
+    product = Gemm("float32", (1, 1, 1), Matrix("a", 1), Matrix("b", 1), Matrix("c", 1), "float32").kernel()
+    asking = replace(entry, graph=replace(entry.graph, kernels=(*entry.graph.kernels, product)))
+    workers, rows = samples.workers.copy(), samples.invocations.copy()
+    workers.loc[workers.graph == name, "modules_s"] += 0.05
+    first = (rows.graph == name) & (rows.kind == "kaas") & (rows.graph_rank == 0)
+    rows.loc[first, "load_s"] += 0.05
+    assert first.any()
+    before = Fits(samples, PROBE["measurements"])
+    later = replace(samples, graphs={**samples.graphs, name: asking}, workers=workers, invocations=rows)
+    load = {"value": 0.05, "n": 5, "least": 0.05, "most": 0.05}
+    fits = Fits(later, {**PROBE["measurements"], "cublas_load_s": load})
+    assert fits.module_s.value == pytest.approx(before.module_s.value)
+    assert fits.first_use_s.value == pytest.approx(before.first_use_s.value, rel=1e-6)
+    assert {name: found.value for name, found in fits.library_s().items()} == {"cublas": 0.05}
+    assert before.library_s() == {}
+    assert Fits(later, PROBE["measurements"]).module_s.value > 2 * before.module_s.value
+
+
+def test_a_calibration_has_what_the_probe_tells_of_a_library(runs, tmp_path):
+    names = ("cublas_load_s", "cublas_gemm_float32_flop_per_s", "cublas_gemm_float16_flop_per_s")
+    told = {name: {"value": v, "n": 5, "least": v, "most": v} for name, v in zip(names, (0.2, 5e13, 6e14), strict=True)}
+    probe = {**PROBE, "measurements": {**PROBE["measurements"], **told}}
+    content = calibrate(runs[:1], probe, "x")
+    (tmp_path / "found.json").write_text(json.dumps(content))
+    found = load_calibration(str(tmp_path / "found.json"))
+    assert found.library_s == {"cublas": 0.2}
+    assert found.roofline.library_flops_per_s == {"cublas.gemm_float32": 5e13, "cublas.gemm_float16": 6e14}
+    assert found.roofline.library_frac == 1.0
+    without = calibrate(runs[:1], PROBE, "x")
+    assert without == {k: v for k, v in content.items() if k != "library_s"} | {"roofline": without["roofline"]}
+    assert not {"library_flops_per_s", "library_frac"} & without["roofline"].keys()
 
 
 def test_peaks_come_from_the_probe(found, runs):

@@ -102,7 +102,7 @@ def test_cubins_are_cached_by_source_and_architecture(library, monkeypatch):
 
 
 def test_a_machine_without_nvrtc(monkeypatch):
-    monkeypatch.setattr(nvrtc, "_candidates", lambda: iter(["/nonexistent/libnvrtc.so.12"]))
+    monkeypatch.setattr(nvrtc, "library_paths", lambda *_: iter(["/nonexistent/libnvrtc.so.12"]))
     with pytest.raises(
         DeviceError, match=re.escape("is missing: pip install nvidia-cuda-nvrtc-cu12, or let CUDA_PATH")
     ):

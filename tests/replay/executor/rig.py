@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Spy:
 
     def __getattr__(self, name):
         attribute = getattr(self._target, name)
-        if not callable(attribute):
+        if not callable(attribute) or isinstance(attribute, type):
             return attribute
 
         def call(*args):
@@ -38,7 +38,12 @@ class Spy:
 def spied(device: Device) -> Device:
     """The device; ``calls_of`` counts its calls from now on."""
     calls = Counter()
-    return replace(device, driver=Spy(device.driver, calls), runtime=Spy(device.runtime, calls))
+    cublas = partial(_spied_library, device, calls)
+    return replace(device, driver=Spy(device.driver, calls), runtime=Spy(device.runtime, calls), cublas=cublas)
+
+
+def _spied_library(device, calls):
+    return Spy(device.cublas(), calls)
 
 
 def calls_of(device: Device) -> Counter:

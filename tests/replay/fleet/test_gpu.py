@@ -41,6 +41,9 @@ def test_a_probe_finds_the_gpu_and_its_state():
     assert found["measurements"]["h2d_pinned_bytes_per_s"]["value"] > 1e9
     assert found["measurements"]["context_s"]["value"] > 0.01
     assert found["measurements"]["fp32_flop_per_s"]["value"] > 1e12
+    if "cublas_load_s" in found["measurements"]:
+        assert found["measurements"]["cublas_gemm_float32_flop_per_s"]["value"] > 1e12
+        assert found["measurements"]["cublas_gemm_float16_flop_per_s"]["value"] > 1e12
     assert found["measurements"]["device_copy_bytes_per_s"]["value"] > 1e11
 
 

@@ -19,7 +19,7 @@ from replay.fleet import worker_main
 from replay.fleet.messages import EXECUTOR, Assignment, Ready
 from replay.fleet.shm import SharedData, reader
 from sim.domain import Function
-from sim.models.workloads import sgemm
+from sim.models.workloads import bert, library, sgemm
 from tests.replay.fake_executor import PATH
 
 GRAPH = sgemm.build(n=16, name="sgemm-16")
@@ -39,9 +39,9 @@ def steps(monkeypatch):
     taken = []
 
     def noted(step, function):
-        def call(*args):
+        def call(*args, **options):
             taken.append(step)
-            return function(*args)
+            return function(*args, **options)
 
         return call
 
@@ -174,6 +174,26 @@ def test_only_the_stage_of_the_libraries_imports_any(fresh, device, executor, li
     imported, later = fresh(device, executor)
     assert {library, executor.partition(":")[0]} <= imported
     assert not later
+
+
+def test_cublas_is_one_of_the_libraries_where_a_graph_asks_for_products(monkeypatch):
+    asked = []
+    monkeypatch.setattr("replay.device.cuda.import_libraries", lambda device, cublas: asked.append(cublas))
+    for graph in (sgemm.build(n=32), bert.build(layers=1, hidden=32, heads=1, sequence=8, products=library.CUBLAS)):
+        worker_main._prepare(Assignment("cpu", (Function(0, "f", graph),), {}, EXECUTOR, 1 << 20))
+    assert asked == [False, True]
+
+
+def test_a_machine_without_cublas_is_told_how_to_get_it(monkeypatch):
+    runtime = SimpleNamespace(runtimeGetVersion=lambda: 12090)
+    for name in ("cupy", "cupy.cuda"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(runtime=runtime, driver=None))
+    looked_for = []
+    monkeypatch.setattr("replay.device.cublas.library_paths", lambda *where: looked_for.append(where) or [])
+    import_libraries("cuda:0")
+    with pytest.raises(DeviceError, match=r"^cuBLAS, which a graph asks for products, can't be loaded: .*; pip"):
+        import_libraries("cuda:0", cublas=True)
+    assert looked_for == [("libcublasLt.so.12", "cublas", 12), ("libcublas.so.12", "cublas", 12)]
 
 
 @pytest.mark.parametrize(("device", "compiler"), [("cpu", "cpu.build.find_compiler"), ("cuda:0", "cuda.load_nvrtc")])

@@ -46,7 +46,7 @@ def test_a_source_without_kernel():
 
 
 def test_unknown_source():
-    with pytest.raises(KernelError, match="kernel source 'dgemm' doesn't exist; there are cgemm, "):
+    with pytest.raises(KernelError, match="kernel source 'dgemm' doesn't exist; there are blas, cgemm, "):
         source_path("dgemm")
 
 

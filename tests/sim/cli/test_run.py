@@ -29,9 +29,9 @@ from traces.synth.azure2019 import write_azure2019
 
 KEYS = {
     "policy", "invocations", "completed", "rejected", "failed", "unfinished", "cold_starts", "throughput_per_s",
-    "latency_s", "queue_s", "pool_s", "gpu_frac", "gpu_busy_frac", "gpu_occupied_frac", "h2d_bytes", "evictions",
-    "jain_fairness", "simulated_s", "wall_s", "invocations_per_wall_s", "peak_rss_bytes", "valid", "reasons",
-    "warnings",
+    "latency_s", "queue_s", "pool_s", "quantiles", "gpu_frac", "gpu_busy_frac", "gpu_occupied_frac", "h2d_bytes",
+    "evictions", "jain_fairness", "simulated_s", "wall_s", "invocations_per_wall_s", "peak_rss_bytes", "valid",
+    "reasons", "warnings",
 }  # fmt: skip
 SPREAD = {"mean", "p50", "p90", "p99", "p999", "max"}
 

@@ -58,6 +58,40 @@ def test_a_graph_without_a_measurement_takes_the_roofline():
     assert ends[-1] == 3.0
 
 
+def product(**more):
+    """A kernel that fills a V100, and what a library computes in its place."""
+    kernel = Kernel("own", "own", (1, 1, 1), (1, 1, 1), (), flops=10**12, **more)
+    return kernel, replace(kernel, source="cublas", name="gemm_float16")
+
+
+def test_what_a_library_computes_has_a_peak_of_its_own():
+    own, asked = product()
+    roofline = replace(V100.roofline, library_flops_per_s={"cublas.gemm_float16": 8e13}, library_frac=0.5)
+    calibration = replace(V100, roofline=roofline)
+    run_s = [model(KernelGraph("g", (k,), ()), calibration=calibration).run_s[0] for k in (own, asked, own)]
+    assert run_s == pytest.approx([1 / 3.768, 1 / 40, 1 / 3.768])
+    assert roofline.busy_s(product(moved_bytes=10**12)[1]) == pytest.approx(1 / 0.63), "memory bounds it as any other"
+    assert [roofline.part(0.25, 1.0).busy_s(k) for k in (own, asked)] == pytest.approx([4 / 3.768, 4 / 40])
+
+
+def test_what_a_library_computes_counts_as_a_kernel_where_its_peak_is_not_known():
+    own, asked = product()
+    unknown = replace(V100.roofline, library_flops_per_s={})
+    assert unknown.busy_s(asked) == unknown.busy_s(own)
+
+
+@pytest.mark.parametrize("kind", [KAAS, EXCLUSIVE])
+def test_a_library_is_loaded_as_a_module_or_in_its_own_time(kind):
+    graph = KernelGraph("g", product(), (Buffer("c", 10, Role.CONSTANT),))
+    module_s = V100.module_s.of(kind)
+    first = Placement(1, 10, True, ())
+    for library_s, wanted_s in (({}, 2 * module_s), ({"cublas": 0.5}, module_s + 0.5)):
+        costs = model(graph, kind, calibration=replace(V100, library_s=library_s))
+        assert costs.ladders[0].modules == pytest.approx(wanted_s)
+        again_s = costs.load_s(0, first, new_modules=False)
+        assert costs.load_s(0, first, new_modules=True) - again_s == pytest.approx(wanted_s)
+
+
 def test_memory_is_as_measured_or_buffers_and_a_context(catalogue):
     resnet50 = catalogue["resnet50"].graph
     for kind in (KAAS, EXCLUSIVE):
@@ -241,6 +275,10 @@ def spoiled(tmp_path, change):
         (
             lambda d: d["graphs"]["bert"].update(kass=d["graphs"]["bert"].pop("kaas")),
             "graphs: bert: unknown kind of worker 'kass'; they are kaas, exclusive",
+        ),
+        (
+            lambda d: d["roofline"]["library_flops_per_s"]["cublas.gemm_float32"].update(value=0),
+            r"mine.json: roofline: cublas\.gemm_float32 is 0.0, must be above 0",
         ),
         (lambda d: d["module_s"]["kaas"].update(value="x"), r"module_s: kaas: is 'x', must be a number"),
         (

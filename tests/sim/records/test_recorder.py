@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.runs import flatten
+from sim.compose import assemble
+from sim.domain import WorkerKind
+from sim.loads import Clients, make_load
+from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
 from sim.records import recorder, rows
 from sim.records.intervals import DeviceSums, choose_interval_s, lengthen, spread_over, without_overlap
 from sim.records.tables import TABLES
-from tests.support import ListTrace, ideal, own, poisson, simulate
+from sim.records.totals import FEW, TIMES
+from sim.scenario import FleetSettings
+from sim.workload import bind
+from tests.support import V100, ListTrace, ideal, own, poisson, simulate
 
 SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=20)
 
@@ -122,6 +134,50 @@ def test_a_run_that_lasts_folds_its_intervals(monkeypatch, shared):
         np.testing.assert_allclose(columns[name], values, atol=1e-9)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+def test_what_is_settled_on_the_way_adds_up_to_the_same(seed, n):
+    rng = np.random.default_rng(seed)
+    begun_s = np.sort(rng.integers(0, 40, n) / 4)
+    row = {"started_at_s": begun_s + 0.25, "dispatch_s": np.full(n, 0.25), "store_s": rng.integers(0, 4, n) / 4}
+    row |= {"load_s": rng.integers(0, 9, n) / 4, "run_s": rng.integers(0, 9, n) / 4}
+    row |= dict.fromkeys(("n_started", "n_cold", "n_missed", "n_evicted", "h2d_bytes", "d2h_bytes"), np.ones(n))
+    device = rng.integers(0, 2, n).astype(np.int32)
+    whole, parts = DeviceSums(2, 1.0), DeviceSums(2, 1.0)
+    for sums in (whole, parts):
+        sums.shared = True
+    whole.add(device, row)
+    for part in np.array_split(np.arange(n), 4):
+        parts.settle(begun_s[part[0]] if len(part) else 0.0)
+        if len(part):
+            parts.add(device[part], {name: values[part] for name, values in row.items()})
+    assert parts.close() == pytest.approx(whole.close(), abs=1e-12)
+    for name, values in whole.columns(np.zeros(8, dtype=np.int32)).items():
+        np.testing.assert_allclose(parts.columns(np.zeros(8, dtype=np.int32))[name], values, atol=1e-12)
+
+
+def test_of_workers_that_share_devices_only_what_is_under_way_is_kept(tmp_path, monkeypatch):
+    catalogue = {"cGEMM": load_catalogue("kaas-authors")["cGEMM"]}
+    trace = make_load("closed[outstanding=4,duration=60]").trace(Clients(6, "cGEMM"))
+    settle, kept = DeviceSums.settle, []
+
+    def watched(sums, until_s):
+        settle(sums, until_s)
+        kept.append(sum(len(device) for spans in sums._spans.values() for device, _, _ in spans))
+
+    def devices(name):
+        workload = bind(trace, catalogue=catalogue)
+        return simulate(workload, make_policy("fractional"), tmp_path / name, gpus=2, calibration=V100).table("devices")
+
+    whole = devices("whole")
+    monkeypatch.setattr(rows, "ROWS_IN_BLOCK", 16)
+    monkeypatch.setattr(recorder, "ROWS_IN_GROUP", 64)
+    monkeypatch.setattr(DeviceSums, "settle", watched)
+    parts = devices("parts")
+    assert len(kept) > 20
+    assert max(kept) < 64
+    pd.testing.assert_frame_equal(parts, whole, atol=1e-9)
+
+
 def test_counts_are_booked_when_an_invocation_starts_and_time_when_it_passes(tmp_path, monkeypatch):
     monkeypatch.setattr("sim.compose.choose_interval_s", lambda duration_s: 1.0)
     trace = ListTrace([0.5], [0], [2.0])
@@ -148,6 +204,88 @@ def test_the_summary_adds_up(tmp_path):
     assert run.summary["cache_hit_frac"] == pytest.approx(1 / 3)
     progress = np.array([1 / 3.5, 1 / 2])
     assert run.summary["jain_fairness"] == pytest.approx(progress.sum() ** 2 / (2 * (progress**2).sum()))
+
+
+def test_the_summary_says_whether_its_quantiles_are_exact_and_else_how_far_off(tmp_path):
+    few, many = (
+        simulate(own(poisson(n, 1.5, "exponential", 1, 7)), make_policy("affinity"), tmp_path / str(n), check=False)
+        for n in (FEW, FEW + 1)
+    )
+    assert few.summary["quantiles"] == {"from": "values", "error_frac": 0.0}
+    assert many.summary["quantiles"] == {"from": "histogram", "error_frac": 1 / 256}
+    for run in (few, many):
+        error_frac = run.summary["quantiles"]["error_frac"]
+        table = run.table("invocations")
+        for name, (from_at_s, to_at_s) in TIMES.items():
+            times_s, found = table[to_at_s] - table[from_at_s], run.summary[name]
+            for quantile, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)):
+                assert found[quantile] == pytest.approx(times_s.quantile(share), rel=error_frac + 1e-12, abs=1e-15)
+            assert (found["mean"], found["max"]) == (pytest.approx(times_s.mean(), rel=1e-12), times_s.max())
+
+
+class Fickle(known()["exclusive"]):
+    """Rejects every third arrival."""
+
+    name = "fickle"
+
+    def on_event(self, now_s, event, view):
+        if type(event) is Arrival and event.invocation % 3 == 0:
+            return (Reject(event.invocation, f"third {event.invocation % 2}"),)
+        return super().on_event(now_s, event, view)
+
+
+def test_workers_and_what_did_not_complete_stream_in_groups_too(tmp_path, monkeypatch):
+    workload = own(poisson(1000, 1.5, "exponential", 1, 7))
+    whole = simulate(workload, Fickle(), tmp_path / "whole", gpus=2)
+    monkeypatch.setattr(rows, "ROWS_IN_BLOCK", 16)
+    monkeypatch.setattr(recorder, "ROWS_IN_GROUP", 64)
+    parts = simulate(workload, Fickle(), tmp_path / "parts", gpus=2)
+    n_cold = len(whole.table("workers"))
+    assert n_cold > 64
+    assert pq.ParquetFile(parts.path / "workers.parquet").num_row_groups == -(-n_cold // 64)
+    invocations = pq.ParquetFile(parts.path / "invocations.parquet")
+    n_completed, n_rejected = parts.summary["completed"], parts.summary["rejected"]
+    assert n_rejected == 334
+    assert invocations.num_row_groups == -(-n_completed // 64) + -(-n_rejected // 64)
+    for name, key in (("invocations", "invocation"), ("workers", "worker")):
+        expected, found = (run.table(name).sort_values(key, ignore_index=True) for run in (whole, parts))
+        pd.testing.assert_frame_equal(found, expected, check_categorical=False)
+    pd.testing.assert_frame_equal(parts.table("devices"), whole.table("devices"))
+    for name, value in flatten(whole.summary).items():
+        assert flatten(parts.summary)[name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-12))
+
+
+def test_what_a_recorder_holds_does_not_grow_with_the_number_of_rows(tmp_path, monkeypatch):
+    """Each block is run by a worker that is then gone, and as many invocations are rejected."""
+    monkeypatch.setattr(recorder, "ROWS_IN_GROUP", 256)
+    workload = own(ListTrace([0.0], [0], [1.0]))
+    inputs = assemble(workload, make_policy("balance"), ideal(), FleetSettings(gpus=1))
+    recording = recorder.Recorder(tmp_path, workload, inputs.fleet, inputs.costs, 1.0)
+    n, nan = 64, float("nan")
+
+    def held_bytes(n_blocks):
+        for number in range(held_bytes.done, n_blocks):
+            block = dict.fromkeys(rows.COLUMNS, np.zeros(n))
+            block |= {"worker": np.full(n, float(number)), "run_s": np.random.default_rng(number).random(n)}
+            recording.worker_device.append(0)
+            recording.worker(number, WorkerKind.EXCLUSIVE, 0, (0.0, 0.0, 1.0), None, 0)
+            recording.completed(block | {"completed_at_s": block["run_s"]})
+            for i in range(n):
+                recording.ended(i, 0, 0.0, 0.0, 0.0, 1.0, "rejected", f"reason {number % 9}", started_at_s=nan)
+        held_bytes.done = n_blocks
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    held_bytes.done = 0
+    tracemalloc.start()
+    try:
+        early, late = held_bytes(400), held_bytes(1200)
+    finally:
+        tracemalloc.stop()
+    recording.close()
+    assert pq.read_metadata(tmp_path / "invocations.parquet").num_rows == 2 * 1200 * n
+    assert pq.read_metadata(tmp_path / "workers.parquet").num_rows == 1200
+    assert late - early < 20_000  # less than a byte for each of 102,400 rows
 
 
 def test_evictions_and_loads_are_counted_in_order(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sim.domain import ArrivalChunk, TraceFunction, TraceSource
 from tests.traces.trace_files import collect
 from traces.inspect.summary import summarise
-from traces.inspect.tally import LogHistogram, Tally
+from traces.inspect.tally import Tally
 from traces.open import open_trace
 
 
@@ -77,45 +77,10 @@ def test_minutes_are_counted_up_to_their_very_end():
     assert {m: n for m, n in enumerate(per_minute.tolist()) if n} == {0: 2, 1: 1, 59: 2}
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
-def test_percentiles_of_the_histogram_are_within_their_bound(scale):
-    values = scale * np.random.default_rng(0).lognormal(0, 3, 50_000)
-    histogram = LogHistogram()
-    for part in np.array_split(values, 7):
-        histogram.add(part)
-    exact = np.percentile(values, range(101))
-    error = histogram.percentiles() / exact - 1
-    assert abs(error).max() < 0.004
-    assert error[[0, -1]].tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 100, 4096])
-def test_percentiles_of_few_numbers_are_exact(n):
-    values = np.random.default_rng(n).lognormal(0, 3, n)
-    histogram = LogHistogram()
-    for part in np.array_split(values, min(n, 7)):
-        histogram.add(part)
-    assert histogram.percentiles().tolist() == np.percentile(values, range(101)).tolist()
-
-
-def test_percentiles_lie_between_neighbours():
-    values = np.repeat([1.0, 100.0], 5000)
-    histogram = LogHistogram()
-    histogram.add(values)
-    assert np.percentile(values, 50) == 50.5
-    assert histogram.percentiles()[50] == pytest.approx(50.5, rel=0.004)
-
-
 def test_percentiles_of_three_durations():
     at_s, duration_s = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.5, 1.25])
     figures = summarise(Chunks([ArrivalChunk(at_s, np.zeros(3, np.int32), duration_s)], 1))
     assert [figures["duration_s"]["of_invocations"][p] for p in (0, 1, 50, 75, 100)] == [0.5, 0.515, 1.25, 1.625, 2]
-
-
-def test_percentiles_of_equal_numbers_are_that_number():
-    histogram = LogHistogram()
-    histogram.add(np.full(9, 0.1))
-    assert set(histogram.percentiles()) == {0.1}
 
 
 def test_popularity_is_the_share_of_the_first_and_the_last():

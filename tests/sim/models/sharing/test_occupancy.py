@@ -56,6 +56,19 @@ def test_a_block_takes_the_same_time_alone_and_in_a_full_wave():
     assert kernel_s(alone, V100, 1.0, ROOFLINE, 0.0) == pytest.approx(kernel_s(full, V100, 1.0, ROOFLINE, 0.0))
 
 
+@pytest.mark.parametrize("n_sms", [80, 108, 132])
+def test_products_by_a_library_fill_a_device_where_kernels_leave_some_over(n_sms):
+    """So that sharing a device gains little."""
+
+    def busy_frac(graph):
+        products = tuple(k for k in graph.kernels if k.name.startswith("gemm"))
+        assert len(products) == 144
+        return under_share(KernelGraph("products", products, ()), 1.0, n_sms, ROOFLINE, 0.0).sm_frac
+
+    asked = load_catalogue("cublas")["bert-large-cublas"].graph
+    assert busy_frac(asked) > 0.96 > busy_frac(load_catalogue("kaas")["bert"].graph)
+
+
 @pytest.mark.parametrize(("share", "waves"), [(1.0, 3), (0.5, 5), (0.25, 10), (0.125, 20)])
 def test_cgemm_of_the_paper_takes_its_waves_and_two_and_a_half_blocks(share, waves):
     first, second = cgemm().kernels

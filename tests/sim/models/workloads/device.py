@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping
 
 import numpy as np
 
 from replay.device.cpu.host import HostCuda
-from replay.kernels.sources import check_launch, signatures, source_path
+from replay.executor.modules import Modules
+from replay.kernels.arguments import Arguments
+from replay.kernels.sources import check_launch, known_signatures
 from sim.domain import Buffer, Kernel, KernelGraph, Role
-
-C_TYPES = {"i": ctypes.c_int32, "Q": ctypes.c_uint64, "f": ctypes.c_float, "d": ctypes.c_double}
 
 
 class Rig:
@@ -19,8 +18,8 @@ class Rig:
 
     def __init__(self, debug: bool = True, schedule: int = 0) -> None:
         device = HostCuda(debug=debug, schedule=schedule).device()
-        self.device, self.driver, self.runtime = device, device.driver, device.runtime
-        self._modules: dict[str, int] = {}
+        self.device, self.runtime = device, device.runtime
+        self._modules = Modules(device)
 
     def run_graph(self, graph: KernelGraph, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What outputs and temporaries hold after an invocation with these constants and inputs."""
@@ -39,17 +38,12 @@ class Rig:
 
     def launch(self, kernel: Kernel, pointers: Mapping[str, int]) -> None:
         """Launch on the addresses of its buffers."""
-        path = source_path(kernel.source)
-        check_launch(kernel, signatures(path))
-        if kernel.source not in self._modules:
-            self._modules[kernel.source] = self.driver.moduleLoadData(self.device.compile(path))
-        function = self.driver.moduleGetFunction(self._modules[kernel.source], kernel.name)
-        arguments = [C_TYPES[kind](value) for kind, value in kernel.literals]
-        arguments += [ctypes.c_uint64(pointers[a.buffer]) for a in kernel.args]
-        parameters = (ctypes.c_void_p * len(arguments))(*map(ctypes.addressof, arguments))
-        self.driver.launchKernel(
-            function, *kernel.grid, *kernel.block, kernel.shared_bytes, 0, ctypes.addressof(parameters), 0
-        )
+        check_launch(kernel, known_signatures(kernel.source))
+        self._modules.load(KernelGraph("one", (kernel,), ()))
+        launch, function = self._modules.function(kernel.source, kernel.name)
+        values = [value for _, value in kernel.literals] + [pointers[a.buffer] for a in kernel.args]
+        arguments = Arguments(known_signatures(kernel.source)[kernel.name], values)
+        launch(function, *kernel.grid, *kernel.block, kernel.shared_bytes, 0, arguments.address, 0)
 
 
 def empty(buffer: Buffer) -> np.ndarray:

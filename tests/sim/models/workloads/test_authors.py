@@ -278,7 +278,7 @@ def test_a_replay_refuses_the_graphs_in_one_sentence(tmp_path: Path) -> None:
     result = CliRunner().invoke(replay, [*words, "-o", str(tmp_path / "run")])
     assert result.exit_code == 2
     (line,) = result.output.splitlines()
-    assert "kernel source 'dummy-kaas' doesn't exist; there are cgemm, jacobi" in line
+    assert "kernel source 'dummy-kaas' doesn't exist; there are blas, cgemm, jacobi" in line
     assert not (tmp_path / "run").exists()
 
 
@@ -300,4 +300,4 @@ def test_the_documented_list_of_catalogues_is_the_code() -> None:
     for name, graphs in told:
         stated = [re.sub(r" \(.*\)", "", g) for g in graphs.strip().split(", ")]
         assert stated == list(load_catalogue(name))
-    assert [name for name, _ in told] == ["kaas", "small", "kaas-authors"]
+    assert [name for name, _ in told] == ["kaas", "small", "kaas-authors", "cublas"]

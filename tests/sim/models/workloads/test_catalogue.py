@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replay.kernels.check import check_graph
 from replay.kernels.sources import check_launch, signatures, source_path
 from sim.domain import Buffer, BufferArg, Direction, Kernel, KernelGraph, Role
 from sim.errors import ScenarioError
@@ -29,7 +30,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def example() -> dict[str, Any]:
-    (text,) = blocks("yaml")
+    text, _ = blocks("yaml")
     data: dict[str, Any] = yaml.safe_load(text)
     return data
 
@@ -53,7 +54,7 @@ def test_small_is_small() -> None:
         assert graph.bytes_of(Role.CONSTANT) <= 8e6
 
 
-@pytest.mark.parametrize("name", ["kaas", "small"])
+@pytest.mark.parametrize("name", ["kaas", "small", "cublas"])
 def test_a_catalogue_comes_back_equal_and_in_order(name: str, tmp_path: Path) -> None:
     catalogue = load_catalogue(name)
     save_catalogue(list(catalogue.values()), tmp_path / "c.json")
@@ -120,13 +121,6 @@ def test_the_documented_example_is_a_launchable_graph(example: dict[str, Any], t
     assert graph_from_dict(short, "file") == entry.graph, "the documented defaults are others"
 
 
-def test_the_documented_script_writes_a_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (script,) = blocks("python")
-    exec(compile(script, str(DOCUMENT), "exec"), {})
-    assert list(load_catalogue("mine.json")) == ["resnet50-160", "bert-base-128"]
-
-
 def edit(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """Set what stands at a path as "buffers.0.name"; None takes it away."""
 
@@ -141,6 +135,82 @@ def edit(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
             node[last] = value
 
     return change
+
+
+@pytest.fixture
+def product() -> dict[str, Any]:
+    """The documented product, as a graph."""
+    _, text = blocks("yaml")
+    rows = {"weights": (16 * 384, "input"), "values": (3072, "constant"), "context": (1024, "output")}
+    sizes = {name: (2 * 384 * n, role) for name, (n, role) in rows.items()}
+    buffers = [{"name": n, "size_bytes": size, "role": role, "dtype": "float16"} for n, (size, role) in sizes.items()]
+    return {"name": "attention", "buffers": buffers, **yaml.safe_load(text)}
+
+
+def test_the_documented_product_can_be_asked_for(product: dict[str, Any]) -> None:
+    graph = graph_from_dict(product, "file")
+    check_graph(graph)
+    (kernel,) = graph.kernels
+    assert (kernel.source, kernel.name) == ("cublas", "gemm_float16")
+    assert [(a.buffer, a.direction.value) for a in kernel.args] == [
+        ("weights", "in"), ("values", "in"), ("context", "out"),
+    ]  # fmt: skip
+    assert kernel.flops == 2 * 16 * 384 * 64 * 384
+    short = copy.deepcopy(product)
+    for key in ("out", "transpose", "alpha", "beta"):
+        del short["kernels"][0][key]
+    assert graph_from_dict(short, "file") == graph, "the documented defaults are others"
+
+
+def test_the_documented_refusal_of_a_product_is_true(product: dict[str, Any], tmp_path: Path) -> None:
+    product["buffers"][2]["size_bytes"] = 1024
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"entries": [{"fresh_inputs": True, "graph": product}]}))
+    with pytest.raises(ScenarioError) as error:
+        load_catalogue(tmp_path / "mine.yaml")
+    told = str(error.value).removeprefix(f"{tmp_path}/")
+    assert f"\nError: {told}\n" in DOCUMENT.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (edit("kernels.0.call", "cudnn.conv"), "kernels[0]: call: is 'cudnn.conv', must be one of cublas.gemm"),
+        (edit("kernels.0.call", None), "kernels[0]: must have one of the keys source, call, but has none"),
+        (edit("kernels.0.source", "x"), "kernels[0]: must have one of the keys source, call, but has source and call"),
+        (edit("kernels.0.dtype", "bfloat16"), "kernels[0]: dtype: is 'bfloat16', must be one of float32, float16"),
+        (edit("kernels.0.dtype", "float32"), "out: is 'float16', must be float32, where a and b are of float32"),
+        (edit("kernels.0.shape", [384, 64]), "kernels[0]: shape: is [384, 64], must be [m, n, k]"),
+        (edit("kernels.0.shape", [384, 64, 0]), "kernels[0]: shape: is [384, 64, 0], must be whole numbers from 1"),
+        (edit("kernels.0.shape", [384, 64, 1.5]), "kernels[0]: shape[2]: is 1.5, must be a whole number"),
+        (edit("kernels.0.transpose", [True]), "kernels[0]: transpose: is [True], must be two of true and false"),
+        (edit("kernels.0.a.buffer", "weihgts"), "kernels[0]: a: buffer: is 'weihgts', must be the name of a buffer"),
+        (edit("kernels.0.a.pitch", 100), "kernels[0]: a: pitch: is 100, must be from 384, its columns, to"),
+        (edit("kernels.0.b.offset", 3000), "b: buffer: is 'values', must be a buffer of at least 2361200 bytes"),
+        (edit("kernels.0.b.place", 1), "kernels[0]: b: unknown key 'place'; the keys are buffer, pitch, offset, step"),
+        (edit("kernels.0.c.step", 63), "kernels[0]: c: step: is 63, must be such that no two results overlap"),
+        (edit("kernels.0.a.offset", 1), "a: buffer: is 'weights', must be a buffer of at least 4718594 bytes, but"),
+        (edit("buffers.0.dtype", "float32"), "a: buffer: is 'weights', must be a buffer of float16, but it is of"),
+        (
+            edit("kernels.0", {"source": "cublas", "name": "gemm", "grid": [1, 1, 1], "block": [1, 1, 1], "args": []}),
+            "kernels[0]: source: is 'cublas', must be a .cu file; a product of a library has the key call instead",
+        ),
+    ],
+)
+def test_a_wrong_product_is_refused(
+    product: dict[str, Any], change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    change(product)
+    with pytest.raises(ScenarioError) as error:
+        graph_from_dict(product, "file")
+    assert str(error.value).startswith("file: ")
+    assert message in str(error.value)
+
+
+def test_the_documented_script_writes_a_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (script,) = blocks("python")
+    exec(compile(script, str(DOCUMENT), "exec"), {})
+    assert list(load_catalogue("mine.json")) == ["resnet50-160", "bert-base-128"]
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from math import prod
 
 import pytest
 
-from replay.kernels.sources import check_launch, signatures, source_path
+from replay.kernels.sources import check_launch, known_signatures, signatures, source_path
 from sim.domain import Direction, Kernel, KernelGraph, Role
 from sim.errors import ScenarioError
-from sim.models.workloads import bert, cgemm, images, jacobi, resnet50, ssd_mobilenet, superres
+from sim.models.workloads import bert, cgemm, images, jacobi, library, resnet50, ssd_mobilenet, superres
 from sim.models.workloads.build import GraphBuilder
 from sim.models.workloads.catalogue import load_catalogue
 from sim.models.workloads.recycle import recycle
 
-GRAPHS = [e.graph for name in ("kaas", "small") for e in load_catalogue(name).values()]
+GRAPHS = [e.graph for name in ("kaas", "small", "cublas") for e in load_catalogue(name).values()]
 GRAPHS += [bert.build_base(), superres.build(), ssd_mobilenet.build()]
 every_graph = pytest.mark.parametrize("graph", GRAPHS, ids=lambda g: g.name)
 
@@ -30,7 +30,7 @@ def test_buffers_stand_in_order_of_first_use(graph: KernelGraph) -> None:
 @every_graph
 def test_launches_fit_their_kernels(graph: KernelGraph) -> None:
     for kernel in graph.kernels:
-        check_launch(kernel, signatures(source_path(kernel.source)))
+        check_launch(kernel, known_signatures(kernel.source))
         assert 1 <= prod(kernel.block) <= 1024
         assert all(n >= 1 for n in (*kernel.grid, *kernel.block))
         assert max(kernel.grid[1:]) <= 65_535
@@ -87,6 +87,9 @@ def figures(graph: KernelGraph) -> tuple[int, ...]:
         (superres.build(), (5, 238_628, 200_704, 1_806_336, 5_970)),
         (ssd_mobilenet.build(), (49, 90_564_888, 3_145_728, 2_400, 12_621)),
         (cgemm.build(), (2, 2_000_200_000, 8_000_000, 800, 200_020)),
+        (resnet50.build(conv=library.conv), (130, 102_121_888, 602_112, 4_000, 8_178)),
+        (bert.build(products=library.CUBLAS), (266, 1_336_377_352, 9_216, 3_072, 246_425)),
+        (bert.build(products=library.CUBLAS_FP16), (362, 732_397_576, 9_216, 3_072, 246_425)),
         (jacobi.build(), (3_000, 0, 1_052_672, 4_104, 1_573)),
     ],
     ids=lambda value: value.name if isinstance(value, KernelGraph) else "",
@@ -102,7 +105,7 @@ def test_ssd_has_the_layers_of_gluoncv() -> None:
     assert names[-2:] == ["decode", "suppress"]
 
 
-@pytest.mark.parametrize("name", ["nn", "matmul", "ssd"])
+@pytest.mark.parametrize("name", ["nn", "matmul", "ssd", "blas"])
 def test_every_kernel_is_used(name: str) -> None:
     used = {k.name for g in [*GRAPHS, resnet50.build(image=448)] for k in g.kernels if k.source == name}
     assert used == set(signatures(source_path(name)))
