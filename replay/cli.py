@@ -39,9 +39,9 @@ def main() -> None:
     "--policy",
     required=True,
     metavar="NAME[k=v,...]",
-    help="See 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.",
+    help="See 'simulate policies', also for what each needs. FILE.py:CLASS[k=v,...] is one of yours.",
 )
-@click.option("--mode", metavar="MODE", help="kaas, exclusive, static, fractional or green.  [default: the policy's]")
+@click.option("--mode", metavar="MODE", help="kaas, exclusive, static, fractional, green or shared.  [default: the policy's]")
 @click.option("--device", default="cpu", show_default=True, help="cuda:N, the first GPU of the fleet, or cpu.")
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
 @click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
@@ -67,6 +67,9 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
 
     Writes a run directory like 'simulate run', and the log of all decisions. Takes as long as the trace: more than 15
     minutes only when --duration says so. Exits 1 when the run is not valid.
+
+    Of what policies may need, a replay carries timers, shared devices, executors and latest start. A policy that
+    needs something else is refused before the run.
 
     \b
     Example:

@@ -174,6 +174,24 @@ def test_standing_workers_may_have_parts(tmp_path, meeting):
     assert [seat["limit_bytes"] for seat in run.manifest["replay"]["standing"]] == [MIB, MIB]
 
 
+@pytest.mark.parametrize("under_mps", [False, True])
+def test_the_manifest_says_how_workers_share_a_device(tmp_path, monkeypatch, under_mps):
+    """Under MPS their shares are caps."""
+    file = tmp_path / "told"
+    file.touch()
+    monkeypatch.setenv("TOLD", str(file))
+    share = 0.5 if under_mps else 1.0
+    work = [Start(0, 0, 0, share, memory_bytes=MIB // 2), Run(0, 0)]
+    made = experiment(functions(["sleep-1"]), [(0.0, 0)], "exclusive", executor=TELLING)
+    follow(made, script([(Arrival(0, 0), work)], {Need.SHARED_DEVICES}))
+    made._under_mps = under_mps  # there is no daemon on a CPU
+    made.run(tmp_path / "run", force=False)
+    run = open_run(tmp_path / "run")
+    assert run.summary["completed"] == 1
+    assert run.manifest["scenario"]["fleet"]["sharing"] == ("mps" if under_mps else "slices")
+    assert [json.loads(line)["cap"] for line in file.read_text().splitlines()] == [f"{100 * share:g}"]
+
+
 @pytest.mark.parametrize(
     ("start", "why"),
     [
