@@ -41,7 +41,9 @@ def main() -> None:
     metavar="NAME[k=v,...]",
     help="See 'simulate policies', also for what each needs. FILE.py:CLASS[k=v,...] is one of yours.",
 )
-@click.option("--mode", metavar="MODE", help="kaas, exclusive, static, fractional, green or shared.  [default: the policy's]")
+@click.option(
+    "--mode", metavar="MODE", help="kaas, exclusive, static, fractional, green or shared.  [default: the policy's]"
+)
 @click.option("--device", default="cpu", show_default=True, help="cuda:N, the first GPU of the fleet, or cpu.")
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
 @click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")

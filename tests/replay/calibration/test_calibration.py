@@ -73,7 +73,7 @@ def labelled(tmp_path_factory):
     workload = Workload(trace, served, own_durations=False)
 
     def make(policy, gpus=1):
-        real = experiment(served, [(0.0, 0)], policy)
+        real = experiment(served, [(0.0, 0)], policy, gpus=gpus)
         directory = tmp_path_factory.mktemp("runs") / policy
         run = simulate(workload, real.policy, directory, gpus=gpus, calibration=truth(), check=False)
         manifest = {
