@@ -174,33 +174,47 @@ def calibrate(runs: tuple[Path, ...], probe_file: Path, out: Path) -> None:
 def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: bool, as_json: bool) -> None:
     """Simulate what RUN replayed, and show measured beside simulated.
 
-    The trace must still be where it was. Policies are told the same expected durations as in the replay.
+    Runs of the same scenario are repeats: their median is compared, and from three on the error is shown beside their
+    spread. The trace must still be where it was. Policies are told the same expected durations as in the replay.
 
     \b
     Example:
-      replay validate --calibration here.json runs/affinity runs/exclusive --out runs/simulated
+      replay validate --calibration here.json runs/affinity-1 runs/affinity-2 runs/affinity-3
     """
-    from replay.calibration.validate import as_text, compare
+    from replay.calibration.repeats import as_text, group_repeats, judge
+    from replay.calibration.samples import valid_of
+    from replay.calibration.validate import compare
     from sim.files.output import scratch
     from sim.records.results import open_run
 
-    compared = {}
+    judged = {}
     with scratch() as place:
-        for number, path in enumerate(runs):
-            run = open_run(path)
-            twin = place / str(number) if out is None else out / path.resolve().name
-            simulated = simulate_twin(run, calibration, twin, force=force)
-            compared[path] = compare(run.summary, simulated)
+        for number, group in enumerate(group_repeats([open_run(path) for path in runs])):
+            repeats, left_out = valid_of(group)
+            for why in left_out:
+                echo(f"Left out: {why}", err=True)
+            first = repeats[0]
+            twin = place / str(number) if out is None else out / first.path.resolve().name
+            simulated = simulate_twin(first, calibration, twin, force=force)
+            rows = judged[first.path] = judge([compare(run.summary, simulated) for run in repeats])
             if out is not None:
-                draw_pair(run.path, twin, out / "figures" / twin.name)
+                draw_pair(first.path, twin, out / "figures" / twin.name)
             if not as_json:
-                echo(as_text(run.label, compared[path]) + "\n")
+                echo(as_text(first.label, rows) + "\n")
     if as_json:
         plain = {
             str(path): {
-                r.name: {"measured": r.measured, "simulated": r.simulated, "error_frac": r.error_frac} for r in rows
+                row.name: {
+                    "measured": row.middle.measured,
+                    "simulated": row.simulated,
+                    "error_frac": row.middle.error_frac,
+                    "spread_frac": row.spread_frac,
+                    "verdict": row.verdict,
+                    "repeats": row.measured,
+                }
+                for row in rows
             }
-            for path, rows in compared.items()
+            for path, rows in judged.items()
         }
         click.echo(json.dumps(plain, indent=1))
 

@@ -20,15 +20,17 @@ import numpy as np
 from replay.device.mps import has_daemon
 from replay.errors import ReplayError
 from replay.fleet.assign import Assigner, device_name
+from replay.fleet.clocks import ClockSample, ClockWatch
 from replay.fleet.driver import Driver
 from replay.fleet.fleet import PATIENCE_S, RealFleet
 from replay.fleet.keys import check_keys
-from replay.fleet.machine import describe, release_of
+from replay.fleet.machine import describe, gpu_of, release_of
 from replay.fleet.messages import EXECUTOR, Assignment
-from replay.fleet.modes import check_mode, check_needs, check_standing
+from replay.fleet.modes import TOGETHER, check_mode, check_needs, check_standing
 from replay.fleet.parts import Against, PartCosts
 from replay.fleet.seats import Seat, assign_seats, context_bytes
 from replay.fleet.shm import SharedData
+from replay.fleet.steadiness import Verdict, judge_losses, judge_times
 from replay.fleet.workers import WorkerProcess, answer_of
 from replay.kernels.check import check_graph
 from sim.domain import FleetSpec
@@ -45,6 +47,7 @@ from sim.records.intervals import choose_interval_s
 from sim.records.manifest import conclude
 from sim.records.manifest import describe as describe_run
 from sim.records.recorder import Recorder
+from sim.records.results import Run
 from sim.records.rundir import run_directory
 from sim.scenario import Scenario
 from sim.streams import Stream, generator
@@ -162,14 +165,26 @@ class RealExperiment:
                     record,
                     progress,
                 )
-                reasons, error = _drive(driver, fleet)
+                watch = ClockWatch([gpu_of(facts) for facts in devices], lambda: driver.now_s)
+                reasons, error = _drive(driver, fleet, watch)
             _keep(log, out.path / WORKER_LOG)
             driver.close()
             recorder.close()
             reasons += [f"{file}: changed since it was opened" for file in changed(self._workload.inputs)]
             late = {**lateness(driver.late_s), "driver_is_realtime": driver.is_realtime}
+            lost, times = judge_losses(driver.losses), self._judge_times(out.path, driver.end_s, watch.samples)
             end = {"simulated_s": driver.end_s, "wall_s": driver.end_s, "lateness_s": late}
-            return conclude(out, recorder, self.policy, end, reasons, error)
+            reasons += [*lost.reasons, *times.reasons]
+            return conclude(
+                out,
+                recorder,
+                self.policy,
+                end,
+                reasons,
+                error,
+                warnings=times.warnings,
+                details=lost.facts | times.facts,
+            )
 
     def _begin(self, spec: FleetSpec, told: Costs, against: Against) -> Sequence[Standing]:
         """The standing workers of the policy, which may refuse the functions; now that all is known of the devices."""
@@ -210,6 +225,16 @@ class RealExperiment:
             return costs, lambda order: ""
         parts = PartCosts(costs, len(self._workload.functions), context_bytes(facts), capped=self._under_mps)
         return parts, parts.against
+
+    def _judge_times(self, path: Path, end_s: float, clocks: Sequence[ClockSample]) -> Verdict:
+        """A CPU is shared with the driver and whatever else is there, and its times are no results: it only warns."""
+        columns = ["function", "status", "device", "started_at_s", "cold", "run_s", "host_s", "constant_bytes"]
+        rows = Run(path, {}, {}).table("invocations", columns)
+        rows = rows[(rows["status"] == "completed") & (rows["constant_bytes"] == 0) & ~rows["cold"]]
+        graphs = [f.graph.name for f in self._workload.functions]
+        rows = rows.assign(graph=[graphs[function] for function in rows["function"]])
+        alone, strict = self.mode not in TOGETHER, self._setup.device != "cpu"
+        return judge_times(rows, end_s, clocks, alone=alone, strict=strict)
 
     def _rng(self) -> np.random.Generator:
         return generator(self._scenario.seed, Stream.POLICY)
@@ -271,12 +296,13 @@ def _prepare(assignment: Assignment, log: IO[bytes]) -> dict[str, Any]:
         process.kill()
 
 
-def _drive(driver: Driver, fleet: RealFleet) -> tuple[list[str], str | None]:
+def _drive(driver: Driver, fleet: RealFleet, watch: ClockWatch) -> tuple[list[str], str | None]:
     """Run to the end, whatever that is; returns reasons against the run, and the error that ended it."""
     try:
         with first_signal_calls(driver.interrupt):
             driver.start_standing()
-            driver.run()
+            with watch:
+                driver.run()
     except PolicyError as refused:
         return ["the policy ordered something impossible"], str(refused)
     except ReplayError as broken:

@@ -7,6 +7,7 @@ Commands, studies, benchmarks, tests and the simulated twins of replays all go t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from sim.models.constants import ConstantsSettings, constants_of
 from sim.models.costs import CostModel
 from sim.models.sharing import make_sharing
 from sim.models.workloads.catalogue import load_catalogue
-from sim.protocol import Policy, share_devices
+from sim.protocol import EVERY_FUNCTION, Need, Policy, share_devices
 from sim.records.intervals import choose_interval_s
 from sim.records.recorder import Recorder
 from sim.scenario import FleetSettings, Scenario
@@ -86,13 +87,17 @@ def assemble(
     """
     spec, others = _fleet_of(fleet, calibration)
     costs = CostModel(calibration, workload.functions, policy.workers[0], others)
-    for kind, model in product(policy.workers, range(len(others) + 1)):
-        costs.of(kind, model)  # may find that a function does not fit
+    costs_of_each = [  # may find that a function does not fit
+        costs.of(kind, model) for kind, model in product(policy.workers, range(len(others) + 1))
+    ]
     brain = Dispatcher(policy, spec, workload.functions, costs, np.random.default_rng(0))  # may refuse them
     sharing = make_sharing(fleet.sharing)
-    if share_devices(brain.standing):
-        for worker in brain.standing:
-            sharing.demand(costs, worker.function, worker.share)  # may not know how
+    shares = {(w.function, w.share) for w in brain.standing} if share_devices(brain.standing) else set()
+    if policy.needs & {Need.SHARED_DEVICES, Need.CONCURRENCY}:
+        shares.add((EVERY_FUNCTION, 1.0))
+    for (owner, share), its_costs in product(sorted(shares), costs_of_each):
+        for function in range(len(workload.functions)) if owner == EVERY_FUNCTION else (owner,):
+            sharing.demand(its_costs, function, share)  # may not know how
     lie = None if constants is None else constants_of(constants, calibration.rungs)
     return Inputs(workload, policy, spec, costs, sharing, lie, report_delay_s, seed, per_kernel)
 
@@ -120,7 +125,11 @@ def simulate_into(
     progress: Callable[[int], None] | None = None,
     interrupting: Interrupting | None = None,
 ) -> tuple[Recorder, Ending]:
-    """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed."""
+    """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed.
+
+    A run in which every invocation has ended is over with the last of them, or the last start of a worker: those that
+    are kept warm for nobody after that make it no longer.
+    """
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
@@ -128,4 +137,6 @@ def simulate_into(
     engine: Engine = simulate
     outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()
+    if not (outcome.n_unfinished or outcome.interrupted or outcome.failure):
+        outcome = replace(outcome, end_s=min(outcome.end_s, recorder.last_end_s))
     return recorder, outcome

@@ -70,9 +70,7 @@ class PlacementBook(Generic[W]):
         worker.place = device
         line = self._lines.get(device)
         if line is None:
-            slot: int | None = device
-            if device == ANY_DEVICE:
-                slot = self._whole.find(1) if worker.takes_bytes is None else self._room.find(worker.takes_bytes)
+            slot = self._find(worker) if device == ANY_DEVICE else device
             if slot is not None and self._place(worker, slot):
                 self._show(slot)
                 return True
@@ -136,29 +134,24 @@ class PlacementBook(Generic[W]):
         return True
 
     def _settle(self, place: int) -> list[W]:
-        """Give room to those whose turn it is, where it may have got free: in a slot, or with who was first in line
-        for any."""
-        settled = self._serve(place, place)
+        """Give room to those whose turn it is, now that a slot may have more, or the line for any another first."""
+        settled: list[W] = []
         if place != ANY_DEVICE:
-            if place not in self._lines:
-                settled += self._serve(ANY_DEVICE, place)
+            settled = self._serve(place)
             self._show(place)
-        return settled
+        return settled + self._serve(ANY_DEVICE)
 
-    def _serve(self, of: int, place: int) -> list[W]:
-        """Put the first of a line into a slot, or into the first with room, for as long as there is room."""
+    def _serve(self, of: int) -> list[W]:
+        """Put the first of a line into its slot, or of that for any into the first with room, while there is room."""
         settled: list[W] = []
         line = self._lines.get(of)
         while line:
             following = line[0]
             if following.waits:
-                slot: int | None = place
-                if place == ANY_DEVICE:
-                    takes = following.takes_bytes
-                    slot = self._whole.find(1) if takes is None else self._room.find(takes)
+                slot = self._find(following) if of == ANY_DEVICE else of
                 if slot is None or not self._place(following, slot):
                     return settled
-                if place == ANY_DEVICE:
+                if of == ANY_DEVICE:
                     self._show(slot)
                 following.waits = False
                 settled.append(following)
@@ -166,6 +159,10 @@ class PlacementBook(Generic[W]):
         if line is not None:
             del self._lines[of]
         return settled
+
+    def _find(self, worker: W) -> int | None:
+        """The first slot with room for a worker that may be anywhere."""
+        return self._whole.find(1) if worker.takes_bytes is None else self._room.find(worker.takes_bytes)
 
     def _leave_line(self, place: int) -> None:
         """Tidy a line when many have left it early. To search for each at once would cost the length of the line.

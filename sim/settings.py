@@ -6,12 +6,13 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from sim.errors import ScenarioError
 from sim.text import shown
 
 T = TypeVar("T")
+Kind: TypeAlias = type | tuple[str, ...]  # of a parameter: int, float, or the words of which it is one
 _WHOLE_MAX = 2**63
 
 NAME = re.compile(r"[\w-]+")  # of a thing
@@ -32,18 +33,19 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {what} {shown(name)}{hint} are {', '.join(known)}"
 
 
-def exact(value: float) -> str:
-    """A parameter in the fewest digits that read back to it: 10, 0.1234567891."""
-    return repr(value).removesuffix(".0")
+def exact(value: float | str) -> str:
+    """A parameter as it is typed: a word, or a number in the fewest digits that read back to it: 10, 0.1234567891."""
+    return value if isinstance(value, str) else repr(value).removesuffix(".0")
 
 
-def parameters(cls: type) -> dict[str, tuple[type, object]]:
-    """Type (int or float) and default of each field of a dataclass; dataclasses.MISSING where it must be given.
+def parameters(cls: type) -> dict[str, tuple[Kind, object]]:
+    """Kind and default of each field of a dataclass; dataclasses.MISSING where it must be given.
 
-    Of a field ``float | None`` the type is float: None can be a default, but not be typed.
+    A field ``Literal["a", "b"]`` is one of these words. Of ``float | None`` the kind is float: None can be a default,
+    but not be typed.
     """
     hints = get_type_hints(cls)
-    return {f.name: ((*get_args(hints[f.name]), hints[f.name])[0], f.default) for f in dataclasses.fields(cls)}
+    return {f.name: (_kind(hints[f.name]), f.default) for f in dataclasses.fields(cls)}
 
 
 def describe(name: str, thing: Any) -> str:
@@ -74,13 +76,10 @@ def parse(text: str, classes: Mapping[str, type[T]], what: str) -> T:
         if key not in allowed:
             takes = f"takes {', '.join(allowed)}" if allowed else "takes no parameters"
             raise ScenarioError(f"{what} {shown(text)}: unknown parameter {shown(key)}; {name} {takes}")
-        kind = allowed[key][0]
         try:
-            values[key] = kind(value)
-        except ValueError:
-            rule = "a whole number" if kind is int else "a number"
-            raise ScenarioError(f"{what} {shown(text)}: {key} is {shown(value or equals)}, must be {rule}") from None
-        require(kind is not int or abs(values[key]) < _WHOLE_MAX, key, values[key], "a whole number below 2**63")
+            values[key] = _typed(value, allowed[key][0])
+        except ValueError as error:
+            raise ScenarioError(f"{what} {shown(text)}: {key} is {shown(value or equals)}, must be {error}") from None
     for key, (_, default) in allowed.items():
         if default is dataclasses.MISSING and key not in values:
             takes = ", ".join(allowed)
@@ -89,3 +88,25 @@ def parse(text: str, classes: Mapping[str, type[T]], what: str) -> T:
         return cls(**values)
     except ScenarioError as error:
         raise ScenarioError(f"{what} {shown(text)}: {error}") from None
+
+
+def _kind(hint: Any) -> Kind:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    kind: type = (*get_args(hint), hint)[0]
+    return kind
+
+
+def _typed(text: str, kind: Kind) -> Any:
+    """The value that was typed for a parameter; raises ValueError with the rule."""
+    if isinstance(kind, tuple):
+        if text not in kind:
+            raise ValueError(f"one of {', '.join(kind)}")
+        return text
+    try:
+        value = kind(text)
+    except ValueError:
+        raise ValueError("a whole number" if kind is int else "a number") from None
+    if kind is int and abs(value) >= _WHOLE_MAX:
+        raise ValueError("a whole number below 2**63")
+    return value

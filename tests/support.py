@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 V100 = load_calibration("v100-kaas")
 POOL = V100.without_frontend()
-ELASTIC = sorted(known().keys() - {"fractional", "static"})  # policies that serve any number of functions
+STANDING = ("fractional", "static")  # policies whose workers are all there from the beginning
+# Those that serve any number of functions, with workers that have a device each and no timers.
+ELASTIC = sorted(name for name, policy in known().items() if name not in STANDING and not policy.needs)
 
 
 @dataclass
@@ -112,6 +114,7 @@ def simulate(
     gpus: int = 1,
     calibration: Calibration | None = None,
     gpus_per_link: int = 1,
+    sharing: str = "mps",
     per_kernel: bool = False,
     log: Log | None = None,
     progress: Callable[[int], None] | None = None,
@@ -120,7 +123,7 @@ def simulate(
     """Simulate into a directory, check every invariant, and return the run."""
     from sim.engine.simulation import Simulation  # with SimPy, which tests on a GPU do without
 
-    fleet = FleetSettings(gpus=gpus, gpus_per_link=gpus_per_link)
+    fleet = FleetSettings(gpus=gpus, gpus_per_link=gpus_per_link, sharing=sharing)
     inputs = assemble(workload, policy, calibration or ideal(), fleet, per_kernel=per_kernel)
     directory.mkdir(parents=True, exist_ok=True)
     held: list[Simulation] = []
@@ -152,7 +155,7 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
     assert (done.completed_at_s >= done.started_at_s).all()
     done_at_s = done.started_at_s + done.load_s + done.run_s
     policy = simulation.dispatcher.policy
-    shared = share_devices(simulation.dispatcher.standing) or Need.SHARED_DEVICES in policy.needs
+    shared = share_devices(simulation.dispatcher.standing) or policy.needs & {Need.SHARED_DEVICES, Need.PARTITIONS}
     places = () if policy.needs & {Need.CONCURRENCY, Need.BATCHES} else ("worker",) if shared else ("worker", "device")
     for place in places:
         ordered = done.sort_values([place, "started_at_s", "completed_at_s"])

@@ -56,6 +56,7 @@ def calibrate(runs: Sequence[Run], probe: dict[str, Any], name: str) -> dict[str
         },
         "executor_first_use_s": fits.first_use_s.as_entry(),
         "dispatch_s": _entries(fits.dispatch_s),
+        "host_s": _entries(fits.host_of_all_s),
         "launch_s": _entries(dict.fromkeys(KINDS, fits.probed("launch_s"))),
         "buffer_s": _entries(dict.fromkeys(KINDS, none("run_s of each graph has it"))),
         "roofline": _entries(roofline(samples.graphs, fits)) | ({"library_flops_per_s": peaks} if peaks else {}),
@@ -85,7 +86,9 @@ def _entries(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 def _graphs(fits: Fits, spreads: Mapping[tuple[str, str], Estimate]) -> dict[str, Any]:
     graphs: dict[str, Any] = {
-        graph: {kind: {"run_s": run_s.as_entry()} for kind, run_s in kinds.items()}
+        graph: {
+            kind: {"run_s": kinds[kind].as_entry(), "host_s": fits.host_s[graph][kind].as_entry()} for kind in kinds
+        }
         for graph, kinds in fits.run_s.items()
     }
     for graph, runtime_s in fits.runtime_s().items():

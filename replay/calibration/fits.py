@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from replay.calibration.bootstrap import Floats
 from replay.calibration.estimates import (
     MIN_SAMPLES,
     Estimate,
-    Floats,
     Statistic,
     estimate,
     mean,
     non_negative,
+    nothing,
     ratio,
     spread,
 )
@@ -25,6 +27,7 @@ from replay.kernels.sources import LIBRARIES
 from sim.domain import WorkerKind
 
 KINDS = tuple(kind.value for kind in WorkerKind)
+Fit = Callable[[str, pd.DataFrame, str], Estimate]  # name of the number, rows, kind of worker
 RARE_FRAC = 0.05  # what concerns fewer than MIN_SAMPLES invocations, and no more than these, is of no use to the runs
 
 
@@ -49,7 +52,9 @@ class Fits:
         self.first_use_s, self.h2d_first = self._first_use()
         self.dispatch_s = {kind: self._dispatch_s(kind) for kind in KINDS}
         self.startup_s = self._startup_s()
-        self.run_s = self._graphs_run_s()
+        self.run_s = self._by_graph("run_s", self._run_s)
+        self.host_s = self._by_graph("host_s", self._host_s)
+        self.host_of_all_s = {kind: self._host_s(f"host_s.{kind}", self._rows, kind) for kind in KINDS}
 
     def probed(self, name: str) -> Estimate:
         """A number of the probe."""
@@ -74,12 +79,11 @@ class Fits:
             if graph not in first.groups:
                 continue
             own_s = (starts["context_s"] + starts["constants_s"]).mean() + first.mean()[graph]
-            common_and_warm_s = (
-                common_s + starts["h2d_bytes"].mean() / self.h2d.value + self.run_s[graph]["exclusive"].value
-            )
+            warm_s = self.run_s[graph]["exclusive"].value + self.host_s[graph]["exclusive"].value
+            common_and_warm_s = common_s + starts["h2d_bytes"].mean() / self.h2d.value + warm_s
             source = (
                 "measured: stages context and constants and the first run, less startup_s.context, constants / "
-                f"h2d_bytes_per_s, run_s and startup_s.first_run; n = {len(starts)}"
+                f"h2d_bytes_per_s, run_s, host_s and startup_s.first_run; n = {len(starts)}"
             )
             found[graph] = Estimate(max(float(own_s - common_and_warm_s), 0.0), source)
         return found
@@ -91,7 +95,8 @@ class Fits:
         for (graph, kind), rows in warm.groupby(["graph", "kind"]):
             if len(rows) >= MIN_SAMPLES:
                 how = f"standard deviation / mean of run_s on {kind} workers, warm"
-                found[str(graph), str(kind)] = _of(rows, ["run_s"], spread, f"graphs.{graph}.{kind}.spread", how)
+                what = f"graphs.{graph}.{kind}.spread"
+                found[str(graph), str(kind)] = _of(rows, ["run_s"], spread, what, how, each=nothing)
         return found
 
     def _is_rare(self, rows: pd.DataFrame) -> bool:
@@ -118,8 +123,8 @@ class Fits:
         how = "load_s of first uses less new modules, least squares over bytes"
         columns = ["own_s", "constant_bytes"]
         return (
-            _of(table, columns, lambda t: _line(t)[0], "executor_first_use_s", f"{how}: intercept"),
-            _of(table, columns, lambda t: _line(t)[1], "copies.h2d_first_bytes_per_s", f"{how}: slope"),
+            _of(table, columns, lambda t: _line(t)[0], "executor_first_use_s", f"{how}: intercept", each=nothing),
+            _of(table, columns, lambda t: _line(t)[1], "copies.h2d_first_bytes_per_s", f"{how}: slope", each=nothing),
         )
 
     def _module_s(self) -> Estimate:
@@ -179,23 +184,38 @@ class Fits:
 
     # Graphs
 
-    def _graphs_run_s(self) -> dict[str, dict[str, Estimate]]:
-        """Mean time on the device by graph and kind, for the kinds that ran it."""
+    def _by_graph(self, number: str, fit: Fit) -> dict[str, dict[str, Estimate]]:
+        """A number by graph and kind, for the kinds that ran it."""
         found: dict[str, dict[str, Estimate]] = {}
         for name, rows in self._rows.groupby("graph"):
             kinds = [kind for kind in KINDS if (rows["kind"] == kind).any()]
-            found[str(name)] = {kind: self._run_s(f"graphs.{name}.{kind}.run_s", rows, kind) for kind in kinds}
+            found[str(name)] = {kind: fit(f"graphs.{name}.{kind}.{number}", rows, kind) for kind in kinds}
         return found
 
     def _run_s(self, what: str, rows: pd.DataFrame, kind: str) -> Estimate:
-        """Of warm invocations of this kind; where they are few, of the other, which runs a graph alike; else of all."""
-        for source in sorted(KINDS, key=lambda k: k != kind):
-            warm = rows[rows["is_warm"] & (rows["kind"] == source)]
-            if len(warm) >= MIN_SAMPLES:
-                return _of(warm, ["total_s"], mean, what, f"time on {source} workers, warm")
+        """Mean time on the device, of warm invocations where there are enough."""
+        source, warm = _warm(rows, kind)
+        if source:
+            return _of(warm, ["device_s"], mean, what, f"time on the device of {source} workers, warm")
         first_run_s = self.startup_s["first_run"].value * (~rows["is_warm"] & (rows["kind"] == "exclusive"))
-        table = rows.assign(own_s=(rows["total_s"] - rows["load_s"] - first_run_s).clip(lower=0))
-        return _of(table, ["own_s"], mean, what, "time on all workers less that of loading and of first_run")
+        table = rows.assign(own_s=(rows["device_s"] - rows["load_s"] - first_run_s).clip(lower=0))
+        return _of(table, ["own_s"], mean, what, "time on all devices less that of loading and of first_run")
+
+    def _host_s(self, what: str, rows: pd.DataFrame, kind: str) -> Estimate:
+        """Mean time beside that on the device, of warm invocations where there are enough."""
+        source, warm = _warm(rows, kind)
+        how = f"time of {source} workers beside that on the device, warm" if source else "time of all workers beside it"
+        return _of(warm, ["host_s"], mean, what, how)
+
+
+def _warm(rows: pd.DataFrame, kind: str) -> tuple[str, pd.DataFrame]:
+    """Warm invocations on workers of a kind; where they are few, of the other, which runs a graph alike. Also which
+    it was: empty where all are few, and the rows then are all there are."""
+    for source in sorted(KINDS, key=lambda k: k != kind):
+        warm = rows[rows["is_warm"] & (rows["kind"] == source)]
+        if len(warm) >= MIN_SAMPLES:
+            return source, warm
+    return "", rows
 
 
 def none(why: str) -> Estimate:
@@ -203,10 +223,12 @@ def none(why: str) -> Estimate:
     return Estimate(0.0, f"none: {why}")
 
 
-def _of(rows: pd.DataFrame, columns: list[str], statistic: Statistic, what: str, how: str) -> Estimate:
+def _of(
+    rows: pd.DataFrame, columns: list[str], statistic: Statistic, what: str, how: str, *, each: Statistic | None = None
+) -> Estimate:
     values: Floats = rows[columns].to_numpy(dtype=np.float64)
     is_late: npt.NDArray[np.bool_] = rows["is_late"].to_numpy(dtype=np.bool_)
-    return estimate(what, values, is_late, statistic, how)
+    return estimate(what, values, is_late, statistic, how, each=each)
 
 
 def _line(rows: Floats) -> tuple[float, float]:

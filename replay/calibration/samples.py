@@ -15,13 +15,13 @@ from sim.records.results import Run
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows of several replays on equal devices.
+    """Rows of several replays on equal devices, run by run in the order of time.
 
     invocations: completed ones, with the columns of the table and ``run`` (number), ``kind`` (of worker), ``graph``,
-    ``total_s`` (on the device), ``wait_s`` (from when it was issued and its worker idle to its start; NaN where the
-    worker was not), ``rank`` (from 0, of this function on its worker), ``graph_rank`` (of this graph), ``is_late``
-    (second half of its run). workers: exclusive ones that were started in the run and got ready, with ``run``,
-    ``graph`` and ``is_late``.
+    ``total_s`` (its worker was at it), ``device_s`` (the part of that on the device), ``wait_s`` (from when it was
+    issued and its worker idle to its start; NaN where the worker was not), ``rank`` (from 0, of this function on its
+    worker), ``graph_rank`` (of this graph), ``is_late`` (second half of its run). workers: exclusive ones that were
+    started in the run and got ready, with ``run``, ``graph`` and ``is_late``.
     """
 
     device: str
@@ -81,6 +81,7 @@ def _invocations(run: Run, number: int) -> pd.DataFrame:
     rows["kind"] = rows["worker"].map(kinds)
     rows["graph"] = rows["function"].map(_graph_of(run))
     rows["total_s"] = rows["completed_at_s"] - rows["started_at_s"]
+    rows["device_s"] = rows["total_s"] - rows["host_s"]
     worker = rows.groupby("worker")
     idle_since_s = worker["completed_at_s"].shift().fillna(0.0)
     waited_s = rows["started_at_s"] - rows["queued_at_s"]
@@ -90,7 +91,7 @@ def _invocations(run: Run, number: int) -> pd.DataFrame:
     first = (rows["kind"] == "exclusive") & (rows["rank"] == 0)
     rows["is_warm"] = (rows["constant_bytes"] == 0) & ~first
     rows["is_late"] = rows["arrival_at_s"] > run.manifest["simulated_s"] / 2
-    return rows
+    return rows.sort_values("started_at_s", ignore_index=True)
 
 
 def _workers(run: Run, number: int) -> pd.DataFrame:
@@ -99,7 +100,7 @@ def _workers(run: Run, number: int) -> pd.DataFrame:
     rows["run"] = number
     rows["graph"] = rows["function"].map(_graph_of(run))
     rows["is_late"] = rows["requested_at_s"] > run.manifest["simulated_s"] / 2
-    return rows
+    return rows.sort_values("requested_at_s", ignore_index=True)
 
 
 def _graph_of(run: Run) -> pd.Series[str]:

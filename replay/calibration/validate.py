@@ -52,18 +52,6 @@ def compare(measured: Mapping[str, Any], simulated: Mapping[str, Any]) -> list[C
     return [ComparedValue(name, of(measured), of(simulated)) for name, of in QUANTITIES.items()]
 
 
-def as_text(label: str, rows: list[ComparedValue]) -> str:
-    """Aligned columns for a terminal."""
-    lines = [(label, "measured", "simulated", "error %")]
-    for row in rows:
-        error = row.error_frac
-        lines.append(
-            (row.name, _number(row.measured), _number(row.simulated), "-" if error is None else f"{100 * error:+.1f}")
-        )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join([line[0].ljust(widths[0]), *(map(str.rjust, line[1:], widths[1:]))]) for line in lines)
-
-
 def check_pair(run: Run, calibration: Calibration) -> None:
     """Raise ReplayError unless a run is a replay on as much memory as a calibration says."""
     if run.manifest.get("world") != "replay":
@@ -141,7 +129,3 @@ class _Told:
     def memory_bytes(self, function: int) -> int:
         """Bytes that a worker of it needs."""
         return int(self._told[function]["memory_bytes"])
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -13,6 +13,7 @@ from typing import Any
 from replay.errors import DeviceError
 
 _GRAPHICS, _SM, _MEMORY = 0, 1, 2  # nvmlClockType_t
+_OF_GPU = 0  # NVML_TEMPERATURE_GPU
 _TEXT_BYTES = 96
 _NOT_AVAILABLE = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
 
@@ -44,12 +45,20 @@ class Gpu:
         self._check("nvmlDeviceGetMemoryInfo", self._handle, byref(memory))
         return int(memory.used)
 
+    def sm_clock_mhz(self) -> int | None:
+        """Clock of the multiprocessors now; None when NVML doesn't tell."""
+        return self._number("nvmlDeviceGetClockInfo", self._handle, _SM)
+
+    def temperature_c(self) -> int | None:
+        """Temperature of the GPU now, in degrees Celsius; None when NVML doesn't tell."""
+        return self._number("nvmlDeviceGetTemperature", self._handle, _OF_GPU)
+
     def state(self) -> dict[str, Any]:
         """Driver, persistence mode, clocks in MHz and the processes on the GPU; None for what it doesn't tell."""
         return {
             "driver": self._text("nvmlSystemGetDriverVersion"),
             "persistence_mode": self._number("nvmlDeviceGetPersistenceMode", self._handle),
-            "sm_clock_mhz": self._number("nvmlDeviceGetClockInfo", self._handle, _SM),
+            "sm_clock_mhz": self.sm_clock_mhz(),
             "sm_clock_max_mhz": self._number("nvmlDeviceGetMaxClockInfo", self._handle, _SM),
             "memory_clock_mhz": self._number("nvmlDeviceGetClockInfo", self._handle, _MEMORY),
             "compute_mode": self._number("nvmlDeviceGetComputeMode", self._handle),

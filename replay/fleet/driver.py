@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ from sim.protocol import (
     kind_of,
 )
 from sim.records.recorder import Recorder
-from sim.records.rows import ROW, Rows
+from sim.records.rows import Rows
 from sim.workload import Workload
 
 
@@ -93,7 +93,7 @@ class Driver:
         self.interrupted = False
         self._workload = workload
         self._recorder = recorder
-        self._rows = Rows(recorder.completed)
+        self._rows = Rows(recorder.completed, measured=("host_s",))
         self._costs = costs
         self._against = against
         self._timers = Timers()
@@ -114,6 +114,15 @@ class Driver:
     def now_s(self) -> float:
         """Seconds since the start of the run."""
         return self._at_s(time.monotonic_ns())
+
+    @property
+    def losses(self) -> list[dict[str, Any]]:
+        """Workers that were lost during the run, as ``replay.fleet.steadiness`` has them."""
+        return [
+            {"worker": loss.worker, "device": loss.device, "at_s": self._at_s(loss.at_ns), "how": loss.how}
+            for loss in self._fleet.losses
+            if loss.at_ns >= self._start_ns
+        ]
 
     def interrupt(self) -> None:
         """Let ``start_standing`` and ``run`` end before the next event; for a handler of signals."""
@@ -255,10 +264,11 @@ class Driver:
             "started_at_s": started_at_s,
             "load_s": done.load_s,
             "run_s": done.run_s,
+            "host_s": done.host_s,
             "completed_at_s": ended_at_s,
             "worker": worker.number,
         }
-        rows.completed += [row[name] for name in ROW]
+        rows.completed += [row[name] for name in rows.names]
         if len(rows.completed) >= rows.limit:
             rows.flush()
         if not worker.is_standing and worker.what.function != EVERY_FUNCTION:
@@ -275,13 +285,18 @@ class Driver:
         if worker.is_standing:
             requested_s = ready_s = 0.0
         function, ladder, loaded_bytes = worker.what.function, worker.ladder, 0
+        took_at_s = None
+        if ladder is not None:
+            took_at_s = ready_s - sum(ladder)  # its first run comes later
         if ladder is not None and function != EVERY_FUNCTION:
             loaded_bytes = int(self._costs.constants_bytes[function])
             graph, first_s = self._first_runs.get(worker.number, ("", 0.0))
             if warm := self._warm_runs.get(graph):
                 ladder = ladder._replace(first_run=max(first_s - median(warm), 0.0))
         instants_s = (requested_s, ready_s, self._at_s(worker.stopped_ns))
-        self._recorder.worker(worker.number, kind_of(function), function, instants_s, ladder, loaded_bytes)
+        self._recorder.worker(
+            worker.number, kind_of(function), function, instants_s, ladder, loaded_bytes, took_device_at_s=took_at_s
+        )
 
 
 @contextmanager

@@ -63,6 +63,7 @@ class RealWorker(Placed):
         self.n_starts = 0  # since it accepted jobs
         self.heard_s = 0.0  # when it last said something, was started, or was given work while it had none
         self.is_hung = False  # it was killed for its silence
+        self.is_let_go = False  # it was killed since it was told to stop
 
     @property
     def is_moving(self) -> bool:
@@ -78,10 +79,20 @@ class Change(NamedTuple):
     what: Done | Failed | Late | Ready | None
 
 
+class Loss(NamedTuple):
+    """A worker whose process ended though nobody had told it to. how: what follows "worker N"."""
+
+    worker: int
+    device: int
+    at_ns: int
+    how: str
+
+
 class RealFleet:
     """Workers by number, as the dispatcher knows them. Processes write what they have to say to ``log``.
 
     memory_bytes: of each device, as orders count it. releases: of each device, see ``replay.fleet.machine``.
+    losses: workers that were lost, and restarted where they were needed.
     n_processes: how many there are at most, whose ends then don't wait for each other. patience_s: a process that has
     to get ready or has a job, and says nothing for so long, is killed as if it had died.
     """
@@ -97,6 +108,7 @@ class RealFleet:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.workers: dict[int, RealWorker] = {}
+        self.losses: list[Loss] = []
         self._devices = [RealDevice(number, release) for number, release in enumerate(releases)]
         self._book = PlacementBook[RealWorker](memory_bytes)
         self._assign = assign
@@ -197,6 +209,7 @@ class RealFleet:
             if worker.waits:
                 self._leave(worker)
             else:
+                worker.is_let_go = True
                 self._bury(worker)
 
     def _listen(self, worker: RealWorker) -> None:
@@ -283,10 +296,12 @@ class RealFleet:
                 f"({death.trouble})"
             )
         worker.device.freed = death
+        how = f"was silent for {self._patience_s:g} s" if worker.is_hung else death.how
+        if not worker.is_let_go:
+            self.losses.append(Loss(worker.number, worker.device.number, death.dying_ns, how))
         if worker.sent and not worker.leaves:
             job = worker.sent.popleft()
-            cause = f"its worker was silent for {self._patience_s:g} s" if worker.is_hung else death.cause
-            self._changes.append(Change(FINISHED, worker, Failed(job.invocation, cause, fatal=True)))
+            self._changes.append(Change(FINISHED, worker, Failed(job.invocation, f"its worker {how}", fatal=True)))
         worker.queue.extendleft(reversed(worker.sent))
         worker.sent.clear()
         if worker.must_leave(ready=True, has_work=bool(worker.queue)):

@@ -24,7 +24,7 @@ def bus_id(facts: Mapping[str, Any]) -> str | None:
 
 def describe(facts: Mapping[str, Any]) -> dict[str, Any]:
     """For the manifest: the device as its process sees it, and as NVML does where there is one."""
-    gpu = _gpu(facts)
+    gpu = gpu_of(facts)
     return {**facts, "nvml": None if gpu is None else gpu.state()}
 
 
@@ -35,7 +35,7 @@ def release_of(facts: Mapping[str, Any], n_workers: int = 1) -> Release:
     has it: the driver frees it some time after the process is gone. Where others go on, their memory is in use too, and
     what is waited for is that it does not fall any more.
     """
-    gpu = _gpu(facts)
+    gpu = gpu_of(facts)
     if gpu is None:
         return lambda: None
     if n_workers > 1:
@@ -60,6 +60,7 @@ def _settled_bytes(gpu: Gpu) -> int:
     return least_bytes
 
 
-def _gpu(facts: Mapping[str, Any]) -> Gpu | None:
+def gpu_of(facts: Mapping[str, Any]) -> Gpu | None:
+    """The device as NVML knows it; None for a CPU, and where NVML is missing."""
     name = bus_id(facts)
     return None if name is None else find_gpu(name)

@@ -69,13 +69,18 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A job is completed: when, and where its time went."""
+    """A job is completed: when, and where its time went.
+
+    load_s: loading of modules, and copies to the device. run_s: kernels, by events of the device. host_s: what neither
+    these nor copies from the device took of the time between the two instants.
+    """
 
     invocation: int
     started_ns: int
     ended_ns: int
     load_s: float
     run_s: float
+    host_s: float
     constant_bytes: int
     n_evicted: int
 

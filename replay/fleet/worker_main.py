@@ -169,12 +169,15 @@ def _run(executor: Executor, job: Job) -> Done | Failed | Late:
         return Failed(job.invocation, str(fault), fatal=True)
     except ReplayError as error:
         return Failed(job.invocation, str(error), fatal=False)
+    ended_ns = time.monotonic_ns()
+    load_s = result.modules_s + result.load_s
     return Done(
         job.invocation,
         started_ns,
-        time.monotonic_ns(),
-        result.modules_s + result.load_s,
+        ended_ns,
+        load_s,
         result.run_s,
+        max((ended_ns - started_ns) / 1e9 - load_s - result.run_s - result.store_s, 0.0),
         result.constant_bytes,
         result.n_evicted,
     )

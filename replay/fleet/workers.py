@@ -37,11 +37,11 @@ class Death(NamedTuple):
     trouble: str = ""
 
     @property
-    def cause(self) -> str:
-        """Why a process died that nobody stopped."""
+    def how(self) -> str:
+        """How a process died that nobody stopped: what follows "its worker"."""
         if self.status < 0:
-            return f"its worker was killed by {signal.Signals(-self.status).name}"
-        return f"its worker ended with exit status {self.status}"
+            return f"was killed by {signal.Signals(-self.status).name}"
+        return f"ended with exit status {self.status}"
 
 
 class WorkerProcess:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.options import fleet_option, spread_option
+from sim.cli.options import fleet_option, sharing_option, spread_option
 from sim.cli.show import show
 from sim.terminal.console import INVALID, ProjectCommand, echo, note, quiet_option
 from sim.terminal.progress import progress
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
               help="Repeatable; see 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.")  # fmt: skip
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
 @click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
+@sharing_option
 @fleet_option
 @click.option("--frontend", type=click.Choice(["none", "kaas"]),
               help="Way to the pool: none, or the server of KaaS's benchmark.  [default: none]")  # fmt: skip
@@ -45,6 +46,7 @@ def load(
     policies: tuple[str, ...],
     gpus: int | None,
     calibration: str | None,
+    sharing: str | None,
     fleet_file: Path | None,
     out: Path | None,
     force: bool,
@@ -75,7 +77,7 @@ def load(
     maker = make_load(load)
     clients_of = {"name": load, "graph": graph, "clients": clients}
     fleet = read_fleet(fleet_file) if fleet_file is not None else {}
-    fleet |= _given({"gpus": gpus, "calibration": calibration})
+    fleet |= _given({"gpus": gpus, "calibration": calibration, "sharing": sharing})
     given = {"policies": list(policies), "load": _given(clients_of), "fleet": fleet}
     scenario = read_scenario(None, given | _given(flags))
     summaries = run_scenario(scenario, out, force=force, note=note, bar=progress)

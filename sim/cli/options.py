@@ -38,3 +38,12 @@ def fleet_option(command: Command) -> Command:
         metavar="FILE.yaml",
         help="The fleet of a scenario as a file: nodes of different GPUs, links, nodes on standby.",
     )(command)
+
+
+def sharing_option(command: Command) -> Command:
+    """How workers share the multiprocessors of a GPU, see ``sim.models.sharing``."""
+    return click.option(
+        "--sharing",
+        metavar="NAME[k=v]",
+        help="How workers that share a GPU do so: mps, slices or turns.  [default: mps]",
+    )(command)

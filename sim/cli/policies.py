@@ -40,7 +40,15 @@ def policies(as_json: bool) -> None:
         click.echo(json.dumps(listed, indent=1))
         return
     for entry in listed:
-        settings = ", ".join(f"{k}={v:g}" for k, v in entry["parameters"].items()) or "none"
+        choices = {key: kind for key, (kind, _) in parameters(known()[entry["name"]]).items()}
+        settings = ", ".join(f"{k}={_values(v, choices[k])}" for k, v in entry["parameters"].items()) or "none"
         echo(f"{entry['name']}\n  {entry['summary']}")
         needs = ", ".join(entry["needs"]) or "none"
         echo(f"  parameters: {settings}   workers: {entry['workers']}   needs: {needs}\n  source: {entry['source']}\n")
+
+
+def _values(default: Any, kind: Any) -> str:
+    """What a parameter can be, its default first: all words of which it is one; of numbers the default alone."""
+    if isinstance(kind, tuple):
+        return "|".join(sorted(kind, key=lambda word: word != default))
+    return f"{default:g}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sim.cli.options import fleet_option, spread_option
+from sim.cli.options import fleet_option, sharing_option, spread_option
 from sim.cli.show import show
 from sim.errors import ScenarioError
 from sim.terminal.console import INVALID, ProjectCommand, note, quiet_option
@@ -28,6 +28,7 @@ from sim.terminal.progress import progress
 )
 @click.option("--gpus", type=int, help="GPUs of the fleet.  [default: 4]")
 @click.option("--calibration", metavar="NAME|FILE", help="Numbers of GPU and software.  [default: v100-kaas]")
+@sharing_option
 @fleet_option
 @click.option("--functions", type=click.Choice(["catalogue", "trace"]),
               help="Map the trace's functions onto a catalogue of kernel graphs, or run them with the trace's own "
@@ -64,6 +65,7 @@ def run(
     as_json: bool,
     gpus: int | None,
     calibration: str | None,
+    sharing: str | None,
     fleet_file: Path | None,
     **flags: Any,
 ) -> None:
@@ -90,7 +92,8 @@ def run(
             raise ScenarioError(f"--{name} {flags[name]} has no effect with --functions trace")
     flags |= {"traces": [os.path.abspath(t) for t in traces], "policies": list(policies)}
     fleet = read_fleet(fleet_file) if fleet_file is not None else {}
-    fleet |= {k: v for k, v in (("gpus", gpus), ("calibration", calibration)) if v is not None}
+    given_of_fleet = {"gpus": gpus, "calibration": calibration, "sharing": sharing}
+    fleet |= {key: value for key, value in given_of_fleet.items() if value is not None}
     given = {k: v for k, v in flags.items() if v is not None and v != []}
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     if scenario is not None:

@@ -60,12 +60,20 @@ class Compute:
         """Whether something of a lane's runs."""
         return lane.number in self._lanes
 
-    def stop(self, lane: Lane) -> float:
-        """End what runs of a lane's at once; returns the seconds of its work that are left."""
-        del self._lanes[lane.number]
-        left_s = self._jobs.remove(self._clock._now, lane.number)
+    def left_s(self, lane: Lane) -> float:
+        """The seconds of work that are left of what runs of a lane's."""
+        return self._jobs.left_s(self._clock._now, lane.number)
+
+    def cut(self, lane: Lane, left_s: float) -> None:
+        """So much is left from now on of what runs of a lane's."""
+        self._jobs.cut(self._clock._now, lane.number, left_s)
         self._expect()
-        return left_s
+
+    def stop(self, lane: Lane) -> None:
+        """End what runs of a lane's at once."""
+        del self._lanes[lane.number]
+        self._jobs.remove(self._clock._now, lane.number)
+        self._expect()
 
     def _expect(self) -> None:
         """Whenever what runs changes, so may the next end; events of ends that were expected before are stale."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import isnan
 
 import simpy
 
@@ -11,6 +12,7 @@ from sim.engine.clock import Clock
 from sim.engine.hardware import SimWorker
 from sim.engine.loading import Loading
 from sim.errors import PolicyError
+from sim.models.memory import Placement
 from sim.protocol import FINISHED, Event, Evict, Load, Loaded
 
 
@@ -34,26 +36,38 @@ class Residency:
         assert cache is not None
         assert worker.coming is not None
         assert worker.modules is not None
-        placement = cache.request(function, columns.buffers[function])
+        if function in worker.coming:
+            worker.coming[function].append(partial(self._say, worker, function, True))
+            return
+        scratch_bytes = sum(
+            columns.costs.batch_scratch_bytes(lane.function, 1 + len(lane.others))
+            for lane in worker.lanes
+            if lane.invocation >= 0
+        )
+        placement = cache.request(function, columns.buffers[function], scratch_bytes)
         if placement is None:
-            self._clock.call(now_s, FINISHED, partial(self._end, worker, function, False))
+            self._clock.call(now_s, FINISHED, lambda _: self._say(worker, function, False))
             return
         cache.pin(function)
-        worker.coming.setdefault(function, [])
+        worker.coming[function] = []
         graph = columns.graph_of[function]
         new_modules = graph not in worker.modules
         worker.modules.add(graph)
         worker.ordered_bytes += placement.load_bytes
-        costs = columns.costs
+        copy = partial(self._copy, worker, function, placement, new_modules)
+        self._clock.call(now_s, FINISHED, copy)  # the link is for runs that were ordered before
+
+    def _copy(self, worker: SimWorker, function: int, placement: Placement, new_modules: bool, _: simpy.Event) -> None:
+        now_s, costs, h2d = self._clock.now, worker.columns.costs, worker.device.h2d
         if self._loading is not None and placement.load_bytes:
-            prepared_s = worker.device.h2d.reserve(now_s, costs.prepare_s(function, placement, new_modules))[1]
+            prepared_s = h2d.reserve(now_s, costs.prepare_s(function, placement, new_modules))[1]
             groups = costs.groups(function, placement.n_loaded, None)
             there = partial(self._expect, worker, function)
             load = partial(self._loading.load, worker.device, function, groups, there)
             self._clock.call(prepared_s, FINISHED, lambda _: load())
         else:
             load_s = costs.load_s(function, placement, new_modules) if placement.n_loaded else 0.0
-            self._expect(worker, function, [worker.device.h2d.reserve(now_s, load_s)[1]])
+            self._expect(worker, function, [h2d.reserve(now_s, load_s)[1]])
 
     def evict(self, worker: SimWorker, order: Evict) -> None:
         """Give the place of a function's constants free."""
@@ -63,14 +77,16 @@ class Residency:
         worker.cache.evict(order.function)
 
     def _expect(self, worker: SimWorker, function: int, there_at_s: Sequence[float]) -> None:
-        self._clock.call(there_at_s[-1], FINISHED, partial(self._end, worker, function, True))
+        self._clock.call(there_at_s[-1], FINISHED, partial(self._end, worker, function))
 
-    def _end(self, worker: SimWorker, function: int, resident: bool, _: simpy.Event) -> None:
-        if not worker.ready or worker.coming is None:  # it is gone
-            return
-        if resident:
-            assert worker.cache is not None
-            worker.cache.unpin(function)
-            for go_on in worker.coming.pop(function, ()):
-                go_on()
-        self._tell(self._clock.now, Loaded(worker.number, function, resident))
+    def _end(self, worker: SimWorker, function: int, _: simpy.Event) -> None:
+        assert worker.cache is not None
+        assert worker.coming is not None
+        worker.cache.unpin(function)
+        self._say(worker, function, True)
+        for go_on in worker.coming.pop(function):
+            go_on()
+
+    def _say(self, worker: SimWorker, function: int, resident: bool) -> None:
+        if isnan(worker.stopped_at_s):  # else it is gone
+            self._tell(self._clock.now, Loaded(worker.number, function, resident))

@@ -10,10 +10,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import simpy
 
-from sim.engine.clock import Clock, Signal
+from sim.engine.clock import Callbacks, Clock, Signal
 from sim.engine.hardware import Compute, Entry, Lane, SimWorker
 from sim.engine.loading import Loading
 from sim.errors import PolicyError
@@ -25,6 +26,18 @@ from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
 from sim.records.rows import Rows
 
 OK = Outcome.OK
+NO_KERNELS: list[float] = []  # of what is not loaded yet, or has only copies left
+
+
+class Progress(NamedTuple):
+    """What is behind a run that was preempted: seconds in kernels, on this worker, together with the others."""
+
+    worker: int
+    others: tuple[int, ...]
+    done_s: float
+
+
+NONE = Progress(-1, (), 0.0)
 
 
 class Serving:
@@ -60,7 +73,7 @@ class Serving:
         self._leave_pool = leave_pool
         self._go_on = go_on
         self._report, self._carry_out = report, carry_out
-        self._progress: dict[int, tuple[int, float]] = {}  # was preempted -> on which worker, time in kernels behind it
+        self._progress: dict[int, Progress] = {}  # of those that were preempted; of a batch by its first
 
     def adopt(self, lane: Lane) -> None:
         """Make a lane ready for use."""
@@ -120,6 +133,8 @@ class Serving:
             lane.signal.fire(at_s + load_s + run_s + store_s, FINISHED, lane.on_finish)
         else:
             lane.store_s = store_s
+            lane.preempted = False
+            lane.kernels = NO_KERNELS
             lane.signal.fire(at_s, FINISHED, lane.on_copy)
 
     def _batch_or_resume(
@@ -127,17 +142,20 @@ class Serving:
     ) -> tuple[float, float, float]:
         """Seconds of copies in, kernels, and copies out of a batch, or of what is left of a preempted invocation."""
         columns = worker.columns
+        n = 1
+        others: tuple[int, ...] = ()
         if order is not None and order.others:
-            lane.others = tuple((other, self._waiting.pop(other)) for other in order.others)
-            n = 1 + len(lane.others)
+            others = order.others
+            lane.others = tuple((other, self._waiting.pop(other)) for other in others)
+            n = 1 + len(others)
             size = max(lane.entry[-1], *(entry[-1] for _, entry in lane.others))  # the longest of them ends the batch
-            batch_s = columns.costs.batch_run_s(function, n) * size
-            return columns.input_s[function] * n, batch_s, columns.store_s[function] * n
-        on, done_s = self._progress.get(invocation, (-1, 0.0))
-        if on != worker.number:
-            self._progress.pop(invocation, None)
-            done_s = 0.0
-        return columns.input_s[function], run_s - done_s, columns.store_s[function]
+            run_s = columns.costs.batch_run_s(function, n) * size
+        progress = self._progress.get(invocation, NONE)
+        if (progress.worker, progress.others) == (worker.number, others):
+            return 0.0, run_s - progress.done_s, columns.store_s[function] * n  # its input is there
+        for begun in (invocation, *others):
+            self._progress.pop(begun, None)
+        return columns.input_s[function] * n, run_s, columns.store_s[function] * n
 
     def _finish(self, lane: Lane, _: simpy.Event) -> None:
         now_s = self._clock._now
@@ -192,61 +210,92 @@ class Serving:
     # Preemption
 
     def preempt(self, worker: SimWorker) -> None:
-        """End what a worker runs at the next boundary between kernels; what is after its last kernel is completed."""
+        """End what a worker runs at the next boundary between kernels.
+
+        Copies are not interrupted: it ends after those before its kernels, and is completed by those behind.
+        """
         for lane in worker.lanes:
             if lane.invocation < 0 or lane.preempted:
                 continue
             if worker.lumped:
                 self._cut(lane, lane.started_at_s + lane.load_s)
-            else:
-                lane.preempted = True
+                continue
+            lane.preempted = True
+            if lane.kernels:
                 compute = worker.device.compute
-                if worker.shared and compute is not None and compute.runs(lane):
+                if not worker.shared or compute is None:
+                    self._cut_kernels(lane)
+                elif compute.runs(lane):  # else it is at a boundary at this instant
                     self._cut_shared(lane, compute)
+
+    def forget(self, invocation: int) -> None:
+        """An invocation that waits ends without being run: what it had begun is lost."""
+        self._progress.pop(invocation, None)
 
     def _cut(self, lane: Lane, loaded_at_s: float) -> None:
         """The event of a whole invocation comes at a boundary instead."""
-        now_s = self._clock.now
-        passed_s = now_s - loaded_at_s
-        at_s, done_s = loaded_at_s, 0.0
-        if passed_s > 0:
-            done_s = self._boundary_s(lane, passed_s)
-            if done_s >= lane.run_s:
-                return
-            at_s = loaded_at_s + done_s
-        lane.preempted = True
+        done_s = self._boundary_s(lane, self._clock.now - loaded_at_s)
+        if done_s < lane.run_s:
+            lane.preempted = True
+            self._instead(lane, loaded_at_s + done_s, [partial(self._stop, lane, done_s)])
+
+    def _cut_kernels(self, lane: Lane) -> None:
+        """The same for the event of a kernel, or of all of them, that was loaded step by step."""
+        done_s = self._boundary_s(lane, self._clock.now - lane.loaded_at_s)
+        if done_s < lane.run_s:
+            lane.kernels = [done_s]
+            lane.n_kernels_done = 0
+            self._instead(lane, lane.loaded_at_s + done_s, lane.on_kernel)
+
+    def _instead(self, lane: Lane, at_s: float, callbacks: Callbacks) -> None:
         lane.signal.callbacks = []  # its event stays in the queue, and does nothing
         lane.signal = Signal(self._clock)
-        lane.signal.fire(max(at_s, now_s), FINISHED, [partial(self._stop, lane, done_s)])
+        lane.signal.fire(max(at_s, self._clock.now), FINISHED, callbacks)
 
     def _cut_shared(self, lane: Lane, compute: Compute) -> None:
         """What is left of a graph that runs beside others is no more than until the next boundary."""
         begin_s = lane.kernels[lane.n_kernels_done - 1] if lane.n_kernels_done else 0.0
         end_s = lane.kernels[lane.n_kernels_done]
-        left_s = compute.stop(lane)
+        left_s = compute.left_s(lane)
         stretch = lane.work_s / (end_s - begin_s) if end_s > begin_s else 1.0
-        done_s = begin_s + (lane.work_s - left_s) / stretch if stretch else end_s
+        done_s = begin_s + (lane.work_s - left_s) / stretch
         boundary_s = min(self._boundary_s(lane, done_s), end_s)
-        lane.kernels[lane.n_kernels_done :] = [boundary_s] if boundary_s < end_s else [end_s]
-        compute.run(lane, (boundary_s - done_s) * stretch, self._demand(lane))
+        if boundary_s < lane.run_s:
+            lane.kernels = [boundary_s]
+            lane.n_kernels_done = 0
+            if boundary_s > done_s:
+                compute.cut(lane, (boundary_s - done_s) * stretch)
+            else:  # it stands at one, if only in line for its turn
+                compute.stop(lane)
+                lane.signal.fire(self._clock.now, FINISHED, lane.on_kernel)
 
     def _boundary_s(self, lane: Lane, passed_s: float) -> float:
-        """The end of the kernel that runs ``passed_s`` after the first of this invocation began here."""
-        behind_s = self._progress.get(lane.invocation, (-1, 0.0))[1]
+        """The end of the kernel that runs ``passed_s`` after the first of this invocation began here, if one does."""
+        if passed_s <= 0:
+            return 0.0
+        ends_s = self._ends_s(lane)
+        at = bisect_left(ends_s, passed_s)
+        return ends_s[at] if at < len(ends_s) else lane.run_s
+
+    def _ends_s(self, lane: Lane) -> list[float]:
+        """The ends of all kernels of what a lane runs, from when it began here; 0 of those that were behind it then."""
+        progress = self._progress.get(lane.invocation)
         costs = lane.worker.columns.costs
+        if progress is None:
+            return costs.kernel_ends_s(lane.function, lane.run_s)
+        behind_s = progress.done_s
         ends_s = costs.kernel_ends_s(lane.function, behind_s + lane.run_s)
-        at = bisect_left(ends_s, behind_s + passed_s)
-        return ends_s[at] - behind_s if at < len(ends_s) - 1 else lane.run_s
+        return [max(end_s - behind_s, 0.0) for end_s in ends_s[:-1]] + [lane.run_s]
 
     def _stop(self, lane: Lane, done_s: float, _: simpy.Event) -> None:
         """An invocation is preempted: it waits again, with what is done behind it."""
         now_s = self._clock.now
         worker, invocation = lane.worker, lane.invocation
-        behind_s = self._progress.get(invocation, (-1, 0.0))[1]
-        self._progress[invocation] = (worker.number, behind_s + done_s)
+        others = tuple(other for other, _ in lane.others)
+        behind_s = self._progress.get(invocation, NONE).done_s
+        self._progress[invocation] = Progress(worker.number, others, behind_s + done_s)
         self._waiting[invocation] = lane.entry
         self._waiting.update(lane.others)
-        others = tuple(other for other, _ in lane.others)
         lane.others, lane.preempted, lane.invocation = (), False, -1
         if worker.coming is not None and worker.cache is not None:
             worker.cache.unpin(lane.function)
@@ -277,8 +326,7 @@ class Serving:
         """Its constants will be there at these instants: kernels begin so that none waits for any."""
         if lane.invocation < 0:  # its worker died
             return
-        ends_s = lane.worker.columns.costs.kernel_ends_s(lane.function, lane.run_s)
-        over_at_s = overlap(there_at_s, groups.runs_s(ends_s)).over_s
+        over_at_s = overlap(there_at_s, groups.runs_s(self._ends_s(lane))).over_s
         begin_at_s = over_at_s - lane.run_s
         lane.load_s = begin_at_s - lane.started_at_s
         lane.signal.fire(begin_at_s, FINISHED, [partial(self._compute, lane)])
@@ -303,8 +351,8 @@ class Serving:
             self._stop(lane, 0.0, _)
             return
         lane.kernels = [lane.run_s]
-        if self._per_kernel:
-            lane.kernels = lane.worker.columns.costs.kernel_ends_s(lane.function, lane.run_s)
+        if self._per_kernel and not (lane.worker.shared and self._sharing.whole):
+            lane.kernels = [end_s for end_s in self._ends_s(lane) if end_s > 0]
         self._next_kernel(lane)
 
     def _next_kernel(self, lane: Lane) -> None:
@@ -333,7 +381,7 @@ class Serving:
             self._next_kernel(lane)
             return
         worker = lane.worker
-        lane.preempted = False
+        lane.kernels = NO_KERNELS
         if worker.shared:
             lane.run_s = self._clock.now - lane.loaded_at_s
         stored_at_s = worker.device.d2h.reserve(self._clock._now, lane.store_s)[1]

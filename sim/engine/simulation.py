@@ -268,6 +268,7 @@ class Simulation:
                 self._residency.evict(self._workers[action.worker], action)
             elif isinstance(action, Reject):
                 waiting = self._waiting.pop(action.invocation)
+                self._serving.forget(action.invocation)
                 ended_at_s = self._leave_pool(now_s, waiting[0], 0.0)
                 self._recorder.ended(action.invocation, *waiting[:4], ended_at_s, "rejected", action.reason)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -166,7 +167,7 @@ class GraphCosts:
     """Measured costs of a graph for one kind of worker.
 
     run_s: a warm request on its worker, copies included. pre_s, post_s: host stages, on a core of the frontend.
-    dispatch_s: of this graph, None where that of the kind holds. runtime_s: adds to the stage of that name.
+    dispatch_s, host_s: of this graph, None where that of the kind holds. runtime_s: adds to the stage of that name.
     memory_bytes: of a worker of one client; 0 where it wasn't measured.
     spread: coefficient of variation of the kernels' time, None where that of the calibration holds.
     batch_run_s: as run_s, of batches, by their size. batch_fixed_frac: the part of the kernels' time of one that a
@@ -177,6 +178,7 @@ class GraphCosts:
     pre_s: float = 0.0
     post_s: float = 0.0
     dispatch_s: float | None = None
+    host_s: float | None = None
     runtime_s: float = 0.0
     memory_bytes: int = 0
     spread: float | None = None
@@ -239,6 +241,7 @@ class Calibration:
     n_multiprocessors: int | None = None
     executor_alloc_s: float = 0.0
     library_s: dict[str, float] = field(default_factory=dict)
+    host_s: ByKind = ByKind(kaas=0.0, exclusive=0.0)
     tiers: Tiers | None = None
     spread: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration
@@ -314,18 +317,27 @@ def load_calibration(name_or_file: str) -> Calibration:
 
 
 def _values(node: Any, where: str) -> Any:
-    """Replace each {"value", "source"} by its value; a finite, non-negative number, a truth value or a name."""
+    """Replace each {"value", "source"} by its value; a finite, non-negative number, a truth value or a name.
+
+    Beside them there may be a ``distribution`` of what was measured: numbers by name.
+    """
     if not isinstance(node, Mapping):
         if isinstance(node, int | float) and not where.endswith(": schema_version"):
             raise ScenarioError(f"{where}: is {node}, must be an object of value and source")
         return node
-    if node.keys() != {"value", "source"}:
+    if node.keys() - {"distribution"} != {"value", "source"}:
         return {key: _values(child, f"{where}: {key}") for key, child in node.items()}
-    value, source = node["value"], node["source"]
+    value, source, told = node["value"], node["source"], node.get("distribution", {})
     if not isinstance(source, str) or not source:
         raise ScenarioError(f"{where}: source is {shown(source)}, must say where the number comes from")
+    if not (isinstance(told, Mapping) and all(_is_number(child) for child in told.values())):
+        raise ScenarioError(f"{where}: distribution is {shown(told)}, must be an object of finite numbers")
     if isinstance(value, str):
         return value
     if not isinstance(value, int | float) or not (value == 0 or LEAST <= value <= MOST):
         raise ScenarioError(f"{where}: value is {shown(value)}, must be 0, or a number from {LEAST:g} to {MOST:g}")
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

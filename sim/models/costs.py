@@ -45,6 +45,7 @@ class _GraphFacts:
     pre_s: float
     post_s: float
     dispatch_s: float
+    host_s: float
     memory_bytes: int
     offsets_s: tuple[float, ...]
     ladder: Ladder
@@ -61,9 +62,10 @@ class CostModel:
     plain numbers; a loop over events takes the columns it needs with ``tolist()`` once.
 
     pre_s, post_s: host stages before the pool and after the device. dispatch_s: from the order to run until a worker
-    begins. input_s, run_s, store_s: copies of fresh input, kernels, and copies of output of a warm invocation; their
-    sum is ``expected_s``. An invocation of size x (which policies never see) takes x * run_s in kernels, times a factor
-    of mean 1 and coefficient of variation ``spread`` (see ``sim.models.variation``): 0 where the trace says how long.
+    begins. input_s, run_s, store_s: copies of fresh input, kernels, and the rest of a warm invocation, which is copies
+    of output and host_s: its worker is at it and the device idle. Their sum is ``expected_s``. An invocation of size x
+    (which policies never see) takes x * run_s in kernels, times a factor of mean 1 and coefficient of variation
+    ``spread`` (see ``sim.models.variation``): 0 where the trace says how long.
     scratch_bytes: device memory that an invocation needs beside its cached ``buffers``. input_bytes, output_bytes:
     copied each time; constants_bytes: copied when they are missing. n_modules: what a worker loads before a graph runs.
     graph_of: functions with the same number share their modules. ladders: cold starts.
@@ -126,7 +128,8 @@ class CostModel:
         self.constants_bytes = integers([g.constants_bytes for g in facts])
         self.n_modules = integers([g.n_modules for g in facts])
         self.input_s = seconds([g.input_bytes / copies.input_bytes_per_s for g in facts])
-        self.store_s = seconds([g.output_bytes / copies.d2h_bytes_per_s for g in facts])
+        self.host_s = seconds([g.host_s for g in facts])
+        self.store_s = seconds([g.output_bytes / copies.d2h_bytes_per_s + g.host_s for g in facts])
         self.pre_s = seconds([g.pre_s for g in facts])
         self.post_s = seconds([g.post_s for g in facts])
         self.dispatch_s = seconds([g.dispatch_s for g in facts])
@@ -229,6 +232,10 @@ class CostModel:
         item_bytes = self._item_bytes[function]
         return max(1, min(most, 1 + room // item_bytes)) if item_bytes else most
 
+    def knows_kernels(self, function: int) -> bool:
+        """Whether it is known what its kernels are, and not only how long they take."""
+        return self._functions[function].run_s is None
+
     def under_share(self, function: int, share: float, profile: Profile | None = None) -> Shared:
         """How kernels of a function run on a share of the multiprocessors, see ``sim.models.occupancy``.
 
@@ -283,7 +290,7 @@ class CostModel:
             )
         row = self._rows[function]
         if row not in self._batch_laws:
-            io_s = float(self.input_s[function] + self.store_s[function])
+            io_s = float(self.input_s[function] + self.store_s[function] - self.host_s[function])
             run_s = float(self.run_s[function])
             self._batch_laws[row] = batch_law(self._calibration, self._graphs[function], self.kind, run_s, io_s)
         return self._batch_laws[row]
@@ -315,6 +322,7 @@ class CostModel:
             pre_s=measured.pre_s if measured else 0.0,
             post_s=measured.post_s if measured else 0.0,
             dispatch_s=self._dispatch_s(measured),
+            host_s=self._host_s(measured),
             memory_bytes=measured_bytes or graph_bytes + executor.context_bytes,
             offsets_s=tuple(accumulate(kernels_s)),
             ladder=self._ladder(graph, constants_bytes, measured),
@@ -342,6 +350,11 @@ class CostModel:
         if measured is None or measured.dispatch_s is None:
             return self._calibration.dispatch_s.of(self.kind)
         return measured.dispatch_s
+
+    def _host_s(self, measured: GraphCosts | None) -> float:
+        if measured is None or measured.host_s is None:
+            return self._calibration.host_s.of(self.kind)
+        return measured.host_s
 
     def _spread(self, measured: GraphCosts | None) -> float:
         if measured is None or measured.spread is None:

@@ -11,6 +11,7 @@ from sim.policies.exclusive import Exclusive
 from sim.policies.exclusive_random import ExclusiveRandom
 from sim.policies.files import load_policies
 from sim.policies.fractional import Fractional
+from sim.policies.keepalive import KeepAlive
 from sim.policies.least_loaded import LeastLoaded
 from sim.policies.static import Static
 from sim.settings import IN_FILE, parse
@@ -21,6 +22,7 @@ _BUILT_IN: tuple[type[BasePolicy], ...] = (
     Exclusive,
     ExclusiveRandom,
     Fractional,
+    KeepAlive,
     LeastLoaded,
     Static,
 )

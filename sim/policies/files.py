@@ -66,7 +66,13 @@ def _broken_rule(policy: type[BasePolicy]) -> str | None:
         kinds = {kind for kind, _ in parameters(policy).values()}
     except (NameError, TypeError, SyntaxError):  # of a type in quotes
         kinds = {object}
-    return None if kinds <= {int, float} else "have parameters of the types int and float alone"
+    words = {kind for kind in kinds if isinstance(kind, tuple) and all(map(_is_word, kind))}
+    return None if kinds - words <= {int, float} else "have parameters of the types int, float and Literal[words] alone"
+
+
+def _is_word(choice: object) -> bool:
+    """Whether a parameter can be this: it is typed between brackets, and becomes a part of names of directories."""
+    return isinstance(choice, str) and bool(NAME.fullmatch(choice))
 
 
 def file_of(policy: BasePolicy) -> Path | None:

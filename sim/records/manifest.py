@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sim.models.calibration import Calibration
@@ -42,11 +42,13 @@ def conclude(
     error: str | None,
     *,
     warnings: Sequence[str] = (),
+    details: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write summary and manifest of a run whose tables are closed; returns the summary. The same in every world.
 
     facts: simulated_s and wall_s, and what else a world has to tell; they go into both. reasons: why it is not valid.
     error: what ended it, if something did. warnings: that a world has; whether work piled up is added.
+    details: facts for the manifest alone.
     """
     figures = recorder.summary(facts["simulated_s"])
     summary = {
@@ -59,6 +61,6 @@ def conclude(
         "reasons": [*reasons, *([error] if error else [])],
         "warnings": [*warnings, *recorder.steadiness()],
     }
-    facts = {**facts, "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
+    facts = {**facts, **(details or {}), "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
     out.finish(summary, facts, reasons, error)
     return summary

@@ -20,7 +20,7 @@ from sim.models.startup import Ladder
 from sim.records.backlog import Backlog
 from sim.records.ended import EndedRows
 from sim.records.intervals import DeviceSums
-from sim.records.rows import COLUMNS, ROWS_IN_BLOCK, Block, Floats
+from sim.records.rows import ROWS_IN_BLOCK, Block, Floats
 from sim.records.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, WORKERS, Table
 from sim.records.totals import Totals
 from sim.records.workers import WorkerDevices, WorkerRows
@@ -55,6 +55,9 @@ class Recorder:
         self._has_frontend = costs.frontend is not None
         self._store_s = costs.store_s
         self._totals = Totals(self._isolated_s)
+        self._last_start_s = 0.0
+        self._host_s = costs.host_s
+        self._took_at_s: dict[int, float] = {}  # a worker -> when it took its device, where that was told
         self._devices = DeviceSums(fleet.n_gpus, interval_s)
         lasts_s = 0.0 if workload.loop is not None else workload.trace.duration_s  # a closed loop limits what waits
         self._waiting = Backlog(lasts_s, interval_s)
@@ -88,7 +91,10 @@ class Recorder:
         self._startups.append((device, begun_at_s, ready_at_s))
 
     def completed(self, block: Block) -> None:
-        """Invocations were completed: ``sim.records.rows.COLUMNS`` of them, all since the last block."""
+        """Invocations were completed: ``sim.records.rows.COLUMNS`` of them, all since the last block.
+
+        And host_s, in a world that measures it.
+        """
         self._blocks.append(block)
         if sum(len(b["invocation"]) for b in self._blocks) >= ROWS_IN_GROUP:
             self._write_group()
@@ -129,11 +135,16 @@ class Recorder:
         instants_s: tuple[float, float, float],
         ladder: Ladder | None,
         loaded_bytes: int,
+        *,
+        took_device_at_s: float | None = None,
     ) -> None:
         """A worker is gone or the run has ended. instants_s: requested, ready, stopped (NaN where it did not).
 
-        What it completed was recorded before, or is in the next block.
+        What it completed was recorded before, or is in the next block. took_device_at_s: None where all stages of its
+        start came between that and its being ready.
         """
+        if took_device_at_s is not None:
+            self._took_at_s[number] = took_device_at_s
         self._totals.add_start(loaded_bytes)
         self._workers.add(number, self.worker_device[number], kind, function, instants_s, ladder, loaded_bytes)
         self._gone.append(number)
@@ -168,6 +179,11 @@ class Recorder:
         """What the tables add up to, see ``sim.records.totals.Totals.summary``. Called after ``close()``."""
         return self._totals.summary(simulated_s, self._device_s, self._fleet.n_gpus)
 
+    @property
+    def last_end_s(self) -> float:
+        """When the last invocation ended, or the last worker got ready. Asked after ``close()``."""
+        return max(self._totals.last_end_s, self._last_start_s)
+
     def steadiness(self) -> list[str]:
         """A sentence on what grew for as long as invocations arrived, if something did."""
         verdict = self._waiting.verdict()
@@ -179,7 +195,8 @@ class Recorder:
 
     def _write_group(self) -> None:
         if self._blocks:
-            self._write_completed({name: np.concatenate([block[name] for block in self._blocks]) for name in COLUMNS})
+            names = self._blocks[0]
+            self._write_completed({name: np.concatenate([block[name] for block in self._blocks]) for name in names})
             self._blocks.clear()
         self.worker_device.forget(self._gone)
         self._gone.clear()
@@ -188,6 +205,7 @@ class Recorder:
         function = row["function"].astype(np.int32)
         worker = row["worker"].astype(np.int32)
         device = self.worker_device.of(worker)
+        row.setdefault("host_s", self._host_s[function])
         h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
         copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
@@ -205,9 +223,9 @@ class Recorder:
                 | copied,
             )
         )
-        store_s = self._store_s[function]
+        store_s = self._store_s[function] - row["host_s"]
         if not self._has_frontend:  # what is left until completion is the copy back, waits for the link included
-            left_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"]
+            left_s = row["completed_at_s"] - row["started_at_s"] - row["load_s"] - row["run_s"] - row["host_s"]
             store_s = np.where(copied["d2h_bytes"] > 0, np.maximum(left_s, 0.0), 0.0)  # not what rounding leaves
         missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
         self._count_waiting(row["arrival_at_s"], row["queued_at_s"], row["started_at_s"])
@@ -216,8 +234,9 @@ class Recorder:
         self._devices.add(device, row | counts | {"store_s": store_s})
 
     def _write_ended(self) -> None:
-        self._totals.add_ended(self._ended.statuses)
+        statuses = self._ended.statuses
         row = self._ended.take()
+        self._totals.add_ended(statuses, row["completed_at_s"])
         started_at_s = row["started_at_s"]
         left_at_s = np.where(np.isnan(started_at_s), row["completed_at_s"], started_at_s)
         self._count_waiting(row["arrival_at_s"], row["queued_at_s"], left_at_s)
@@ -238,18 +257,25 @@ class Recorder:
             device, begun_at_s, ready_at_s = (np.array(column) for column in zip(*self._startups, strict=True))
             self._startups.clear()
             self._devices.add_startups(device.astype(np.int32), begun_at_s, ready_at_s)
+            self._last_start_s = max(self._last_start_s, float(ready_at_s.max()))
 
     def _add_startups(self, workers: Mapping[str, Any]) -> None:
-        """A worker took its device when the stages of its start began, which end when it is ready."""
+        """From when a worker took its device, by default when the stages of its start began, until it was ready."""
         if self._underway_since_s is not None:  # it was told when it got ready
             return
         device, ready_at_s = workers["device"].astype(np.int32), workers["ready_at_s"]
         stages_s = np.sum([workers[f"{stage}_s"] for stage in STAGES], axis=0)
         got_ready = (device >= 0) & (stages_s > 0) & ~np.isnan(ready_at_s)
         if got_ready.any():
+            begun_at_s = ready_at_s - stages_s
+            if self._took_at_s:
+                told = [*map(self._took_at_s.get, workers["worker"].astype(int).tolist(), begun_at_s.tolist())]
+                begun_at_s = np.array(told)
+                self._took_at_s.clear()
             ready_at_s = ready_at_s[got_ready]
-            begun_at_s = np.maximum(ready_at_s - stages_s[got_ready], 0.0)  # a replay runs first when ready
+            begun_at_s = np.maximum(begun_at_s[got_ready], 0.0)  # not what rounding leaves
             self._devices.add_startups(device[got_ready], begun_at_s, ready_at_s)
+            self._last_start_s = max(self._last_start_s, float(ready_at_s.max()))
 
     def _open(self, table: Table, *, use_dictionary: bool | list[str] = True) -> pq.ParquetWriter:
         file = self._directory / f"{table.name}.parquet"

@@ -19,32 +19,34 @@ ROW = (
 )  # fmt: skip
 # What it tells beside that of one which was cold or did not find its buffers resident; else these are 0.
 MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
-COLUMNS = (*ROW, *MISS[1:])  # of a block
+COLUMNS = (*ROW, *MISS[1:])  # of a block, beside what its world measures
 ROWS_IN_BLOCK = 4_096  # Python's numbers are packed into arrays before they fall out of the processor's cache
 
 
 class Rows:
     """Flat lists, since a list of numbers is the quickest thing that Python can add to.
 
-    completed: len(ROW) numbers an invocation. missed: len(MISS) numbers for some of them. Whoever adds to them calls
-    ``flush()`` when ``completed`` has ``limit`` numbers. take: gets the rows as a block of COLUMNS.
+    names: of the numbers in ``completed`` for each invocation: ROW, and what this world measures of columns that
+    others have from the calibration. missed: len(MISS) numbers for some of them. Whoever adds to them calls
+    ``flush()`` when ``completed`` has ``limit`` numbers. take: gets the rows as a block of columns.
     """
 
-    __slots__ = ("_take", "completed", "limit", "missed")
+    __slots__ = ("_take", "completed", "limit", "missed", "names")
 
-    def __init__(self, take: Callable[[Block], None]) -> None:
+    def __init__(self, take: Callable[[Block], None], measured: tuple[str, ...] = ()) -> None:
+        self.names = (*ROW, *measured)
         self.completed: list[float] = []
         self.missed: list[float] = []
-        self.limit = ROWS_IN_BLOCK * len(ROW)
+        self.limit = ROWS_IN_BLOCK * len(self.names)
         self._take = take
 
     def flush(self) -> None:
         """Hand over what was collected so far."""
         if not self.completed:
             return
-        block = _columns(ROW, self.completed)
+        block = _columns(self.names, self.completed)
         miss = _columns(MISS, self.missed)
-        at = miss["row"].astype(np.int64) // len(ROW)
+        at = miss["row"].astype(np.int64) // len(self.names)
         for name in MISS[1:]:
             block[name] = np.zeros(len(block["invocation"]))
             block[name][at] = miss[name]

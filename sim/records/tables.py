@@ -80,6 +80,13 @@ INVOCATIONS = Table(
         Column("cold", _BOOL, "", "it waited for the start of its worker"),
         Column("load_s", _F8, "s", "time in copies to the device before the first kernel, waits for the link included"),
         Column("run_s", _F8, "s", "time in kernels"),
+        Column(
+            "host_s",
+            _F8,
+            "s",
+            "time that its worker was at it beside copies and kernels, in which the device is idle; measured by a "
+            "replay, else what the calibration says",
+        ),
         Column("expected_s", _F8, "s", "expected time of a warm invocation on a device of its own"),
         Column("h2d_bytes", _I8, "B", "copied host to device for it"),
         Column(

@@ -25,7 +25,10 @@ _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
 class Totals:
-    """Adds up invocations. isolated_s: latency of each function when it is warm and alone."""
+    """Adds up invocations. isolated_s: latency of each function when it is warm and alone.
+
+    last_end_s: when the last of those that were completed or rejected ended; 0 before any.
+    """
 
     def __init__(self, isolated_s: Floats) -> None:
         self._isolated_s = isolated_s
@@ -35,11 +38,13 @@ class Totals:
         self._n_status = dict.fromkeys(STATUSES, 0)
         self._sums = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes"), 0.0)
         self._start_bytes = 0
+        self.last_end_s = 0.0
 
     def add(self, function: npt.NDArray[np.int32], row: Mapping[str, npt.NDArray[Any]]) -> None:
         """Add completed invocations: the columns of TIMES, cold, missed, n_evicted and h2d_bytes."""
         for name, (from_at_s, to_at_s) in TIMES.items():
             self._times_s[name].add(row[to_at_s] - row[from_at_s])
+        self.last_end_s = max(self.last_end_s, float(row["completed_at_s"].max(initial=0.0)))
         self._n_status["completed"] += len(function)
         n = len(self._n_of_function)
         self._n_of_function += np.bincount(function, minlength=n)
@@ -47,10 +52,11 @@ class Totals:
         for name in self._sums:
             self._sums[name] += float(row[name].sum())
 
-    def add_ended(self, statuses: Iterable[str]) -> None:
-        """Count invocations that were not completed."""
+    def add_ended(self, statuses: Iterable[str], ended_at_s: Floats) -> None:
+        """Count invocations that were not completed; NaN is the instant of those that have not ended."""
         for status in statuses:
             self._n_status[status] += 1
+        self.last_end_s = max(self.last_end_s, float(np.nan_to_num(ended_at_s).max(initial=0.0)))
 
     def add_start(self, loaded_bytes: int) -> None:
         """Count what was copied for the start of a worker."""

@@ -76,6 +76,7 @@ def make_tables(
             "cold": cold & begun,
             "load_s": load_s,
             "run_s": run_s,
+            "host_s": 0.0,
             "expected_s": isolated[function],
             "h2d_bytes": np.where(missed & begun, 50_000_000, 0),
             "constant_bytes": np.where(missed & begun, 50_000_000, 0),

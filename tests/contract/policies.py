@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sim.domain import WorkerKind
 from sim.policies.base import BasePolicy
-from sim.protocol import ANY_DEVICE, Action, Arrival, Event, Finished, Reject, Run, Standing, Start, Stop
+from sim.protocol import ANY_DEVICE, Action, Arrival, Event, Finished, Need, Reject, Run, Standing, Start, Stop
 
 Answers = Sequence[tuple[Event, Sequence[Action]]]
 
@@ -15,11 +15,18 @@ class Script(BasePolicy):
     """Answers the events that are written in it, whenever they come, and no other."""
 
     name = "script"
-    workers = (WorkerKind.EXCLUSIVE,)
 
-    def __init__(self, answers: Answers, standing: Sequence[Standing] = ()) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        standing: Sequence[Standing] = (),
+        needs: Iterable[Need] = (),
+        workers: Sequence[WorkerKind] = (WorkerKind.EXCLUSIVE,),
+    ) -> None:
         self._answers = answers
         self._standing = standing
+        self.needs = frozenset(needs)
+        self.workers = tuple(workers)
 
     def describe(self):
         return "script"

@@ -75,7 +75,8 @@ def simulated(policy: Policy, load: ScriptLoad, directory: Path) -> Told:
             policy,
             directory,
             gpus=load.n_gpus,
-            calibration=ideal(startup_s=start, n_multiprocessors=80),
+            calibration=ideal(startup_s=start),
+            sharing="turns",
             log=lambda now_s, event, actions: told.log.append((now_s, event, list(actions))),
         )
     except PolicyError as refused:

@@ -1,8 +1,9 @@
 """An executor without a device, for worlds that must be quick or go wrong; its graphs' names say how they behave.
 
-``sleep-MS``: takes so long. ``meet...``: takes until another process is at ``meet``. ``fault``: a kernel fails.
-``die``: the process is killed from outside. ``stop``: it is stopped from outside, and stays so. ``refuse``: the
-invocation fails, nothing else does.
+``sleep-MS``: takes so long. ``host-MS``: so does the host, and kernels take no time. ``warms-MS``: only the first
+takes so long. ``meet...``: takes until another process is at ``meet``. ``fault``: a kernel fails. ``die``: the process
+is killed from outside. ``stop``: it is stopped from outside, and stays so. ``refuse``: the invocation fails, nothing
+else does.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class FakeExecutor:
     def __init__(self, device, *, memory_limit_bytes, fill=None):
         self.capacity_bytes = memory_limit_bytes
         self._graphs = {}
+        self._ran = set()
         self._resident = {}  # function -> bytes, used last at the end
 
     def register(self, function, graph, fresh_inputs):
@@ -67,10 +69,15 @@ class FakeExecutor:
             os.kill(os.getpid(), signal.SIGKILL)
         if name.startswith("meet"):
             meet()
+        elif name.startswith("warms") and name in self._ran:
+            pass
         else:
             time.sleep(float(name.partition("-")[2]) / 1e3)
-        run_s = time.perf_counter() - begun_s
-        return SimpleNamespace(modules_s=0.0, load_s=0.0, run_s=run_s, constant_bytes=loaded_bytes, n_evicted=n_evicted)
+        self._ran.add(name)
+        run_s = 0.0 if name.startswith("host") else time.perf_counter() - begun_s
+        return SimpleNamespace(
+            modules_s=0.0, load_s=0.0, run_s=run_s, store_s=0.0, constant_bytes=loaded_bytes, n_evicted=n_evicted
+        )
 
     def _place(self, function):
         """(bytes to load, functions evicted for them)."""

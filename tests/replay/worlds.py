@@ -85,7 +85,9 @@ def check_run(run: Run) -> None:
     done = rows[rows.status == "completed"].sort_values(["device", "started_at_s"])
     assert (done.queued_at_s >= done.arrival_at_s).all()
     assert (done.started_at_s >= done.queued_at_s).all()
-    assert (done.load_s + done.run_s <= done.completed_at_s - done.started_at_s + 1e-4).all()
+    on_worker_s = done.completed_at_s - done.started_at_s
+    assert (done.host_s >= 0).all()
+    assert (done.load_s + done.run_s + done.host_s <= on_worker_s + 1e-4).all()
     workers = run.table("workers")
     stands = workers.requested_at_s == workers.ready_at_s
     shared = set(workers[stands].device[workers[stands].device.duplicated()])

@@ -9,24 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.firstfit import CLOSED, FirstFit
 from sim.placement import Placed, PlacementBook
 from sim.protocol import ANY_DEVICE
 
-N_DEVICES = 4
-Devices = st.integers(0, N_DEVICES - 1)
-Starts = st.tuples(st.just("start"), st.integers(ANY_DEVICE, N_DEVICES - 1))
-Leaves = st.tuples(st.just("leave"), st.integers(0, 50))
+N_DEVICES, SIZE = 2, 4
+N_SLOTS = N_DEVICES + 2  # the last are instances, which are opened
+Takes = st.none() | st.integers(1, SIZE)
+Standing = st.tuples(st.integers(0, N_DEVICES - 1), Takes)
+Slots = st.integers(0, N_SLOTS - 1)
+Moves = st.one_of(
+    st.tuples(st.just("start"), st.just(ANY_DEVICE), Takes),
+    st.tuples(st.just("start"), Slots, Takes),
+    st.tuples(st.just("leave"), st.integers(0, 50), st.none()),
+    st.tuples(st.just("close"), Slots, st.none()),
+    st.tuples(st.just("open"), Slots, st.integers(1, SIZE)),
+)
 
 
 class Everybody:
-    """Who stands where and who waits, as lists of all workers in the order in which they came."""
+    """Who is where and who waits, as lists of all workers in the order in which they came."""
 
     def __init__(self):
-        self.on = {device: [] for device in range(N_DEVICES)}
+        self.size = dict.fromkeys(range(N_DEVICES), SIZE)  # of the slots that are open
+        self.on = {slot: [] for slot in range(N_SLOTS)}
         self.line = []  # (worker, what it waits for)
 
-    def start(self, worker, device):
-        self.line.append((worker, device))
+    def start(self, worker, slot):
+        self.line.append((worker, slot))
         return self._settle()
 
     def leave(self, worker):
@@ -36,43 +46,106 @@ class Everybody:
                 workers.remove(worker)
         return self._settle()
 
+    def open(self, slot, size):
+        self.size[slot] = size
+        return self._settle()
+
+    def close(self, slot):
+        del self.size[slot]
+        left = [worker for worker, of in self.line if of == slot]
+        self.line = [waiting for waiting in self.line if waiting[1] != slot]
+        return left
+
     def _settle(self):
-        """Who gets which device now."""
+        """Who gets which slot now, in order."""
         got = {}
-        for device, workers in self.on.items():
-            own = [waiting for waiting in self.line if waiting[1] == device]
-            line = own or [waiting for waiting in self.line if waiting[1] == ANY_DEVICE]
-            if line and not workers:
-                self.line.remove(line[0])
-                workers.append(line[0][0])
-                got[line[0][0]] = device
+        while (placed := self._next()) is not None:
+            waiting, slot = placed
+            self.line.remove(waiting)
+            self.on[slot].append(waiting[0])
+            got[waiting[0]] = slot
         return got
 
+    def _next(self):
+        """The first of a slot's own line, if it fits there; then the first of those for any, where it fits first."""
+        for of_any in (False, True):
+            for slot in sorted(self.size):
+                own = [waiting for waiting in self.line if waiting[1] == slot]
+                anys = [waiting for waiting in self.line if waiting[1] == ANY_DEVICE]
+                line = own if not of_any else [] if own else anys
+                if line and self._fits(line[0][0], slot):
+                    return line[0], slot
+        return None
 
-@given(st.lists(Devices, max_size=6), st.lists(st.one_of(Starts, Leaves), max_size=60))
-def test_devices_go_to_those_that_the_rules_name(standing, moves):
-    book, model, workers = PlacementBook([1] * N_DEVICES), Everybody(), []
-    for device in standing:
-        workers.append(Placed())
+    def _fits(self, worker, slot):
+        beside = self.on[slot]
+        if worker.takes_bytes is None or any(other.takes_bytes is None for other in beside):
+            return not beside
+        return sum(other.takes_bytes for other in beside) + worker.takes_bytes <= self.size[slot]
+
+
+@given(st.lists(Standing, max_size=6), st.lists(Moves, max_size=60))
+def test_slots_go_to_those_that_the_rules_name(standing, moves):
+    book, model, workers = PlacementBook([SIZE] * N_DEVICES), Everybody(), []
+    for device, takes in standing:
+        workers.append(Placed(takes))
         book.stand(workers[-1], device)
         model.on[device].append(workers[-1])
-    for move, number in moves:
-        if move == "start":
-            workers.append(Placed())
+    for move, number, size in moves:
+        if move == "start" and (number == ANY_DEVICE or number in model.size):
+            workers.append(Placed(size))
             got = model.start(workers[-1], number)
             assert book.start(workers[-1], number) == (workers[-1] in got)
-        elif workers:
+            assert set(got) <= {workers[-1]}
+        elif move == "leave" and workers:
             worker = workers.pop(number % len(workers))
             got = model.leave(worker)
             assert book.leave(worker) == list(got)
+        elif move == "close" and number in model.size and not model.on[number]:
+            left = model.close(number)
+            assert book.close(number) == left
+            workers = [worker for worker in workers if worker not in left]
+            assert not any(worker.waits for worker in left)
+            got = {}
+        elif move == "open" and number not in model.size:
+            got = model.open(number, size)
+            assert book.open(number, size) == list(got)
         else:
             got = {}
-        assert len(got) <= 1
-        assert all(worker.place == device for worker, device in got.items())
+        assert all(worker.place == slot for worker, slot in got.items())
         for worker in workers:
-            waits_for = [device for waiting, device in model.line if waiting is worker]
+            waits_for = [slot for waiting, slot in model.line if waiting is worker]
             assert worker.waits == bool(waits_for)
-            assert worker.place in (waits_for or [d for d, on in model.on.items() if worker in on])
+            assert worker.place in (waits_for or [slot for slot, on in model.on.items() if worker in on])
+
+
+@given(
+    st.lists(st.integers(CLOSED, 9), min_size=1, max_size=20),
+    st.lists(st.tuples(st.integers(0, 19), st.integers(-5, 9), st.integers(0, 10)), max_size=30),
+)
+def test_the_first_that_fits_is_the_first_that_fits(room, changes):
+    first = FirstFit(room)
+    for place, changed, need in [(0, room[0], 0), *changes]:
+        place %= len(room)
+        room[place] = changed
+        first.set(place, changed)
+        for wanted in (need, changed + 1, max(room), max(room) + 1):
+            if wanted >= 0:
+                fits = [at for at, has in enumerate(room) if has >= wanted]
+                assert first.find(wanted) == (fits[0] if fits else None)
+
+
+def test_a_large_worker_is_not_starved_by_small_ones():
+    """Small ones that come later wait behind it, wherever they may go."""
+    book = PlacementBook([4, 4])
+    early = [Placed(3), Placed(3)]
+    assert [book.start(worker, ANY_DEVICE) for worker in early] == [True, True]
+    large, small, elsewhere = Placed(4), Placed(1), Placed(1)
+    assert [book.start(worker, ANY_DEVICE) for worker in (large, small)] == [False, False]
+    assert book.start(elsewhere, 1)  # its own slot has room, and nobody waits for that one
+    assert book.leave(early[1]) == []
+    assert book.leave(elsewhere) == [large, small]  # which had room on the other since it came
+    assert (large.place, small.place) == (1, 0)
 
 
 def test_a_worker_leaves_when_it_was_told_so_has_no_work_and_is_not_in_the_middle_of_its_start():

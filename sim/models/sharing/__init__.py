@@ -29,6 +29,12 @@ class Jobs(Protocol):
     def remove(self, now_s: float, job: int) -> float:
         """End a job, or kill it. Returns the seconds of its work that are left: 0.0 at its end."""
 
+    def left_s(self, now_s: float, job: int) -> float:
+        """The seconds of a job's work that are left."""
+
+    def cut(self, now_s: float, job: int, left_s: float) -> None:
+        """Less is left of a job's work from now on; it keeps its place."""
+
     def next_end(self) -> tuple[float, int] | None:
         """Instant and job that ends first if nothing changes; None without jobs."""
 
@@ -38,6 +44,7 @@ class Sharing(Protocol):
 
     name: ClassVar[str]
     caps: ClassVar[bool]  # whether a worker can be held to a share of the multiprocessors
+    whole: ClassVar[bool]  # whether a graph is one job even where each of its kernels has an event of its own
 
     def jobs(self) -> Jobs:
         """The bookkeeping of one device."""

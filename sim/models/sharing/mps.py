@@ -22,6 +22,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.errors import ScenarioError
 from sim.models.occupancy import Shared
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Mps:
 
     name: ClassVar[str] = "mps"
     caps: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     def jobs(self) -> SharedDevice:
         """The bookkeeping of one device."""
@@ -47,6 +49,11 @@ class Mps:
 
     def demand(self, costs: CostModel, function: int, share: float, profile: Profile | None = None) -> Shared:
         """What the kernels of its graph keep busy, see ``sim.models.occupancy``."""
+        if not costs.knows_kernels(function):
+            raise ScenarioError(
+                f"fleet.sharing is {self.name!r}, which must know the kernels of functions, and those of the trace "
+                "(functions: trace) have none: choose slices or turns"
+            )
         return costs.under_share(function, share, profile)
 
 
@@ -87,6 +94,16 @@ class SharedDevice:
         self._bandwidth -= int(old.bandwidth_frac * _UNITS)
         self._share(now_s)
         return left_s
+
+    def left_s(self, now_s: float, job: int) -> float:
+        """The seconds of a job's work that are left."""
+        return self._jobs[job].left_at(now_s)
+
+    def cut(self, now_s: float, job: int, left_s: float) -> None:
+        """Less is left of a job's work from now on."""
+        its = self._jobs[job]
+        its.since_s, its.left_s, its.end_s = now_s, left_s, now_s + left_s / its.speed
+        heappush(self._ends, (its.end_s, job))
 
     def next_end(self) -> tuple[float, int] | None:
         """Instant and job that ends first if nothing changes, of equals the lowest job; None without jobs."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # The middle one of the three settings of ``nvidia-smi compute-policy --set-timeslice``; in ms it is not documented,
 # and about 2 in what is reported in public: unverified.
 DEFAULT_LENGTH_S = 0.002
+_TOLERANCE = 1e-9  # of a slice
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Slices:
 
     name: ClassVar[str] = "slices"
     caps: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.length < float("inf"), "length", self.length, "a number of seconds, at least 0")
@@ -64,15 +66,22 @@ class SliceJobs:
 
     def remove(self, now_s: float, job: int) -> float:
         """It leaves; if it had the device, the next slice begins."""
-        end = self.next_end()
+        is_over = self.next_end() == (now_s, job)
+        left_s, at = self.left_s(now_s, job), self._place(job)
+        del self._line[at]
+        if at == 0:
+            self._left_s = self._length_s
+        return 0.0 if is_over else left_s
+
+    def left_s(self, now_s: float, job: int) -> float:
+        """The seconds of a job's work that are left."""
         self._pass(now_s)
-        for at, (number, left_s) in enumerate(self._line):
-            if number == job:
-                del self._line[at]
-                if at == 0:
-                    self._left_s = self._length_s
-                return 0.0 if end == (now_s, job) else max(left_s, 0.0)
-        raise KeyError(job)
+        return max(self._line[self._place(job)][1], 0.0)
+
+    def cut(self, now_s: float, job: int, left_s: float) -> None:
+        """Less is left of a job's work from now on; it keeps its place in line."""
+        self._pass(now_s)
+        self._line[self._place(job)][1] = left_s
 
     def next_end(self) -> tuple[float, int] | None:
         """Of processor sharing the one with the least left; else the one that needs the fewest rounds."""
@@ -81,15 +90,22 @@ class SliceJobs:
         n = len(self._line)
         if not self._length_s or n == 1:
             job, left_s = min(self._line, key=lambda entry: entry[1])
-            return self._since_s + n * left_s, int(job)
+            return self._since_s + n * max(left_s, 0.0), int(job)
         first = self._rounds(self._line[0][1] - self._left_s) if self._line[0][1] > self._left_s else 0
         rounds = [first, *(max(self._rounds(left_s) - 1, 0) for _, left_s in list(self._line)[1:])]
         fewest = min(rounds)
         at = rounds.index(fewest)
-        return self._since_s + self._until(at, fewest), int(self._line[at][0])
+        return self._since_s + max(self._until(at, fewest), 0.0), int(self._line[at][0])
+
+    def _place(self, job: int) -> int:
+        for at, (number, _) in enumerate(self._line):
+            if number == job:
+                return at
+        raise KeyError(job)
 
     def _rounds(self, work_s: float) -> int:
-        return ceil(work_s / self._length_s)
+        """Slices that some work needs. What rounding leaves is none of its own."""
+        return ceil(work_s / self._length_s - _TOLERANCE)
 
     def _until(self, at: int, rounds: int) -> float:
         """Seconds until the job at this place in line ends, after so many rounds in which nobody else ends."""

@@ -19,6 +19,7 @@ class Turns:
 
     name: ClassVar[str] = "turns"
     caps: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
 
     def jobs(self) -> TurnJobs:
         """The bookkeeping of one device."""
@@ -44,19 +45,30 @@ class TurnJobs:
 
     def remove(self, now_s: float, job: int) -> float:
         """It leaves, wherever it is in line."""
-        if self._line[0][0] == job:
-            self._line.popleft()
-            left_s = max(self._end_s - now_s, 0.0)
-            if self._line:
-                self._end_s = now_s + self._line[0][1]
-            return left_s
-        at = next((i for i, (number, _) in enumerate(self._line) if number == job), None)
-        if at is None:
-            raise KeyError(job)
-        left_s = self._line[at][1]
+        left_s, at = self.left_s(now_s, job), self._place(job)
         del self._line[at]
+        if at == 0 and self._line:
+            self._end_s = now_s + self._line[0][1]
         return left_s
+
+    def left_s(self, now_s: float, job: int) -> float:
+        """All of its work until its turn comes."""
+        at = self._place(job)
+        return self._line[at][1] if at else max(self._end_s - now_s, 0.0)
+
+    def cut(self, now_s: float, job: int, left_s: float) -> None:
+        """Less is left of a job's work from now on; it keeps its place in line."""
+        at = self._place(job)
+        self._line[at] = (job, left_s)
+        if at == 0:
+            self._end_s = now_s + left_s
 
     def next_end(self) -> tuple[float, int] | None:
         """That of the first in line."""
         return (self._end_s, self._line[0][0]) if self._line else None
+
+    def _place(self, job: int) -> int:
+        for at, (number, _) in enumerate(self._line):
+            if number == job:
+                return at
+        raise KeyError(job)

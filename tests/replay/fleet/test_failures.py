@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ def test_a_killed_worker_fails_its_invocation_and_serves_the_others(tmp_path, po
     rows = run.table("invocations").set_index("invocation").sort_index()
     assert rows.status.tolist() == ["failed", "completed", "completed"]
     assert rows.reason[0] == "its worker was killed by SIGKILL"
-    assert run.manifest["valid"]
+    assert not run.manifest["valid"]
+    (reason,) = run.manifest["reasons"]
+    assert re.fullmatch(r"1 worker was lost: worker 0 of device 0 was killed by SIGKILL after [0-9.e-]+ s", reason)
 
 
 def test_a_hung_worker_fails_its_invocation_and_is_replaced(tmp_path):
@@ -38,6 +41,7 @@ def test_a_hung_worker_fails_its_invocation_and_is_replaced(tmp_path):
     rows = run.table("invocations").set_index("invocation").sort_index()
     assert rows.status.tolist() == ["failed", "completed", "completed"]
     assert rows.reason[0] == "its worker was silent for 10 s"
+    assert "worker 0 of device 0 was silent for 10 s" in run.manifest["reasons"][0]
 
 
 def test_a_worker_with_a_queue_is_restarted_and_goes_on_with_it(tmp_path):
@@ -46,6 +50,9 @@ def test_a_worker_with_a_queue_is_restarted_and_goes_on_with_it(tmp_path):
     rows = run.table("invocations").set_index("invocation").sort_index()
     assert rows.status.tolist() == ["failed", "completed", "completed", "failed", "completed"]
     assert len(run.table("workers")) == 1
+    assert run.manifest["reasons"][0].startswith("2 workers were lost: worker 0 of device 0")
+    assert run.manifest["n_lost_workers"] == 2
+    assert [lost["how"] for lost in run.manifest["lost_workers"]] == ["was killed by SIGKILL"] * 2
 
 
 def test_a_fault_of_a_kernel_is_named(tmp_path):
@@ -61,6 +68,8 @@ def test_an_invocation_can_fail_alone(tmp_path):
     rows = run.table("invocations").set_index("invocation").sort_index()
     assert rows.reason.tolist() == ["", "not today", ""]
     assert rows.constant_bytes.tolist() == [4096, 0, 0], "the worker was restarted"
+    assert run.manifest["valid"]
+    assert run.manifest["lost_workers"] == []
 
 
 def test_a_worker_that_never_gets_ready_ends_the_run(tmp_path, monkeypatch):

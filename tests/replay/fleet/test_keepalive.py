@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from replay.calibration.validate import check_log
 from sim.protocol import Stop, Woke, WorkerStopped
 from sim.records.decisions import FILE_NAME, read_decisions
 from tests.replay.worlds import functions, replay
-
-pytest.importorskip("sim.policies.keepalive")
 
 SERVED = functions(["sleep-1", "sleep-2", "sleep-3"], 300_000)
 FITS = 900_000  # two of them, with what their executors need to move buffers, but not three

@@ -9,14 +9,15 @@ from tests.contract.policies import Script
 from tests.replay.worlds import check_run, experiment, functions
 
 
-def replayed(directory, graphs, function, answers, gpus=1):
-    """(run, events) of a replay under a script; all arrivals come at once."""
+def replayed(directory, graphs, function, answers, gpus=1, n_lost=0):
+    """(run, events) of a replay under a script, in which so many workers die; all arrivals come at once."""
     made = experiment(functions(graphs), [(0.0, f) for f in function], "exclusive", gpus=gpus)
     made.policy = Script(answers)
     made.run(directory, force=False)
     run = open_run(directory)
     check_run(run)
-    assert run.manifest["valid"], run.manifest["reasons"]
+    assert run.manifest["n_lost_workers"] == n_lost
+    assert run.manifest["valid"] is (n_lost == 0), run.manifest["reasons"]
     return run, [event for _, event, _ in read_decisions(directory / FILE_NAME)]
 
 
@@ -36,8 +37,8 @@ def test_tables_tell_what_became_of_orders(tmp_path):
 
 def test_a_stopping_worker_that_dies_is_restarted_only_for_what_it_still_has(tmp_path):
     work = [Start(0, 0, 0), Start(1, 1, 1), Run(0, 0), Run(1, 0), Run(2, 1), Stop(0), Stop(1)]
-    run, events = replayed(tmp_path / "run", ["die", "sleep-5"], [0, 0, 1], [(Arrival(2, 1), work)], gpus=2)
-    failed = [event for event in events if isinstance(event, Finished) and event.outcome == Outcome.FAILED]
-    assert [(event.invocation, event.worker) for event in failed] == [(0, 0), (1, 0)]
+    run, events = replayed(tmp_path / "run", ["die", "sleep-5"], [0, 0, 1], [(Arrival(2, 1), work)], 2, n_lost=2)
+    failed = [e for e in events if isinstance(e, Finished) and e.outcome == Outcome.FAILED]
+    assert failed == [Finished(0, 0, Outcome.FAILED), Finished(1, 0, Outcome.FAILED)]
     assert run.summary["failed"] == 2
     assert run.summary["completed"] == 1

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from replay.calibration.estimates import estimate, mean, non_negative, ratio
+from replay.calibration.estimates import estimate, mean, non_negative, nothing, ratio
 from replay.device.cuda import open_device
 from replay.device.nvml import find_gpu
 from replay.errors import ReplayError
@@ -125,6 +125,10 @@ def test_an_estimate_says_what_speaks_against_it():
         for word in [word.split()[0]]
     )
     assert low < 1.5 < high
+    assert found.distribution == {
+        "n": 10, "sd": 0.5, "least": 1, "p1": 1, "p5": 1, "p25": 1, "p50": 1.5, "p75": 2, "p95": 2, "p99": 2, "most": 2,
+    }  # fmt: skip
+    assert not estimate("run_s", rows, is_late, mean, "time", each=nothing).distribution
     rows[is_late] = 0.0
     assert estimate("run_s", rows, is_late, mean, "time").source.endswith("hold-out 1 instead of 0")
     with pytest.raises(ReplayError, match="run_s: the runs have 4 samples, must be at least 5"):

@@ -40,6 +40,7 @@ def test_exclusive_workers_start_cold_and_make_way(tmp_path):
     rows, workers = run.table("invocations"), run.table("workers")
     assert (rows.status == "completed").all()
     assert list(workers.function) == [0, 1, 0]
+    assert run.manifest["n_lost_workers"] == 0, "those that make way were told to"
     assert run.summary["cold_starts"] == rows.cold.sum() == 3
     assert rows[rows.cold].worker.tolist() == [0, 1, 2], "the first of each worker waited for its start"
     assert list(workers.kill_release_s > 0) == [False, True, True]
@@ -49,6 +50,22 @@ def test_exclusive_workers_start_cold_and_make_way(tmp_path):
     np.testing.assert_allclose(workers.ready_at_s.to_numpy()[1:], begun_s + after_s, atol=1e-6)
     assert workers.stopped_at_s.isna().tolist() == [False, False, True]
     assert workers.h2d_bytes.tolist() == [4096] * 3
+
+
+def test_the_first_run_of_a_worker_is_no_part_of_the_time_that_it_takes_to_start(tmp_path):
+    run = replay(tmp_path / "run", functions(["warms-500"]), [(0.0, 0)] * 4, "exclusive")
+    (worker,) = run.table("workers").to_dict("records")
+    assert worker["first_run_s"] > 0
+    assert run.table("devices").startup_s.sum() == pytest.approx(sum(worker[stage] for stage in STAGES))
+
+
+def test_what_the_host_does_is_no_time_of_the_device(tmp_path):
+    run = replay(tmp_path / "run", functions(["host-5", "sleep-5"]), [(0.0, 0), (0.0, 1)])
+    rows = run.table("invocations").sort_values("function")
+    on_worker_s = rows.completed_at_s - rows.started_at_s
+    np.testing.assert_allclose(rows.run_s + rows.host_s, on_worker_s, atol=1e-6)  # it copies nothing
+    assert rows.host_s.iloc[0] >= 0.005
+    assert rows.run_s.iloc[0] == 0
 
 
 @pytest.mark.parametrize("policy", ["affinity", "exclusive"])

@@ -120,7 +120,7 @@ def test_a_worker_that_dies_is_restarted_beside_the_others(tmp_path, beside, tel
     assert len(pids[0]) >= 2
     assert [len(pids[1]), len(pids[2])] == [1, 1], "a worker that was alive was restarted"
     assert len(run.table("workers")) == 3
-    assert run.manifest["valid"]
+    assert {lost["worker"] for lost in run.manifest["lost_workers"]} == {0}
 
 
 def test_all_workers_of_a_device_may_die_at_once(tmp_path, beside):
@@ -128,7 +128,7 @@ def test_all_workers_of_a_device_may_die_at_once(tmp_path, beside):
     run = replay(tmp_path / "run", served, [(0.0, i) for i in range(4)] + [(0.001, 3)], "beside")
     assert run.summary["failed"] == 3
     assert run.summary["completed"] == 2
-    assert run.manifest["valid"]
+    assert sorted(lost["worker"] for lost in run.manifest["lost_workers"]) == [0, 1, 2]
 
 
 def test_workers_of_a_device_divide_its_memory_as_they_need_it(tmp_path, beside, telling):

@@ -42,6 +42,15 @@ def test_a_closed_loop_runs_under_every_policy_and_is_described(tmp_path):
             assert flying.groupby("function").size().tolist() == [2, 2, 2]
 
 
+def test_workers_of_clients_share_gpus_as_it_is_said(tmp_path):
+    flags = ["--graph", "resnet50", "--clients", 3, "--gpus", 1, "--policy", "keepalive"]
+    for sharing in ("turns", "mps"):
+        load = ("closed[outstanding=1,duration=60]", *flags, "--sharing", sharing, "-o", tmp_path / sharing)
+        assert simulate("load", *load).exit_code == 0
+    n_turns, n_mps = (open_run(tmp_path / way / "keepalive").summary["completed"] for way in ("turns", "mps"))
+    assert n_turns < n_mps
+
+
 def test_a_saved_load_runs_again_to_the_same_bytes(tmp_path):
     """Also after another policy: a run begins with a fresh load."""
     flags = ["--graph", "jacobi", "--clients", 2, "--policy", "balance", "--policy", "affinity"]

@@ -220,6 +220,25 @@ def test_a_calibration_that_can_not_share_devices_is_refused_before_anything_is_
     assert not (tmp_path / "out").exists()
 
 
+def test_how_gpus_are_shared_is_a_flag_and_needs_kernels_only_under_mps(trace, tmp_path):
+    flags = ["--policy", "keepalive[ttl=60,reuse=oldest]", "--functions", "trace", "--limit", 200, "--out", tmp_path]
+    done = simulate("run", trace, *flags)
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "Error: fleet.sharing is 'mps', which must know the kernels of functions, and those of the trace "
+        "(functions: trace) have none: choose slices or turns\n"
+    )
+    assert not list(tmp_path.iterdir())
+    done = simulate("run", trace, *flags, "--sharing", "slices[length=0.01]")
+    assert done.exit_code == 0, done.output
+    run = open_run(tmp_path / "keepalive-ttl=60-reuse=oldest")
+    assert run.manifest["scenario"]["fleet"]["sharing"] == "slices[length=0.01]"
+    assert run.manifest["policy"] == "keepalive[ttl=60,reuse=oldest,restart=completion,concurrency=1]"
+    done = simulate("run", trace, *flags, "--sharing", "slice")
+    assert done.exit_code == 2
+    assert "unknown sharing 'slice', did you mean 'slices'? Known are mps, slices, turns" in done.stderr
+
+
 def test_a_crash_of_a_policy_leaves_what_was_completed(trace, tmp_path, monkeypatch):
     def crash(self, now_s, event, view):
         return (Run(0, 0),) if event == Arrival(0, event.function) else {}["no such key"]

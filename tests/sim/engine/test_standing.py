@@ -186,13 +186,13 @@ class Inherits(Fractional):
 def test_a_started_worker_waits_until_all_that_stand_on_its_device_are_gone(tmp_path):
     workload = bind(ListTrace([0.0, 0.0, 0.5], [0, 1, 1], [1.0] * 3, 2), catalogue=None)
     policy = Inherits()
-    calibration = ideal(n_multiprocessors=80, startup_s=replace(V100.startup_s, kill_release=4.0))
-    run = simulate(workload, policy, tmp_path, calibration=calibration)
+    calibration = ideal(startup_s=replace(V100.startup_s, kill_release=4.0))
+    run = simulate(workload, policy, tmp_path, calibration=calibration, sharing="turns")
     workers = run.table("workers")
-    assert list(workers.stopped_at_s[:2]) == [1.0, 2.0]
+    assert list(workers.stopped_at_s[:2]) == [1.0, 3.0]
     start = calibration.startup_s
     assert workers.ready_at_s[2] == pytest.approx(
-        2.0 + 4.0 + start.notice_period + start.process + start.runtime + start.context + start.first_run
+        3.0 + 4.0 + start.notice_period + start.process + start.runtime + start.context + start.first_run
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role, WorkerKind
 from sim.errors import ScenarioError
-from sim.models.calibration import Copies, built_in, load_calibration
+from sim.models.calibration import ByKind, Copies, GraphCosts, built_in, load_calibration
 from sim.models.costs import CostModel
 from sim.models.memory import Placement
 from sim.models.sources import entries
@@ -174,7 +174,7 @@ def test_columns_are_arrays_that_stay_as_they_are_and_methods_return_plain_numbe
     entry = catalogue["resnet50"]
     costs = CostModel(V100, [Function(i, f"f{i}", entry.graph, i < 2) for i in range(3)], EXCLUSIVE)
     columns = {name: column for name, column in vars(costs).items() if isinstance(column, np.ndarray)}
-    seconds = {"input_s", "run_s", "store_s", "pre_s", "post_s", "dispatch_s", "spread"}
+    seconds = {"input_s", "run_s", "store_s", "pre_s", "post_s", "dispatch_s", "spread", "host_s"}
     integers = {"scratch_bytes", "input_bytes", "output_bytes", "constants_bytes", "n_modules"}
     dtypes = dict.fromkeys(seconds, "float64") | dict.fromkeys(integers, "int64") | {"graph_of": "int32"}
     assert {name: str(column.dtype) for name, column in columns.items()} == dtypes
@@ -331,6 +331,19 @@ def test_every_number_of_a_shipped_calibration_has_a_source_kind(name):
     assert len(found) > 20
     kinds = ("measured:", "derived:", "assumed", "data sheet:")
     assert [s for s in found if not s.startswith(kinds)] == []
+
+
+def test_what_the_host_does_comes_beside_the_device_for_a_graph_or_for_all():
+    graph = KernelGraph("measured", (), (Buffer("out", 8_000_000, Role.OUTPUT),))
+    functions = [Function(0, "a", graph), Function(1, "b", replace(graph, name="another"))]
+    copies = replace(V100.copies, d2h_bytes_per_s=8e9)
+    gpu = replace(V100, copies=copies, graphs={"measured": {"kaas": GraphCosts(0.005, host_s=0.25)}})
+    for of_others_s in (0.0, 0.125):
+        costs = CostModel(replace(gpu, host_s=ByKind(kaas=of_others_s, exclusive=9.0)), functions, KAAS)
+        assert costs.host_s.tolist() == [0.25, of_others_s]
+        assert costs.store_s.tolist() == [0.001 + 0.25, 0.001 + of_others_s]
+        assert costs.run_s[0] == pytest.approx(0.004)
+        assert costs.expected_s(0) == pytest.approx(0.005 + 0.25)
 
 
 PREDICTED = ("t4", "a100-80", "h100-80")  # in the order of their speed

@@ -89,8 +89,8 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
         (RANDOM.replace('"dice"', "6"), "Dice", r"the class Dice must .* name of letters, digits, _ and -"),
         (RANDOM + "    workers = ('kaas',)\n", "Dice", r"must have a tuple of sim\.domain\.WorkerKind as its workers"),
         (RANDOM + "    def describe(self): pass\n", "Dice", r"must describe itself by its name and parameters"),
-        (RANDOM.replace("sides: int", "sides: str"), "Dice", r"must have parameters of the types int and float"),
-        (RANDOM.replace("sides: int", "sides: 'no_type'"), "Dice", r"must have parameters of the types int and float"),
+        (RANDOM.replace("sides: int", "sides: str"), "Dice", r"must have parameters of the types int, float"),
+        (RANDOM.replace("sides: int", "sides: 'no_type'"), "Dice", r"must have parameters of the types int, float"),
     ],
 )
 def test_a_file_without_the_policy_is_refused(tmp_path, code, text, complaint):

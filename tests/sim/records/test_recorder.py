@@ -16,11 +16,13 @@ from analysis.runs import flatten
 from sim.compose import assemble
 from sim.domain import WorkerKind
 from sim.loads import Clients, make_load
+from sim.models.calibration import ByKind, Startup
 from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import known, make_policy
 from sim.protocol import Arrival, Reject, Run
 from sim.records import recorder, rows
 from sim.records.intervals import DeviceSums, choose_interval_s, lengthen, spread_over, without_overlap
+from sim.records.recorder import Recorder
 from sim.records.tables import TABLES
 from sim.records.totals import FEW, TIMES
 from sim.scenario import FleetSettings
@@ -296,6 +298,40 @@ def test_evictions_and_loads_are_counted_in_order(tmp_path):
     assert list(rows.n_evicted) == [0, 1, 1, 0]
     assert list(rows.constant_bytes) == [9_000_000_000] * 3 + [0]
     assert run.table("devices").n_missed.sum() == 3
+
+
+def test_time_of_the_host_is_told_by_the_calibration_and_leaves_the_device_idle(tmp_path):
+    trace = ListTrace([0.0, 10.0], [0, 0], [1.0, 1.0])
+    run = simulate(
+        own(trace), make_policy("balance"), tmp_path, calibration=ideal(host_s=ByKind(kaas=0.5, exclusive=0))
+    )
+    rows = run.table("invocations")
+    assert list(rows.host_s) == [0.5, 0.5]
+    assert list(rows.completed_at_s) == [1.5, 11.5]
+    devices = run.table("devices")
+    assert devices.busy_s.sum() == pytest.approx(2.0)
+    assert devices.load_s.sum() == pytest.approx(0.0, abs=1e-9)
+
+
+class Told(Recorder):
+    """A recorder that is told when workers took their device, and whose invocations have a measured host_s."""
+
+    def worker(self, *args):
+        super().worker(*args, took_device_at_s=0.25)
+
+    def completed(self, block):
+        super().completed({**block, "host_s": np.full(len(block["invocation"]), 0.125)})
+
+
+def test_a_world_tells_of_the_host_and_of_starts_what_it_measures(tmp_path, monkeypatch):
+    monkeypatch.setattr("sim.compose.Recorder", Told)
+    start = Startup(kill_release=0.0, process=1.0, runtime=0.0, context=0.0, first_run=0.0)
+    run = simulate(
+        own(ListTrace([1.0], [0], [1.0])), make_policy("exclusive"), tmp_path, calibration=ideal(startup_s=start)
+    )
+    assert run.table("workers").ready_at_s[0] == pytest.approx(2.0)
+    assert run.table("devices").startup_s.sum() == pytest.approx(1.75)
+    assert run.table("invocations").host_s[0] == 0.125
 
 
 def test_run_is_an_action_of_the_policy_not_of_the_world():

@@ -1,7 +1,8 @@
-"""Sharing as it reads, in exact arithmetic and as slow as that is: the oracle of ``sim.models.sharing.mps``."""
+"""Sharing as it reads, in exact arithmetic and as slow as that is: the oracles of ``sim.models.sharing``."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -56,4 +57,37 @@ def schedule(jobs):
         for job, its in enumerate(jobs):
             if its.at_s == now and job not in outcome:
                 left.setdefault(job, its.work_s)
+    return outcome
+
+
+def in_turns(jobs, length_s):
+    """The same for a device that jobs have in turns of a length, slice by slice: those of an instant in the order
+    ends, end of the slice, arrivals, kills.
+    """
+    now, line, left, outcome, slice_s = Fraction(0), deque(), {}, {}, length_s
+    while len(outcome) < len(jobs):
+        ahead = [its.at_s for job, its in enumerate(jobs) if job not in left]
+        ahead += [jobs[job].killed_s for job in line if jobs[job].killed_s is not None]
+        if line:
+            ahead.append(now + min(slice_s, left[line[0]]))
+        then = min(ahead)
+        if line:
+            left[line[0]] -= then - now
+            slice_s -= then - now
+        now = then
+        if line and left[line[0]] == 0:
+            outcome[line.popleft()] = now, Fraction(0)
+            slice_s = length_s
+        elif slice_s == 0:
+            line.rotate(-1)
+            slice_s = length_s
+        for job, its in enumerate(jobs):
+            if its.at_s == now and job not in left:
+                line.append(job)
+                left[job] = its.work_s
+        for job in [job for job in line if jobs[job].killed_s == now]:
+            if line[0] == job:
+                slice_s = length_s
+            line.remove(job)
+            outcome[job] = now, left[job]
     return outcome
