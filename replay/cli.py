@@ -245,7 +245,7 @@ def session(device: str, out: Path) -> None:
 
 def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -> dict[str, Any]:
     """Simulate what a run replayed; returns the summary. Also checks that its policy would decide the same again."""
-    from replay.calibration.validate import ToldPolicy, check_log, check_pair
+    from replay.calibration.validate import ToldPolicy, check_log, on_memory_of
     from replay.errors import ReplayError
     from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
@@ -256,17 +256,14 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
         import sim.engine  # noqa: F401
     except ModuleNotFoundError as missing:  # a machine that was set up for replays alone
         raise ReplayError(f"{missing.name} is missing, which a simulation needs: pip install {missing.name}") from None
-    numbers = load_calibration(calibration)
-    check_pair(run, numbers)
+    numbers = on_memory_of(run, load_calibration(calibration))
     plain = run.manifest["scenario"]
     plain = {**plain, "fleet": {**plain["fleet"], "calibration": calibration}}
     scenario = build(Scenario, plain, str(run.path / "manifest.json"))
     pace = run.manifest["source"]["options"]
     workload = open_workload(scenario, pace["time_scale"], pace["duration_s"])
     check_log(run, workload.functions)
-    experiment = Experiment(scenario, scenario.policies[0], workload, numbers)
-    experiment.policy = ToldPolicy(run)
-    return experiment.run(directory, force=force)
+    return Experiment(scenario, ToldPolicy(run), workload, numbers).run(directory, force=force)
 
 
 def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:

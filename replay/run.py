@@ -27,7 +27,7 @@ from replay.fleet.keys import check_keys
 from replay.fleet.machine import describe, gpu_of, release_of
 from replay.fleet.messages import EXECUTOR, Assignment
 from replay.fleet.modes import TOGETHER, check_mode, check_needs, check_standing
-from replay.fleet.parts import Against, PartCosts
+from replay.fleet.parts import Against, PartCosts, order_bytes
 from replay.fleet.seats import Seat, assign_seats, context_bytes
 from replay.fleet.shm import SharedData
 from replay.fleet.steadiness import Verdict, judge_losses, judge_times
@@ -131,7 +131,7 @@ class RealExperiment:
             devices = [found[d] for d in self._devices]
             first = devices[0]
             pattern = replace(pattern, memory_limit_bytes=first["limit_bytes"])
-            beliefs = adapt(self._calibration, first["name"], first["capacity_bytes"])
+            beliefs = adapt(self._calibration, first["name"], order_bytes(self.mode, first))
             costs = CostModel(beliefs, functions, self.policy.workers[0])
             spec = FleetSpec(beliefs.spec, self._scenario.fleet.gpus)
             told, against = self._told(costs, first)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from replay.executor.sizing import limit_bytes
 from sim.protocol import EVERY_FUNCTION, Costs, Standing, Start
 
 Against = Callable[[Start | Standing], str]  # why a worker can't be had on this machine, or ""
+
+
+def order_bytes(mode: str, facts: Mapping[str, Any]) -> int:
+    """What is the memory of a device for orders: all that workers take there in parts, or else one executor's buffers.
+
+    facts: of ``replay.fleet.messages.Ready``.
+    """
+    return int(facts["limit_bytes" if mode == "shared" else "capacity_bytes"])
 
 
 class PartCosts:

@@ -87,7 +87,7 @@ def carry_out(directory, policy, graphs, arrivals, device="cpu", *, limit_bytes=
     if valid:
         check_run(run)
         facts = run.manifest["replay"]["device"]
-        spec = FleetSpec(DeviceSpec(facts["name"], facts["capacity_bytes"]), 1)
+        spec = FleetSpec(DeviceSpec(facts["name"], facts["limit_bytes"]), 1)
         fresh = Dispatcher(policy, spec, served, FixedCosts([1.0] * len(served)), generator(0, Stream.POLICY))
         assert check_decisions(log, fresh) == len(log)
     return run, log
