@@ -69,7 +69,7 @@ class ReplaySettings:
 
     device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.fleet.modes``, None for
     the policy's own. memory_limit_bytes: of the device memory that the workers of a device take, each at a time or all
-    that stand there together; None for 90 % of what is free.
+    that are there together; None for 90 % of what is free.
     executor: import path of the class that runs graphs. patience_s: how long a worker that has to get ready or to do
     a job may be silent, before it is taken for hung and killed.
     """
