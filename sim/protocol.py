@@ -310,8 +310,9 @@ def slot_number(device: int, instance: int, n_devices: int) -> int:
 
 
 def share_devices(standing: Sequence[Standing]) -> bool:
-    """Whether some of these workers don't have a device for themselves."""
-    return len({s.device for s in standing}) < len(standing) or any(s.share < 1 for s in standing)
+    """Whether some of these workers don't have a device for themselves, or run several invocations at once."""
+    parts = any(s.share < 1 or s.memory_bytes is not None or s.concurrency > 1 for s in standing)
+    return parts or len({s.device for s in standing}) < len(standing)
 
 
 Event: TypeAlias = Arrival | Finished | WorkerReady | WorkerStopped | Loaded | DeviceChanged | Woke
