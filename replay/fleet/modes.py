@@ -25,10 +25,10 @@ CARRIED = (Need.TIMERS, Need.SHARED_DEVICES, Need.EXECUTORS, Need.LATEST)  # of 
 
 def modes_of(policy: Policy, standing: Sequence[Standing]) -> tuple[str, ...]:
     """The modes that fit what a policy orders, its own first. standing: its workers of the beginning."""
-    if Need.SHARED_DEVICES in policy.needs or any(worker.memory_bytes is not None for worker in standing):
-        return ("shared",)
     if any(worker.share < 1 for worker in standing):
         return tuple(SHARING)
+    if Need.SHARED_DEVICES in policy.needs or any(worker.memory_bytes is not None for worker in standing):
+        return ("shared",)
     if WorkerKind.KAAS in policy.workers:
         return ("kaas",)
     return ("static", *SHARING) if standing else ("exclusive",)

@@ -35,5 +35,8 @@ class Fractional(Static):
     def _shares(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs) -> list[float]:
         return memory_shares(fleet, functions, costs)
 
+    def _part_bytes(self, fleet: FleetSpec, share: float) -> int | None:
+        return int(share * fleet.device.memory_bytes)
+
     def _thread_share(self, n_workers: int) -> float:
         return (SHARES // n_workers) / SHARES

@@ -62,7 +62,7 @@ class Static(BasePolicy):
         self._workers: list[Standing] = []  # by number; those that replace others are added
         for turn, (device, _) in enumerate(turns):
             function = turn % len(functions)
-            part_bytes = int(shares[function] * fleet.device.memory_bytes) if n_on[device] > 1 else None
+            part_bytes = self._part_bytes(fleet, shares[function]) if n_on[device] > 1 else None
             self._workers.append(Standing(device, function, self._thread_share(n_on[device]), part_bytes))
         self._standing = list(self._workers)
         self._idle: list[dict[int, None]] = [{} for _ in functions]
@@ -109,6 +109,10 @@ class Static(BasePolicy):
     def _shares(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs) -> list[float]:
         """Part of a GPU that each function needs for itself."""
         return [1.0] * len(functions)
+
+    def _part_bytes(self, fleet: FleetSpec, share: float) -> int | None:
+        """Memory of a worker that has this part of a GPU."""
+        return None
 
     def _thread_share(self, n_workers: int) -> float:
         """Part of the multiprocessors for each of so many workers of a GPU."""

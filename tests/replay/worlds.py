@@ -24,12 +24,12 @@ LIMIT_BYTES = 1 << 20
 
 
 class Beside(Static):
-    """Static workers, up to 8 on a device; all of them may use all of its multiprocessors."""
+    """Static workers, as many on a device as there are functions; all of them may use all of it."""
 
     name = "beside"
 
     def _shares(self, fleet, functions, costs):
-        return [1 / 8] * len(functions)
+        return [0.0] * len(functions)
 
 
 def functions(names: Sequence[str], constants_bytes: int = 4096) -> tuple[Function, ...]:

@@ -139,8 +139,7 @@ def test_workers_of_a_device_divide_its_memory_as_they_need_it(tmp_path, beside,
     assert sum(limits_bytes.values()) <= 1_000_000
     assert limits_bytes[0] == pytest.approx(6 * limits_bytes[1], rel=0.01)
     assert run.manifest["replay"]["standing"] == [
-        {**Standing(0, i, memory_bytes=125_000)._asdict(), "limit_bytes": limits_bytes[i], "multiprocessors": None}
-        for i in range(2)
+        {**Standing(0, i)._asdict(), "limit_bytes": limits_bytes[i], "multiprocessors": None} for i in range(2)
     ]
 
 
