@@ -2,6 +2,7 @@
 # make check  format, lint, types                      make bench  speed and memory
 # make dist   wheel and sdist in dist/                 make fuzz   attacks, for MINUTES
 # make house  draw and check who imports whom
+# make validation   errors of simulations against recorded replays, and whether they have grown
 # make gpu    tests, calibration and validation on a GPU into OUT, with the interpreter given as PYTHON; installs nothing
 # make gpu-bundle   what a machine without network needs for gpu/run.sh, into gpu/wheels
 PYTHON ?= python3
@@ -12,7 +13,7 @@ DEMO := runs/demo
 OUT ?= runs/gpu
 WHEELS := 'simpy>=4.1,<5' 'pytest>=8,<10' 'hypothesis>=6.100,<7' iniconfig packaging pluggy pygments sortedcontainers
 
-.PHONY: demo test check dist bench fuzz house gpu gpu-bundle clean
+.PHONY: demo test check dist bench fuzz house validation gpu gpu-bundle clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +52,9 @@ bench: $(VENV)/installed-test
 
 house: $(VENV)/installed-test
 	$(BIN)/python -m tests.house
+
+validation: $(VENV)/installed-test
+	$(BIN)/python -m validation
 
 fuzz: $(VENV)/installed-test
 	$(BIN)/python -m tests.abuse --minutes $(MINUTES)

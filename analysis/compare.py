@@ -146,10 +146,15 @@ def records(runs: Sequence[Run], names: Sequence[str] = ()) -> list[dict[str, An
     return [{"label": label, **identity(run), **run.summary} for label, run in zip(called, runs, strict=True)]
 
 
+def _text(item: object) -> str:
+    """An item of a list in one cell."""
+    return item if isinstance(item, str) else json.dumps(item)
+
+
 def as_csv(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
     """``records`` with every number as it is, one row a run; nested keys joined by a dot, unknown numbers empty."""
     flat = [flatten(record) for record in records(runs, names)]
-    rows = [{k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in flat]
+    rows = [{k: "; ".join(map(_text, v)) if isinstance(v, list) else v for k, v in row.items()} for row in flat]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")

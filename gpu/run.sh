@@ -1,5 +1,5 @@
 #!/bin/sh
-# All that a machine with a GPU can tell, into the folder OUT: sh gpu/run.sh [OUT]
+# All that a machine with a GPU can tell, into the folder OUT: sh gpu/run.sh [OUT [--resume]]
 # Takes the Python named PYTHON, and from gpu/wheels (see `make gpu-bundle`) what that Python lacks. Installs nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,4 +11,4 @@ for wheel in gpu/wheels/*.whl; do
 	"$python" -c "import $name" 2>/dev/null || "$python" -m zipfile -e "$wheel" "$lacking" || echo "$wheel: left out"
 done
 export PYTHONPATH="$lacking${PYTHONPATH:+:$PYTHONPATH}"
-"$python" -c 'from replay.cli import main; main()' session --out "${1:-runs/gpu}"
+"$python" -c 'from replay.cli import main; main()' session --out "${1:-runs/gpu}" ${2:+"$2"}

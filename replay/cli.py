@@ -131,6 +131,44 @@ def probe(device: str, out: Path | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("trial", metavar="TRIAL")
+@click.option("--device", default="cpu", show_default=True, help="cuda:N or cpu.")
+@click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
+@click.option("--mode", metavar="MODE", help="Of neighbours: static (they take turns), fractional (MPS) or green.")
+@click.option("--memory-limit", "memory_limit_bytes", default=1 << 30, show_default=True, metavar="BYTES",
+              help="Device memory of each worker.")  # fmt: skip
+@click.option("--seconds", type=float, metavar="SECONDS",
+              help="Of starts: how long to begin new ones; of others: of each measurement.")  # fmt: skip
+@click.option("--out", "-o", metavar="FILE", type=click.Path(path_type=Path), help="Keep the JSON here.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def measure(trial: str, out: Path | None, as_json: bool, seconds: float | None, **flags: Any) -> None:
+    """Put one question to a device: TRIAL is kernels, libraries, starts, copies or neighbours.
+
+    \b
+    kernels     each kernel of each graph; launches one by one and as a CUDA graph
+    libraries   products of matrices, and the same by PyTorch
+    starts      20 cold starts of each graph in each of four ways
+    copies      of one process, of two, and while kernels run
+    neighbours  1 to 8 workers on the device: alone, in pairs, all at once
+
+    \b
+    Example:
+      replay measure kernels --device cuda:0 --catalogue kaas --memory-limit 8000000000 -o kernels.json
+    """
+    from replay.trials.ask import as_text, ask, is_answer
+    from sim.files.output import check_file, write_json
+
+    if out is not None:
+        check_file(out, is_answer)
+    if seconds is not None:
+        flags["seconds"] = seconds
+    found = ask(trial, **flags)
+    if out is not None:
+        write_json(out, found, is_answer)
+    echo(json.dumps(found, indent=1) if as_json else as_text(found))
+
+
+@main.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option("--probe", "probe_file", required=True, metavar="FILE", type=click.Path(path_type=Path),
               help="What 'replay probe -o' wrote on this machine.")  # fmt: skip
@@ -218,7 +256,8 @@ def validate(runs: tuple[Path, ...], calibration: str, out: Path | None, force: 
 @click.option("--device", default="cuda:0", show_default=True, help="cuda:N; cpu for a rehearsal with small graphs.")
 @click.option("--out", "-o", default="runs/gpu", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Folder for three files of results; those in it are replaced.")  # fmt: skip
-def session(device: str, out: Path) -> None:
+@click.option("--resume", is_flag=True, help="Go on from the results in DIR: do what is missing, keep the rest.")
+def session(device: str, out: Path, resume: bool) -> None:
     """Do all that needs a GPU, in nine minutes: tests, probe, replays, calibration, validation.
 
     Writes gpu.json, which says what became of each step, gpu.tar.gz with all results, and a page of figures, gpu.png;
@@ -234,7 +273,7 @@ def session(device: str, out: Path) -> None:
     from replay.steps import run_session
 
     steps = partial(plan, device, ON_CPU if device == "cpu" else ON_GPU)
-    if any(outcome.status != 0 for outcome in run_session(steps, out, echo)):
+    if any(outcome.status != 0 for outcome in run_session(steps, out, echo, resume=resume)):
         sys.exit(INVALID)
 
 

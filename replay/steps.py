@@ -1,7 +1,7 @@
 """Steps of a session: each a process of its own, with its log, and after each one all results in a few files.
 
 A step that fails or hangs costs its own result and leaves the others theirs. Whenever the machine goes away, what was
-done before is in the folder: it is replaced whole after every step.
+done before is in the folder: it is replaced whole after every step, and another session can go on from it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,20 +59,28 @@ class StepOutcome:
     says: str = field(default="")
 
 
-def run_session(plan: Callable[[Path], Iterable[Step]], out: Path, tell: Callable[[str], object]) -> list[StepOutcome]:
+def run_session(
+    plan: Callable[[Path], Iterable[Step]], out: Path, tell: Callable[[str], object], *, resume: bool = False
+) -> list[StepOutcome]:
     """Run steps, at most LIMIT_S in all. plan: makes them; called with the folder of the working files, still empty.
 
-    Into ``out`` go, after every step, REPORT, ARCHIVE with all working files, and PAGE once there is a run. Raises
-    OutputError when another session is at it, or something there is in the way.
+    Into ``out`` go, after every step, REPORT, ARCHIVE with all working files, and PAGE once there is a run. resume: go
+    on from those of an earlier session, whose steps that ended well are done; what closes a session is done anew.
+    Raises OutputError when another session is at it, or something there is in the way.
     """
     begun_s = time.monotonic()
     outcomes: list[StepOutcome] = []
     make_directory(out)
     with workshop(out), scratch() as place:
-        _clear(out)
         work = place / "gpu"
         make_directory(work)
+        earlier = _unpack(out, place) if resume else {}
+        if not earlier:
+            _clear(out)
         for step in plan(work):
+            if step.name in earlier and not step.closes:
+                outcomes.append(earlier[step.name])
+                continue
             left_s = LIMIT_S - (time.monotonic() - begun_s) - GRACE_S - (0.0 if step.closes else KEPT_S)
             outcomes.append(_outcome(step, work, min(step.limit_s, left_s)))
             tell(_verdict(outcomes[-1]))
@@ -88,6 +97,20 @@ def _clear(out: Path) -> None:
         raise OutputError(f"{there[0]}: is there already, and is of no session; choose another folder")
     for file in there:
         remove(file)
+
+
+def _unpack(out: Path, place: Path) -> dict[str, StepOutcome]:
+    """The working files of an earlier session, and the steps of it that ended well; nothing where there is none."""
+    if not (_is_ours(out / REPORT) and (out / ARCHIVE).exists()):
+        return {}
+    try:
+        with tarfile.open(out / ARCHIVE, "r:gz") as archive:
+            archive.extractall(place, filter="data")
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as damaged:
+        raise OutputError(f"{out / ARCHIVE}: can't be unpacked ({damaged}); begin without --resume") from None
+    remove(place / "gpu" / REPORT)
+    outcomes = [StepOutcome(**step) for step in json.loads((out / REPORT).read_text("utf-8"))["steps"]]
+    return {outcome.name: outcome for outcome in outcomes if outcome.status == 0}
 
 
 def _is_ours(report: Path) -> bool:
@@ -114,7 +137,7 @@ def _publish(work: Path, out: Path, outcomes: list[StepOutcome], wall_s: float) 
 
 def _is_result(file: Path) -> bool:
     """Whether a file is one that a step wrote itself, rather than a part of a run."""
-    return not (file.parent / "manifest.json").exists() and file.parent.name != "trace"
+    return not (file.parent / "manifest.json").exists() and "trace" not in file.parts
 
 
 def _json(file: Path) -> Any:

@@ -14,6 +14,7 @@ from sim.dispatcher import Log
 from sim.errors import PolicyError, ScenarioError
 from sim.files.fingerprint import changed
 from sim.models.calibration import Calibration, load_calibration
+from sim.models.deadlines import read_slo
 from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
@@ -58,6 +59,10 @@ class Experiment:
             constants=scenario.constants,
             report_delay_s=scenario.report_delay_s,
             per_kernel=per_kernel,
+            failures=scenario.failures,
+            retries=scenario.retries,
+            slo=read_slo(scenario.slo, scenario.slo_file),
+            clients=scenario.clients,
         )
 
     @property

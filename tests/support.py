@@ -119,12 +119,14 @@ def simulate(
     log: Log | None = None,
     progress: Callable[[int], None] | None = None,
     check: bool = True,
+    gpus_per_node: int = 8,
+    **more: object,
 ) -> Run:
-    """Simulate into a directory, check every invariant, and return the run."""
+    """Simulate into a directory, check every invariant, and return the run. more: see ``sim.compose.assemble``."""
     from sim.engine.simulation import Simulation  # with SimPy, which tests on a GPU do without
 
-    fleet = FleetSettings(gpus=gpus, gpus_per_link=gpus_per_link, sharing=sharing)
-    inputs = assemble(workload, policy, calibration or ideal(), fleet, per_kernel=per_kernel)
+    fleet = FleetSettings(gpus=gpus, gpus_per_node=gpus_per_node, gpus_per_link=gpus_per_link, sharing=sharing)
+    inputs = assemble(workload, policy, calibration or ideal(), fleet, per_kernel=per_kernel, **more)
     directory.mkdir(parents=True, exist_ok=True)
     held: list[Simulation] = []
     close = Simulation.close

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from replay.errors import DeviceError
@@ -35,3 +38,26 @@ def check_daemon() -> None:
 def cap(share: float) -> None:
     """Let the kernels of this process use a share of the multiprocessors; before it opens a GPU."""
     os.environ[PERCENTAGE] = f"{100 * share:g}"
+
+
+@contextmanager
+def running(needed: bool = True) -> Iterator[None]:
+    """Have a control daemon for a while: the one that runs, or one that is started here and quits afterwards.
+
+    Its folder is that of the environment or the default one. Raises DeviceError where it can't be had.
+    """
+    pipe = Path(os.environ.get(PIPES, DEFAULT_PIPES)) / "control"
+    if not needed or pipe.exists():
+        yield
+        return
+    if shutil.which(COMMAND) is None:
+        check_daemon()
+    started = subprocess.run([COMMAND, "-d"], capture_output=True, text=True, check=False)
+    if started.returncode:
+        said = " ".join((started.stderr or started.stdout).split()) or f"exit status {started.returncode}"
+        raise DeviceError(f"mode 'fractional' needs MPS: '{COMMAND} -d' fails ({said})")
+    try:
+        check_daemon()
+        yield
+    finally:
+        subprocess.run([COMMAND], input="quit\n", capture_output=True, text=True, check=False)

@@ -60,8 +60,7 @@ class Partitions:
 
     def _open(self, device: int, slots: tuple[Slot, ...], instances: tuple[Instance, ...], _: simpy.Event) -> None:
         profiles = [instance.profile for instance in instances]
-        self._fleet.open(device, slots, profiles)
-        self._tell(self._clock.now, DeviceChanged(device, slots))
+        self._tell(self._clock.now, DeviceChanged(device, self._fleet.open(device, slots, profiles)))
 
 
 def slots_of(fleet: FleetSpec, device: int, instances: tuple[Instance, ...]) -> tuple[Slot, ...]:

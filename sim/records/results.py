@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION = 2  # from 2 on queue_s is waiting anywhere, and devices tell what they did as parts of one
+SCHEMA_VERSION = 3  # 2: queue_s is waiting anywhere; 3: host_s of invocations, node and profile of workers
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "policy": str,
     "scenario": (dict, type(None)),

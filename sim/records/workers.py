@@ -50,9 +50,11 @@ class WorkerDevices:
 
 
 class WorkerRows:
-    """Rows of the workers table, as numbers: a list of tuples takes six times the memory."""
+    """Rows of the workers table, as numbers: a list of tuples takes six times the memory. node_of: of each device."""
 
-    def __init__(self) -> None:
+    def __init__(self, node_of: npt.NDArray[np.int32]) -> None:
+        self._node_of = node_of
+        self._profiles: dict[str, int] = {"": 0}
         self._flat = array("d")
 
     def __len__(self) -> int:
@@ -67,16 +69,23 @@ class WorkerRows:
         instants_s: tuple[float, float, float],
         ladder: Ladder | None,
         loaded_bytes: int,
+        profile: str,
     ) -> None:
         """Add a row; see ``sim.records.recorder.Recorder.worker``."""
         stages_s = ladder if ladder is not None else (0.0,) * len(STAGES)
         kind_number = _KINDS.index(kind.value)
-        self._flat.extend((number, device, kind_number, function, *instants_s, *stages_s, loaded_bytes))
+        profile_number = self._profiles.setdefault(profile, len(self._profiles))
+        place = (device, -1, profile_number)  # the node follows from the device
+        self._flat.extend((number, *place, kind_number, function, *instants_s, *stages_s, loaded_bytes))
 
     def take(self) -> dict[str, Any]:
         """Hand over the columns of the rows there are, in order of the workers' numbers, and forget them."""
         rows: Floats = np.array(self._flat).reshape(-1, len(WORKERS.columns))
         self._flat = array("d")
         columns: dict[str, Any] = dict(zip(WORKERS.names, rows[np.argsort(rows[:, 0])].T, strict=True))
+        device = columns["device"].astype(np.int64)
+        columns["node"] = np.where(device < 0, -1, self._node_of[device])
+        profiles = [*self._profiles]
+        columns["profile"] = pa.array([profiles[int(number)] for number in columns["profile"]], type=pa.string())
         columns["kind"] = pa.array([_KINDS[int(kind)] for kind in columns["kind"]], type=pa.string())
         return columns

@@ -174,8 +174,8 @@ def test_runs_are_called_what_a_user_calls_them(make_run, tmp_path):
 def test_what_is_no_run_is_told(tmp_path, command):
     check_mistake(analyze(*command, tmp_path / "none"), str(tmp_path / "none"), "no such run directory")
     check_mistake(analyze(*command, tmp_path), str(tmp_path), "neither a run directory nor a folder of runs")
-    (tmp_path / "manifest.json").write_text('{"schema_version": 3}')
-    check_mistake(analyze(*command, tmp_path), "manifest.json", "schema_version is 3")
+    (tmp_path / "manifest.json").write_text('{"schema_version": 4}')
+    check_mistake(analyze(*command, tmp_path), "manifest.json", "schema_version is 4")
 
 
 def test_a_missing_column_is_told(make_run, tmp_path):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -108,6 +109,12 @@ def test_csv_and_json_have_every_number_unrounded(runs):
         }
         assert record["latency_s.p99"] == str(run.summary["latency_s"]["p99"] or "")
         assert record["reasons"] == "; ".join(run.summary["reasons"])
+
+
+def test_lists_of_a_replay_stand_in_a_cell(runs):
+    run = replace(runs[0], summary={**runs[0].summary, "steadiness": {"losses": [{"worker": 1}, "two"]}})
+    (record,) = csv.DictReader(io.StringIO(compare.as_csv([run])))
+    assert record["steadiness.losses"] == '{"worker": 1}; two'
 
 
 def test_a_summary_without_a_key_is_told(make_run):

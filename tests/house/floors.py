@@ -99,6 +99,7 @@ FLOORS = [
                     _room("replay.calibration", "from measurements to the numbers of the simulator"),
                     _room("replay.run replay.session replay.steps", "one replay, or all that a visit to a GPU needs"),
                 ),
+                (_room("replay.trials", "single questions to a device, beside replays"),),
             ),
             (
                 (

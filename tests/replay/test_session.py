@@ -9,34 +9,45 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
-from replay.session import LOADS, SessionLoad, measure_service_s, plan
+from replay.session import LOADS, ON_CPU, ON_GPU, Scene, SessionLoad, measure_service_s, plan
 from replay.steps import LIMIT_S, ROOT, Step, run_session
+from sim.domain import Role
 from sim.errors import OutputError
 from sim.models.workloads import jacobi, sgemm
-from sim.models.workloads.catalogue import CatalogueEntry, save_catalogue
+from sim.models.workloads.catalogue import CatalogueEntry, load_catalogue, save_catalogue
+from sim.records.results import open_run
 from tests.conftest import GPU_ROOMS, TESTS
 from tests.replay.worlds import functions, replay
 
 STANDIN = TESTS / "standin"
 FILES = {"gpu.json", "gpu.tar.gz", "gpu.png"}
-PATIENT = "import replay.run; replay.run.LATE_S = 3600.0; "  # as in conftest.py
+PATIENT = (  # as in conftest.py, and nobody minds that kernels take as long as they like
+    "import replay.run, replay.fleet.steadiness as steadiness; replay.run.LATE_S = 3600.0; "
+    "steadiness.INVALID_DRIFT_FRAC = steadiness.STALLS_N = 10**9; "
+)
 
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
-    """Two tiny graphs at one load, for a second each, on a machine that may be as slow as it likes."""
+    """Tiny graphs at one load, for a second each, on a machine that may be as slow as it likes."""
     monkeypatch.setattr("replay.session.LOADS", (0.5,))
     monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
+    monkeypatch.setattr("replay.session.STARTS_S", 0.0)
     entries = [
         CatalogueEntry(sgemm.build(n=64, name="sgemm-64"), fresh_inputs=True),
         CatalogueEntry(jacobi.build(n=32, sweeps=10, name="jacobi-32"), fresh_inputs=False),
     ]
     save_catalogue(entries, tmp_path / "tiny.json")
-    n_service, seconds = {"affinity": 30, "exclusive": 8}, {"affinity": 1.0, "exclusive": 2.0}
-    return SessionLoad(str(tmp_path / "tiny.json"), 4, 200.0, n_service, seconds, 1 << 20, seed=2)
+    scenes = {
+        "fits": Scene("balance", "few", 30, 1.0, (0.5,)),
+        "overfull": Scene("affinity", "many", 30, 1.0, (0.5,)),
+        "exclusive": Scene("exclusive", "many", 8, 2.0, (0.5,)),
+    }
+    return SessionLoad(str(tmp_path / "tiny.json"), {"few": 2, "many": 80}, scenes, 500_000, seed=2)
 
 
 def patient(steps):
@@ -52,10 +63,14 @@ def unpacked(out, place):
     return place / "gpu"
 
 
-def test_a_rehearsal_on_the_cpu(load, tmp_path):
+def test_a_rehearsal_on_the_cpu(load, tmp_path, monkeypatch):
+    (tmp_path / "lacks").mkdir()
+    (tmp_path / "lacks" / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lacks"))
     out, told = tmp_path / "out", []
     outcomes = run_session(lambda work: patient(plan("cpu", load, work)), out, told.append)
-    assert [o.name for o in outcomes if o.status != 0] == [], told
+    assert [o.name for o in outcomes if o.status != 0] == ["libraries"], told
+    assert "PyTorch can't be imported" in outcomes[1].says
     assert {file.name for file in out.iterdir()} == FILES
     report = json.loads((out / "gpu.json").read_text())
     assert len(report["steps"]) == len(told) == len(outcomes)
@@ -64,11 +79,16 @@ def test_a_rehearsal_on_the_cpu(load, tmp_path):
     errors = results["validation/exclusive-50.errors.json"]["validation/exclusive-50"]
     assert errors["throughput_per_s"]["simulated"] > 0
     found = unpacked(out, tmp_path / "there")
+    for name in ("kernels", "starts", "neighbours-static", "copies"):
+        assert results[f"{name}.json"]["rows"], name
     for name in ("probe.json", "calibration.json", "runs.csv", "gpu.json", "logs/calibrate.txt"):
         assert (found / name).stat().st_size > 10, name
-    assert (found / "simulated/figures/affinity-50/latency_cdf.png").exists()
-    assert (found / "validation/affinity-50/decisions.jsonl").exists()
+    assert (found / "simulated/figures/overfull-50/latency_cdf.png").exists()
+    assert (found / "validation/fits-50/decisions.jsonl").exists()
     assert sum(file.stat().st_size for file in out.iterdir()) < 4 << 20
+    summaries = {name: open_run(found / "calibration" / f"{name}-50").summary for name in load.scenes}
+    assert [name for name, summary in summaries.items() if summary["evictions"]] == ["overfull"]
+    assert [name for name, summary in summaries.items() if summary["cold_starts"]] == ["exclusive"]
 
 
 def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkeypatch):
@@ -83,10 +103,16 @@ def test_a_rehearsal_on_a_stand_in_of_a_gpu_without_simpy(load, tmp_path, monkey
             yield replace(step, command=[*step.command, "--collect-only"]) if step.name == "tests" else step
 
     outcomes = run_session(lambda work: collected(patient(plan("cuda:0", load, work))), out, told.append)
-    assert outcomes[0].name == "tests"
+    assert outcomes[2].name == "tests"
     failed = {o.name: o.says for o in outcomes if o.status != 0}
     without = "Error: simpy is missing, which a simulation needs: pip install simpy"
-    assert failed == {"validate/affinity-50": without, "validate/exclusive-50": without}, told
+    reasons = {
+        **{f"validate/{name}-50": without for name in load.scenes},
+        **dict.fromkeys(("neighbours/fractional", "validation/fractional-30"), "mode 'fractional' needs MPS"),
+        **dict.fromkeys(("neighbours/green", "validation/green-30"), "mode 'green' needs cuda.bindings"),
+    }
+    assert failed.keys() == reasons.keys(), told
+    assert [name for name in failed if reasons[name] not in failed[name]] == [], failed
     results = json.loads((out / "gpu.json").read_text())["results"]
     assert results["calibration.json"]["device"]["name"] == "NVIDIA H100 (stand-in)"
     assert results["calibration.json"]["n_multiprocessors"]["value"] == 132
@@ -136,18 +162,56 @@ def test_what_is_not_of_a_session_stays(tmp_path):
 
 def test_the_rates_of_a_session_come_from_what_was_measured(tmp_path, monkeypatch):
     """Twice the time an invocation: half the rate. Without a measurement there is no replay, and the reason is said."""
-    load = SessionLoad(
-        "small", 4, 100.0, dict.fromkeys(("affinity", "exclusive"), 5), {"affinity": 1, "exclusive": 2}, 1, 0
-    )
-    known = {"affinity": 0.02, "exclusive": None}
+    known = {"fits": 0.02, "overfull": 0.04, "exclusive": None}
     monkeypatch.setattr("replay.session.measure_service_s", lambda directory: known[directory.name])
-    steps = {step.name: step for step in plan("cpu", load, tmp_path)}
-    for part in LOADS:
-        words = steps[f"calibration/affinity-{100 * part:.0f}"].command
-        assert float(words[words.index("--rate-scale") + 1]) * load.rate_per_s == pytest.approx(part / 0.02, rel=1e-3)
-        assert "is not known: see service/exclusive" in steps[f"validation/exclusive-{100 * part:.0f}"].lacks
+    steps = {step.name: step for step in plan("cpu", ON_CPU, tmp_path)}
+    for part, (name, each_s) in product(LOADS, known.items()):
+        step = steps[f"validation/{name}-{100 * part:.0f}"]
+        if each_s is None:
+            assert "is not known: see service/exclusive" in step.lacks
+        else:
+            scale = float(step.command[step.command.index("--rate-scale") + 1])
+            assert scale * ON_CPU.rate_per_s == pytest.approx(part / each_s, rel=1e-3)
     assert steps["calibrate"].lacks
     assert steps["table"].lacks
+
+
+@pytest.mark.parametrize("load", [ON_CPU, ON_GPU], ids=["cpu", "gpu"])
+def test_the_scenes_of_a_session_stress_what_they_are_named_after(load):
+    """By the constants of as many functions of each graph as a trace has."""
+    entries = load_catalogue(load.catalogue).values()
+    constants = sum(entry.graph.bytes_of(Role.CONSTANT) for entry in entries) / len(entries)
+    few, many = (load.n_functions[load.scenes[name].trace] for name in ("fits", "overfull"))
+    assert few == len(entries), "each graph once"
+    assert few * constants < load.memory_limit_bytes < 0.5 * many * constants
+    assert len({(scene.policy, scene.trace) for scene in load.scenes.values()}) == 3
+
+
+def test_a_session_goes_on_where_another_one_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.steps.LIMIT_S", 3600.0)
+    python, log = [sys.executable, "-c"], tmp_path / "log"
+
+    def steps(fails):
+        def plan(work):
+            note = f"open({str(log)!r}, 'a').write"
+            yield Step("first", [*python, f"{note}('first '); print('[1]')"], 60, "first.json")
+            yield Step("second", [*python, f"{note}('second '); raise SystemExit({fails})"], 60)
+            yield Step("last", [*python, f"{note}(open('first.json').read())"], 60, closes=True)
+
+        return plan
+
+    run_session(steps(fails=1), tmp_path / "out", lambda _: None)
+    outcomes = run_session(steps(fails=0), tmp_path / "out", lambda _: None, resume=True)
+    assert [(o.name, o.status) for o in outcomes] == [("first", 0), ("second", 0), ("last", 0)]
+    assert log.read_text().split() == ["first", "second", "[1]", "second", "[1]"]
+    report = json.loads((tmp_path / "out" / "gpu.json").read_text())
+    assert ([s["status"] for s in report["steps"]], report["results"]) == ([0, 0, 0], {"first.json": [1]})
+    run_session(steps(fails=0), tmp_path / "out", lambda _: None)
+    assert log.read_text().split()[5:] == ["first", "second", "[1]"], "without being told to go on it begins anew"
+    (tmp_path / "out" / "gpu.tar.gz").write_bytes(b"half")
+    with pytest.raises(OutputError, match=r"gpu\.tar\.gz: can't be unpacked \(.*\); begin without --resume$"):
+        run_session(steps(fails=0), tmp_path / "out", lambda _: None, resume=True)
+    assert (tmp_path / "out" / "gpu.json").exists()
 
 
 def test_the_service_time_of_exclusive_workers_has_their_starts_in_it(tmp_path):
@@ -173,11 +237,12 @@ def test_the_bundle_takes_from_its_wheels_what_a_python_lacks(tmp_path):
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "$@" >> calls\n[ "$2" != "import simpy" ]\n')
     python.chmod(0o755)
-    subprocess.run(["sh", "gpu/run.sh", "results"], cwd=tmp_path, env={**os.environ, "PYTHON": str(python)}, check=True)
+    command = ["sh", "gpu/run.sh", "results", "--resume"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHON": str(python)}, check=True)
     calls = (tmp_path / "calls").read_text().splitlines()
     assert [call for call in calls if "zipfile" in call and "gpu/wheels/simpy-4.1.1-py3-none-any.whl" in call]
     assert not [call for call in calls if "zipfile" in call and "pytest" in call]
-    assert calls[-1].endswith("session --out results")
+    assert calls[-1].endswith("session --out results --resume")
 
 
 def test_every_test_for_a_gpu_lies_where_it_is_looked_for():

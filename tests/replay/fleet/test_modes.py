@@ -35,6 +35,39 @@ def machine(monkeypatch, tmp_path):
     return make
 
 
+def test_a_daemon_is_started_where_none_runs_and_quits_afterwards(machine):
+    pipes = machine()
+    command = pipes.parent / "bin" / mps.COMMAND
+    control = pipes / "control"
+    command.write_text(
+        f'#!/bin/sh\nif [ "$1" = -d ]; then : > {control}; else read word; echo "$word" > {pipes}/said; fi\n'
+    )
+    command.chmod(0o755)
+    with mps.running():
+        assert control.exists()
+        with mps.running():
+            pass
+        assert not (pipes / "said").exists(), "one that runs already is not ours to end"
+    assert (pipes / "said").read_text() == "quit\n"
+
+
+def test_a_daemon_that_does_not_start_is_told(machine):
+    pipes = machine()
+    command = pipes.parent / "bin" / mps.COMMAND
+    command.write_text("#!/bin/sh\necho 'Cannot find MPS' >&2\nexit 1\n")
+    command.chmod(0o755)
+    with pytest.raises(DeviceError, match=f"'{mps.COMMAND} -d' fails \\(Cannot find MPS\\)$"), mps.running():
+        pass
+
+
+def test_without_the_command_there_is_no_daemon_to_start(machine):
+    machine()
+    with pytest.raises(DeviceError, match=f"the command {mps.COMMAND} isn't there"), mps.running():
+        pass
+    with mps.running(needed=False):
+        pass
+
+
 def test_every_mode_fits_a_policy_which_has_it_by_default_or_among_others():
     names = ("affinity", "balance", "least-loaded", "exclusive", "static", "fractional")
     fitting = {name: modes_of(make_policy(name)) for name in names}

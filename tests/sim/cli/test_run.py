@@ -81,7 +81,9 @@ def test_the_decisions_are_kept_when_asked_for_and_change_nothing(trace, tmp_pat
         done = simulate("run", trace, "--policy", "affinity", "--limit", 50, "--out", tmp_path / place, *flags)
         assert done.exit_code == 0, done.output
     run, plain = open_run(tmp_path / "with" / "affinity"), open_run(tmp_path / "without" / "affinity")
-    assert {file.name for file in run.path.iterdir()} - {file.name for file in plain.path.iterdir()} == {FILE_NAME}
+    more = {file.name for file in run.path.iterdir()} - {file.name for file in plain.path.iterdir()}
+    assert more == {FILE_NAME, "actions.parquet"}
+    assert len(run.table("actions")) == 50
     assert sum(isinstance(event, Finished) for _, event, _ in read_decisions(run.path / FILE_NAME)) == 50
     pd.testing.assert_frame_equal(run.table("invocations"), plain.table("invocations"))
 
