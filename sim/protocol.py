@@ -6,7 +6,7 @@ out and reports exactly one terminal event for it:
     Run       -> Finished, with an outcome
     Start     -> WorkerReady, or WorkerStopped when it was stopped, or lost its device, before it got ready
     Stop      -> WorkerStopped
-    Load      -> Loaded
+    Load      -> Loaded, or WorkerStopped when its worker was gone before
     Preempt   -> none of its own: its Run ends sooner
     Partition -> DeviceChanged
     Scale     -> DeviceChanged for each device of the node

@@ -55,7 +55,7 @@ def odd_loads(draw):
         st.lists(st.tuples(odd_s, Functions), min_size=1, max_size=12, unique_by=lambda arrival: arrival[0])
     )
     of_each = draw(st.lists(odd_s, min_size=len(arrivals), max_size=len(arrivals), unique=True))
-    start_s, n_gpus = draw(st.sampled_from([0.0, 0.25, 0.5])), draw(st.integers(1, N_GPUS))
+    start_s, n_gpus = draw(st.sampled_from([0.25, 0.5])), draw(st.integers(1, N_GPUS))
     return ScriptLoad(sorted(arrivals), [1.0] * N_FUNCTIONS, n_gpus, start_s, of_each)
 
 
