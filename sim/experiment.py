@@ -36,10 +36,15 @@ Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Progress]]
 
 
 class Experiment:
-    """A policy on the workload of a scenario. Everything that can be refused is refused when it is made."""
+    """A policy on the workload of a scenario. Everything that can be refused is refused when it is made.
 
-    def __init__(self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration) -> None:
-        self.policy: BasePolicy = make_policy(policy)
+    policy: what names it, or itself, if no text does.
+    """
+
+    def __init__(
+        self, scenario: Scenario, policy: str | BasePolicy, workload: Workload, calibration: Calibration
+    ) -> None:
+        self.policy: BasePolicy = make_policy(policy) if isinstance(policy, str) else policy
         if scenario.frontend == "none":
             calibration = calibration.without_frontend()
         elif calibration.frontend is None:

@@ -112,7 +112,7 @@ def replayed_on_gpu(policy: Policy, load: ScriptLoad, directory: Path) -> Told:
 def _replayed(policy: Policy, load: ScriptLoad, directory: Path, device: str) -> Told:
     served = replay.functions([f"sleep-{1000 * run_s:g}" for run_s in load.run_s])
     made = replay.experiment(served, load.arrivals, "exclusive", gpus=load.n_gpus, device=device)
-    made.policy = policy
+    replay.follow(made, policy)
     summary = made.run(directory, force=False)
     log = [(now_s, event, actions) for now_s, event, actions in read_decisions(directory / FILE_NAME)]
     if summary["valid"]:
