@@ -25,10 +25,10 @@ CARRIED = (Need.TIMERS, Need.SHARED_DEVICES, Need.EXECUTORS, Need.LATEST)  # of 
 
 def modes_of(policy: Policy, standing: Sequence[Standing]) -> tuple[str, ...]:
     """The modes that fit what a policy orders, its own first. standing: its workers of the beginning."""
-    if Need.SHARED_DEVICES in policy.needs or any(worker.memory_bytes is not None for worker in standing):
-        return ("shared",)
     if any(worker.share < 1 for worker in standing):
         return tuple(SHARING)
+    if Need.SHARED_DEVICES in policy.needs or any(worker.memory_bytes is not None for worker in standing):
+        return ("shared",)
     if WorkerKind.KAAS in policy.workers:
         return ("kaas",)
     return ("static", *SHARING) if standing else ("exclusive",)
@@ -45,6 +45,7 @@ def check_needs(policy: Policy) -> None:
 
 def check_mode(mode: str | None, policy: Policy, standing: Sequence[Standing], device: str) -> str:
     """The mode of a run: as asked, else the policy's own. Raises ReplayError for one that can't be had, saying why."""
+    check_needs(policy)  # again, for it may have learnt of some in ``reset``
     fitting = modes_of(policy, standing)
     chosen = mode or fitting[0]
     if chosen not in MODES:
