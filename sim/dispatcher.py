@@ -14,7 +14,21 @@ from sim.belief import Belief, WorkerBelief
 from sim.domain import FleetSpec, Function
 from sim.errors import PolicyError
 from sim.orders import Rules
-from sim.protocol import Action, Arrival, Costs, Event, Finished, Need, Partition, Policy, Reject, Run, Start, Stop
+from sim.protocol import (
+    Action,
+    Arrival,
+    Costs,
+    Event,
+    Finished,
+    Need,
+    Partition,
+    Policy,
+    Reject,
+    Run,
+    Scale,
+    Start,
+    Stop,
+)
 
 _LISTS = (tuple, list)  # what may be gone through twice
 
@@ -108,8 +122,8 @@ class Dispatcher:
             self.workers[action.worker].stopping = True
         elif isinstance(action, Reject):
             del self.waiting[action.invocation]
-        elif isinstance(action, Partition):
-            self.belief.slots[action.device] = ()  # until DeviceChanged
+        elif isinstance(action, Partition | Scale):
+            self.belief.change(action)
 
     def _refusal(self, now_s: float, event: Event, action: object, why: str) -> PolicyError:
         return PolicyError(f"{self.policy.describe()} answered {event} at {now_s} s with {action}, refused: {why}")

@@ -182,8 +182,11 @@ class Rules:
             return why
         if not order.profiles:
             return ""
+        gpu = self._belief.fleet.device_of(order.device)
+        if not gpu.mig:
+            return f"MIG can't partition a {gpu.name}"
         try:
-            fit(table_of(self._belief.fleet.device_of(order.device).mig), order.profiles)
+            fit(table_of(gpu.mig), order.profiles)
         except ScenarioError as why_not:
             return str(why_not)
         return ""
@@ -193,15 +196,19 @@ class Rules:
         if not 0 <= order.node < len(fleet.nodes):
             return f"the nodes are 0 to {len(fleet.nodes) - 1}"
         devices = fleet.gpus_of(order.node)
+        if not self._belief.changing.isdisjoint(devices):
+            return f"node {order.node} is changing already"
         is_up = self._belief.slots.get(devices[0]) != ()
         if order.up == is_up:
             return f"node {order.node} is {'there already' if is_up else 'not there'}"
-        return self._occupied(set(devices))
+        return "" if order.up else self._occupied(set(devices))
 
     def _occupied(self, devices: set[int]) -> str:
         """Which worker is on, or is to be on, one of these devices. Linear in workers: such orders are rare."""
         n = self._belief.n_devices
         for number, worker in self._belief.workers.items():
+            if worker.device == ANY_DEVICE:
+                return f"worker {number} is to be on any device, and may have got one of them"
             if worker.device >= 0 and worker.device % n in devices:
                 return f"worker {number} is on device {worker.device % n}"
         return ""

@@ -40,7 +40,9 @@ V100 = load_calibration("v100-kaas")
 POOL = V100.without_frontend()
 STANDING = ("fractional", "static")  # policies whose workers are all there from the beginning
 # Those that serve any number of functions, with workers that have a device each and no timers.
-ELASTIC = sorted(name for name, policy in known().items() if name not in STANDING and not policy.needs)
+ELASTIC = sorted(
+    name for name, policy in known().items() if name not in STANDING and not policy.needs - {Need.EXECUTORS}
+)
 
 
 @dataclass

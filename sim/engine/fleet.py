@@ -238,18 +238,20 @@ class SimFleet:
             return
         if self._loading is not None and ladder.constants:
             groups = Groups((self._constants_bytes[worker.function],), (0,))
-            self._loading.load(worker.device, worker.function, groups, partial(self._load_all, worker, ladder))
+            self._loading.load(
+                worker.device, worker.function, groups, partial(self._load_all, worker, ladder, context_at_s)
+            )
             return
         waited_s, loaded_at_s = worker.device.h2d.reserve(self._clock.now, ladder.constants)
         worker.ladder = ladder._replace(constants=waited_s + ladder.constants)
         ready_at_s = loaded_at_s + ladder.first_run
         worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
-    def _load_all(self, worker: SimWorker, ladder: Ladder, there_at_s: Sequence[float]) -> None:
+    def _load_all(self, worker: SimWorker, ladder: Ladder, context_at_s: float, there_at_s: Sequence[float]) -> None:
         """Its constants will be there."""
         if worker.lost is not None:
             return
-        worker.ladder = ladder._replace(constants=there_at_s[-1] - self._clock.now)
+        worker.ladder = ladder._replace(constants=there_at_s[-1] - context_at_s)
         ready_at_s = there_at_s[-1] + ladder.first_run
         worker.lanes[0].signal.fire(ready_at_s, WORKER_CHANGED, [partial(self._get_ready, worker)])
 
