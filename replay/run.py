@@ -210,9 +210,10 @@ class RealExperiment:
             named = replace(pattern, device=self._devices[device], functions=())
             return _prepare(replace(named, share=share, memory_limit_bytes=limit_bytes), log)
 
-        return list(
-            zip(standing, assign_seats(standing, self._workload.functions, costs, devices, rehearse), strict=True)
-        )
+        # Shares go with memory in eighths, which is bookkeeping: these workers divide it as they need it.
+        parted = standing if self.mode == "shared" else [worker._replace(memory_bytes=None) for worker in standing]
+        seats = assign_seats(parted, self._workload.functions, costs, devices, rehearse)
+        return list(zip(standing, seats, strict=True))
 
     def _standing(self, spec: FleetSpec, costs: Costs) -> Sequence[Standing]:
         """The workers with which the policy begins, which may refuse the functions."""

@@ -45,6 +45,7 @@ def check_needs(policy: Policy) -> None:
 
 def check_mode(mode: str | None, policy: Policy, standing: Sequence[Standing], device: str) -> str:
     """The mode of a run: as asked, else the policy's own. Raises ReplayError for one that can't be had, saying why."""
+    check_needs(policy)  # again, for it may have learnt of some in ``reset``
     fitting = modes_of(policy, standing)
     chosen = mode or fitting[0]
     if chosen not in MODES:

@@ -28,6 +28,10 @@ class Beside(Static):
 
     name = "beside"
 
+    def reset(self, fleet, functions, costs, rng):
+        super().reset(fleet, functions, costs, rng)
+        self._standing = [worker._replace(memory_bytes=None) for worker in self._standing]
+
     def _shares(self, fleet, functions, costs):
         return [0.0] * len(functions)
 

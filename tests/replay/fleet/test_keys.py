@@ -10,7 +10,9 @@ from replay.fleet.keys import check_keys
 from replay.run import RealExperiment, ReplaySettings
 from sim.errors import ScenarioError
 from sim.models.calibration import load_calibration
+from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings
+from sim.models.failures import Failure
 from sim.scenario import FleetSettings, NodeSettings, Scenario
 from sim.workload import Workload
 from tests.replay.worlds import functions
@@ -30,7 +32,8 @@ def test_what_a_replay_reads_may_be_said():
     ("key", "value"),
     [
         ("frontend", "kaas"), ("spread", 0.1), ("granularity", "kernel"), ("constants", ConstantsSettings("pageable")),
-        ("limit", 10), ("map", "map.csv"),
+        ("limit", 10), ("map", "map.csv"), ("failures", (Failure("device", 0, at_s=1.0),)), ("retries", 2),
+        ("slo", "2x"), ("clients", ClientSettings(timeout_s=1.0)), ("report_delay_s", 0.1),
     ],
 )  # fmt: skip
 def test_what_only_a_simulation_has_is_refused_by_its_key(key, value):

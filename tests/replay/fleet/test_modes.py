@@ -74,7 +74,7 @@ def test_without_the_command_there_is_no_daemon_to_start(machine):
 CARRIED = {"timers", "shared devices", "executors", "latest start"}
 EXECUTORS = [Standing(0)]
 PROCESSES = [Standing(0, 0), Standing(1, 1)]
-SHARES = [Standing(0, 0, 0.5), Standing(0, 1, 0.5)]
+SHARES = [Standing(0, 0, 0.5, 1 << 20), Standing(0, 1, 0.5, 1 << 20)]
 PARTS = [Standing(0, 0, memory_bytes=1 << 20)]
 
 
@@ -89,7 +89,7 @@ def test_the_mode_follows_from_what_a_policy_orders_whatever_its_class():
     kaas, processes = ordering(Need.TIMERS, Need.EXECUTORS, workers=(WorkerKind.KAAS,)), ordering()
     fitting = {
         modes_of(kaas, EXECUTORS), modes_of(kaas, []), modes_of(processes, []), modes_of(processes, PROCESSES),
-        modes_of(processes, SHARES), modes_of(processes, PARTS), modes_of(ordering(Need.SHARED_DEVICES), SHARES),
+        modes_of(processes, SHARES), modes_of(processes, PARTS), modes_of(ordering(Need.SHARED_DEVICES), PROCESSES),
         modes_of(ordering(Need.SHARED_DEVICES, workers=(WorkerKind.KAAS,)), EXECUTORS),
     }  # fmt: skip
     assert fitting == {
