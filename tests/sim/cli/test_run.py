@@ -21,7 +21,7 @@ from sim.cli import main
 from sim.models.calibration import built_in, load_calibration
 from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import known
-from sim.protocol import Arrival, Finished, Need, Run, Standing
+from sim.protocol import Arrival, Finished, Run, Standing
 from sim.records.decisions import FILE_NAME, read_decisions
 from sim.records.results import open_run
 from sim.terminal.progress import progress
@@ -381,13 +381,12 @@ def test_policies_are_listed_with_parameters_and_source():
     assert all(p["source"] in text and p["summary"] in text for p in listed)
 
 
-def test_policies_are_listed_with_what_they_need(monkeypatch):
-    assert all(p["needs"] == [] for p in json.loads(simulate("policies", "--json").stdout) if p["name"] == "balance")
-    monkeypatch.setattr("sim.policies.balance.Balance.needs", frozenset({Need.EXECUTORS, Need.TIMERS}))
-    listed = {p["name"]: p for p in json.loads(simulate("policies", "--json").stdout)}
-    assert listed["balance"]["needs"] == ["timers", "executors"]
+def test_policies_are_listed_with_what_they_need():
+    needs = {p["name"]: p["needs"] for p in json.loads(simulate("policies", "--json").stdout)}
+    assert needs["keepalive"] == ["timers", "shared devices"]
+    assert needs["exclusive"] == []
     text = simulate("policies").stdout
-    assert "workers: kaas   needs: timers, executors\n" in text
+    assert "workers: exclusive   needs: timers, shared devices\n" in text
     assert "workers: exclusive   needs: none\n" in text
 
 
