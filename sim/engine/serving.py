@@ -88,14 +88,14 @@ class Serving:
         load_s = columns.input_s[function]
         run_s = columns.run_s[function] * size
         store_s = columns.store_s[function]
+        scratch_bytes = columns.scratch_bytes[function]
         lane.entry = entry
         if order is not None or self._progress:
             load_s, run_s, store_s = self._batch_or_resume(worker, lane, invocation, function, run_s, order)
-        cache = worker.cache
-        if cache is not None:
-            scratch_bytes = columns.scratch_bytes[function]
             if lane.others:
                 scratch_bytes = columns.costs.batch_scratch_bytes(function, 1 + len(lane.others))
+        cache = worker.cache
+        if cache is not None:
             placement = cache.request(function, columns.buffers[function], scratch_bytes)
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")

@@ -106,7 +106,8 @@ class Simulation:
             self._frontend = Frontend(
                 self._clock, costs.frontend, costs, stream, admitted=self._let_in, enter=self._enter
             )
-        straight = self._frontend is None and workload.loop is None  # a completed invocation has no way back
+        self._is_closed = workload.loop is not None  # replies set off arrivals
+        straight = self._frontend is None and not self._is_closed  # a completed invocation has no way back
         loading = None
         if inputs.constants is not None:
             sizes = costs.constants_bytes.tolist()
@@ -236,7 +237,8 @@ class Simulation:
         replied_at_s = now_s if self._frontend is None else self._frontend.leave(now_s, post_s)
         if replied_at_s > self._replied_at_s:
             self._replied_at_s = replied_at_s
-        self._arrivals.reply(replied_at_s, function)
+        if self._is_closed:
+            self._arrivals.reply(replied_at_s, function)
         return replied_at_s
 
     # Actions
