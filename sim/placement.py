@@ -138,9 +138,10 @@ class PlacementBook(Generic[W]):
     def _settle(self, place: int) -> list[W]:
         """Give room to those whose turn it is, where it may have got free: in a slot, or with who was first in line
         for any."""
-        settled = self._serve(place, place)
+        lines = self._lines
+        settled = self._serve(place, place) if place in lines else []
         if place != ANY_DEVICE:
-            if place not in self._lines:
+            if ANY_DEVICE in lines and place not in lines:
                 settled += self._serve(ANY_DEVICE, place)
             self._show(place)
         return settled
@@ -148,7 +149,7 @@ class PlacementBook(Generic[W]):
     def _serve(self, of: int, place: int) -> list[W]:
         """Put the first of a line into a slot, or into the first with room, for as long as there is room."""
         settled: list[W] = []
-        line = self._lines.get(of)
+        line = self._lines[of]
         while line:
             following = line[0]
             if following.waits:
@@ -163,8 +164,7 @@ class PlacementBook(Generic[W]):
                 following.waits = False
                 settled.append(following)
             line.popleft()
-        if line is not None:
-            del self._lines[of]
+        del self._lines[of]
         return settled
 
     def _leave_line(self, place: int) -> None:

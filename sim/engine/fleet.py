@@ -8,7 +8,7 @@ from typing import Any
 
 import simpy
 
-from sim.domain import FleetSpec, WorkerKind
+from sim.domain import FleetSpec
 from sim.engine.clock import Clock, Signal
 from sim.engine.columns import Columns
 from sim.engine.hardware import Compute, Lane, SimDevice, SimWorker, make_devices
@@ -53,7 +53,7 @@ class SimFleet:
         self._costs = costs
         self._sharing = sharing
         self._loading = loading
-        self._columns: dict[tuple[WorkerKind, int], Columns] = {}
+        self._columns: dict[tuple[bool, int], Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
         self._on_lane, self._on_ready, self._on_gone = on_lane, on_ready, on_gone
@@ -153,7 +153,7 @@ class SimFleet:
         """A worker is on its device from now on, beside others if it is shared."""
         device = worker.device = self._devices[worker.place]
         self._recorder.worker_device[worker.number] = worker.place % self._n_gpus
-        worker.columns = self._columns_of(kind_of(worker.function), device.model)
+        worker.columns = self._columns_of(worker.function, device.model)
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
             worker.modules = set()
@@ -175,10 +175,11 @@ class SimFleet:
         self._on_lane(lane)
         return lane
 
-    def _columns_of(self, kind: WorkerKind, model: int) -> Columns:
-        if (kind, model) not in self._columns:
-            self._columns[kind, model] = Columns(self._costs.of(kind, model))
-        return self._columns[kind, model]
+    def _columns_of(self, function: int, model: int) -> Columns:
+        key = function == EVERY_FUNCTION, model
+        if key not in self._columns:
+            self._columns[key] = Columns(self._costs.of(kind_of(function), model))
+        return self._columns[key]
 
     def _give_room(self, now_s: float, workers: Sequence[SimWorker]) -> None:
         for worker in workers:

@@ -280,7 +280,7 @@ class Simulation:
             invocation, ordered_at_s, cold, order = queue.pop(0) if isinstance(queue, list) else queue.popleft()
             if order is None or not self._is_late(worker, ordered_at_s, now_s, order):
                 self._begin(worker, invocation, ordered_at_s, now_s, cold, order)
-        if worker.stopping:
+        if worker.stopping and worker.lane is not None:
             self._fleet.let_go(now_s, worker)
 
     def _is_late(self, worker: SimWorker, ordered_at_s: float, now_s: float, order: Run) -> bool:
@@ -321,4 +321,6 @@ class Simulation:
         return ()
 
     def _tell(self, now_s: float, event: Event) -> None:
-        self._carry_out(now_s, self._report(now_s, event))
+        actions = self._report(now_s, event)
+        if actions:
+            self._carry_out(now_s, actions)

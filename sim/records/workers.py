@@ -15,7 +15,7 @@ from sim.models.startup import Ladder
 from sim.records.rows import Floats
 from sim.records.tables import STAGES, WORKERS
 
-_KINDS = tuple(kind.value for kind in WorkerKind)
+_KINDS = tuple(WorkerKind)
 
 
 class WorkerDevices:
@@ -70,13 +70,12 @@ class WorkerRows:
     ) -> None:
         """Add a row; see ``sim.records.recorder.Recorder.worker``."""
         stages_s = ladder if ladder is not None else (0.0,) * len(STAGES)
-        kind_number = _KINDS.index(kind.value)
-        self._flat.extend((number, device, kind_number, function, *instants_s, *stages_s, loaded_bytes))
+        self._flat.extend((number, device, _KINDS.index(kind), function, *instants_s, *stages_s, loaded_bytes))
 
     def take(self) -> dict[str, Any]:
         """Hand over the columns of the rows there are, in order of the workers' numbers, and forget them."""
         rows: Floats = np.array(self._flat).reshape(-1, len(WORKERS.columns))
         self._flat = array("d")
         columns: dict[str, Any] = dict(zip(WORKERS.names, rows[np.argsort(rows[:, 0])].T, strict=True))
-        columns["kind"] = pa.array([_KINDS[int(kind)] for kind in columns["kind"]], type=pa.string())
+        columns["kind"] = pa.array([_KINDS[int(kind)].value for kind in columns["kind"]], type=pa.string())
         return columns
