@@ -72,7 +72,8 @@ class Arrivals:
                 self._progress(n)
 
     def _arrive(self, _: simpy.Event) -> None:
-        self._admit(*self._next)
+        function, arrival_at_s, size = self._next
+        self._admit(function, arrival_at_s, size)
         self.await_next()
 
     def _receive(self, now_s: float, function: int, _: simpy.Event) -> None:

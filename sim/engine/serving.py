@@ -24,8 +24,6 @@ from sim.models.sharing import Sharing
 from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
 from sim.records.rows import Rows
 
-OK = Outcome.OK
-
 
 class Serving:
     """Carries out runs.
@@ -155,9 +153,9 @@ class Serving:
             invocation, function, arrival_at_s, admitted_at_s, queued_at_s, lane.dispatch_s, lane.started_at_s,
             lane.load_s, lane.run_s, replied_at_s, worker.number,
         )  # fmt: skip
-        others: tuple[int, ...] = ()
+        event = Finished(invocation, worker.number)
         if lane.others:
-            others = self._finish_others(now_s, lane)
+            event.others = self._finish_others(now_s, lane)
         if self._progress:
             self._progress.pop(invocation, None)
         if len(completed) >= self._limit:
@@ -169,7 +167,7 @@ class Serving:
         worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
             self._go_on(now_s, worker)
-        actions = self._report(now_s, Finished(invocation, worker.number, OK, others))
+        actions = self._report(now_s, event)
         if actions:
             self._carry_out(now_s, actions)
 
