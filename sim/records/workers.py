@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sim.records.rows import Floats
 from sim.records.tables import STAGES, WORKERS
 
 _KINDS = tuple(WorkerKind)
+_ROW = Struct(f"{len(WORKERS.columns)}d")
 
 
 class WorkerDevices:
@@ -70,7 +72,8 @@ class WorkerRows:
     ) -> None:
         """Add a row; see ``sim.records.recorder.Recorder.worker``."""
         stages_s = ladder if ladder is not None else (0.0,) * len(STAGES)
-        self._flat.extend((number, device, _KINDS.index(kind), function, *instants_s, *stages_s, loaded_bytes))
+        row = _ROW.pack(number, device, _KINDS.index(kind), function, *instants_s, *stages_s, loaded_bytes)
+        self._flat.frombytes(row)  # in a quarter of the time of extend
 
     def take(self) -> dict[str, Any]:
         """Hand over the columns of the rows there are, in order of the workers' numbers, and forget them."""
