@@ -33,15 +33,6 @@ from sim.protocol import (
 )
 from sim.text import shown
 
-_NEEDED = {
-    Load: Need.RESIDENCY,
-    Evict: Need.RESIDENCY,
-    Preempt: Need.PREEMPTION,
-    Partition: Need.PARTITIONS,
-    Scale: Need.SCALING,
-    Wake: Need.TIMERS,
-}
-
 
 class Rules:
     """The rules for the orders of a policy, given what is believed. Each answers why an order is refused, or ""."""
@@ -50,24 +41,27 @@ class Rules:
         self._belief = belief
         self._policy = policy
         self._n_functions = n_functions
-        self._rules: dict[type, Callable[[Any], str]] = {
-            Start: self._start,
-            Stop: self._stop,
-            Load: self._residency,
-            Evict: self._residency,
-            Preempt: self._preempt,
-            Partition: self._partition,
-            Scale: self._scale,
-            Reject: self._reject,
-            Wake: self._wake,
+        self._rules: dict[type, tuple[Need | None, Callable[[Any], str]]] = {
+            Start: (None, self._start),
+            Stop: (None, self._stop),
+            Load: (Need.RESIDENCY, self._residency),
+            Evict: (Need.RESIDENCY, self._residency),
+            Preempt: (Need.PREEMPTION, self._preempt),
+            Partition: (Need.PARTITIONS, self._partition),
+            Scale: (Need.SCALING, self._scale),
+            Reject: (None, self._reject),
+            Wake: (Need.TIMERS, self._wake),
         }
 
     def against(self, action: Action) -> str:
         """Why an order that is no Run can't be carried out."""
-        rule = self._rules.get(type(action))
-        if rule is None:
+        found = self._rules.get(type(action))
+        if found is None:
             return "it is no action"
-        return self._without(_NEEDED.get(type(action))) or rule(action)
+        need, rule = found
+        if need is not None and (why := self._without(need)):
+            return why
+        return rule(action)
 
     def against_run(self, order: Run, function: int) -> str:
         """Why an invocation can't be run as it is ordered, though it waits, on a worker that could run it."""
@@ -222,8 +216,8 @@ class Rules:
     def _no_worker(self, number: int) -> str:
         return "" if number in self._belief.workers else f"there is no worker {number}"
 
-    def _without(self, need: Need | None) -> str:
+    def _without(self, need: Need) -> str:
         """What is wrong with an order for which the policy has named no need."""
-        if need is None or need in self._policy.needs:
+        if need in self._policy.needs:
             return ""
         return f"{type(self._policy).__name__}.needs does not name {need.value} (Need.{need.name})"

@@ -141,16 +141,18 @@ class PlacementBook(Generic[W]):
 
     def _settle(self, place: int) -> list[W]:
         """Give room to those whose turn it is, now that a slot may have more, or the line for any another first."""
+        lines = self._lines
         settled: list[W] = []
         if place != ANY_DEVICE:
-            settled = self._serve(place)
+            if place in lines:
+                settled = self._serve(place)
             self._show(place)
-        return settled + self._serve(ANY_DEVICE)
+        return settled + self._serve(ANY_DEVICE) if ANY_DEVICE in lines else settled
 
     def _serve(self, of: int) -> list[W]:
         """Put the first of a line into its slot, or of that for any into the first with room, while there is room."""
         settled: list[W] = []
-        line = self._lines.get(of)
+        line = self._lines[of]
         while line:
             following = line[0]
             if following.waits:
@@ -162,8 +164,7 @@ class PlacementBook(Generic[W]):
                 following.waits = False
                 settled.append(following)
             line.popleft()
-        if line is not None:
-            del self._lines[of]
+        del self._lines[of]
         return settled
 
     def _find(self, worker: W) -> int | None:

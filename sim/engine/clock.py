@@ -26,7 +26,9 @@ class Clock(simpy.Environment):
 
     def call(self, at_s: float, priority: int, callback: Callable[[simpy.Event], None]) -> None:
         """Call back at an instant."""
-        heappush(self._queue, (at_s, priority, next(self._eid), _Call(callback)))  # type: ignore[misc]
+        event = _Call()
+        event.callbacks = [callback]
+        heappush(self._queue, (at_s, priority, next(self._eid), event))  # type: ignore[misc]
 
     def at(self, at_s: float, priority: int) -> Signal:
         """An event at an instant, for a process to wait for."""
@@ -90,9 +92,7 @@ class _Call:
 
     __slots__ = ("callbacks",)
     _ok = True
-
-    def __init__(self, callback: Callable[[simpy.Event], None]) -> None:
-        self.callbacks = [callback]
+    callbacks: Callbacks
 
 
 class Signal(simpy.Event):

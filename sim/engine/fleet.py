@@ -8,7 +8,7 @@ from typing import Any
 
 import simpy
 
-from sim.domain import FleetSpec, WorkerKind
+from sim.domain import FleetSpec
 from sim.engine.clock import Clock, Signal
 from sim.engine.columns import Columns
 from sim.engine.hardware import Compute, Lane, Lost, SimDevice, SimWorker, make_devices
@@ -58,7 +58,7 @@ class SimFleet:
         self._costs = costs
         self._sharing = sharing
         self._loading = loading
-        self._columns: dict[tuple[WorkerKind, int], Columns] = {}
+        self._columns: dict[tuple[bool, int], Columns] = {}
         self._constants_bytes: list[int] = costs.constants_bytes.tolist()
         self._recorder = recorder
         self._on_lane, self._on_lost, self._on_placed = on_lane, on_lost, on_placed
@@ -180,7 +180,7 @@ class SimFleet:
         if self._on_placed is not None:
             self._on_placed(self._clock.now, worker.number)
         self._recorder.worker_device[worker.number] = worker.place % self._n_gpus
-        worker.columns = self._columns_of(kind_of(worker.function), device.model)
+        worker.columns = self._columns_of(worker.function, device.model)
         if worker.function == EVERY_FUNCTION:
             costs = worker.columns.costs
             worker.modules = set()
@@ -202,10 +202,11 @@ class SimFleet:
         self._on_lane(lane)
         return lane
 
-    def _columns_of(self, kind: WorkerKind, model: int) -> Columns:
-        if (kind, model) not in self._columns:
-            self._columns[kind, model] = Columns(self._costs.of(kind, model))
-        return self._columns[kind, model]
+    def _columns_of(self, function: int, model: int) -> Columns:
+        key = function == EVERY_FUNCTION, model
+        if key not in self._columns:
+            self._columns[key] = Columns(self._costs.of(kind_of(function), model))
+        return self._columns[key]
 
     def _give_room(self, now_s: float, workers: Sequence[SimWorker]) -> None:
         for worker in workers:

@@ -25,7 +25,6 @@ from sim.models.sharing import Sharing
 from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
 from sim.records.rows import ROW, Rows
 
-OK = Outcome.OK
 NO_KERNELS: list[float] = []  # of what is not loaded yet, or has only copies left
 
 
@@ -104,14 +103,14 @@ class Serving:
         load_s = columns.input_s[function]
         run_s = columns.run_s[function] * size
         store_s = columns.store_s[function]
+        scratch_bytes = columns.scratch_bytes[function]
         lane.entry = entry
         if order is not None or self._progress:
             load_s, run_s, store_s = self._batch_or_resume(worker, lane, invocation, function, run_s, order)
-        cache = worker.cache
-        if cache is not None:
-            scratch_bytes = columns.scratch_bytes[function]
             if lane.others:
                 scratch_bytes = columns.costs.batch_scratch_bytes(function, 1 + len(lane.others))
+        cache = worker.cache
+        if cache is not None:
             placement = cache.request(function, columns.buffers[function], scratch_bytes)
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
@@ -177,9 +176,9 @@ class Serving:
             invocation, function, arrival_at_s, admitted_at_s, queued_at_s, lane.dispatch_s, lane.started_at_s,
             lane.load_s, lane.run_s, replied_at_s, worker.number,
         )  # fmt: skip
-        others: tuple[int, ...] = ()
+        event = Finished(invocation, worker.number)
         if lane.others or self._tries:
-            others = self._finish_others(now_s, lane)
+            event.others = self._finish_others(now_s, lane)
         if self._progress:
             self._progress.pop(invocation, None)
         if len(completed) >= self._limit:
@@ -191,7 +190,7 @@ class Serving:
         worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
             self._go_on(now_s, worker)
-        actions = self._report(now_s, Finished(invocation, worker.number, OK, others))
+        actions = self._report(now_s, event)
         if actions:
             self._carry_out(now_s, actions)
 

@@ -120,7 +120,8 @@ class Simulation:
             self._frontend = Frontend(
                 self._clock, costs.frontend, costs, stream, admitted=self._let_in, enter=self._enter
             )
-        straight = self._frontend is None and workload.loop is None  # a completed invocation has no way back
+        self._is_closed = workload.loop is not None  # replies set off arrivals
+        straight = self._frontend is None and not self._is_closed  # a completed invocation has no way back
         loading = None
         if inputs.constants is not None:
             sizes = costs.constants_bytes.tolist()
@@ -302,7 +303,8 @@ class Simulation:
         replied_at_s = now_s if self._frontend is None else self._frontend.leave(now_s, post_s)
         if replied_at_s > self._replied_at_s:
             self._replied_at_s = replied_at_s
-        self._arrivals.reply(replied_at_s, function)
+        if self._is_closed:
+            self._arrivals.reply(replied_at_s, function)
         return replied_at_s
 
     # Actions
@@ -351,7 +353,7 @@ class Simulation:
                 self._begin(worker, invocation, ordered_at_s, now_s, cold, None)
             else:
                 self._begin_if_wanted(worker, ordered_at_s, now_s, cold, order)
-        if worker.stopping:
+        if worker.stopping and worker.lane is not None:
             self._fleet.let_go(now_s, worker)
 
     def _begin_if_wanted(self, worker: SimWorker, ordered_at_s: float, now_s: float, cold: bool, order: Run) -> None:
@@ -470,4 +472,6 @@ class Simulation:
         return ()
 
     def _tell(self, now_s: float, event: Event) -> None:
-        self._carry_out(now_s, self._report(now_s, event))
+        actions = self._report(now_s, event)
+        if actions:
+            self._carry_out(now_s, actions)
