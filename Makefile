@@ -27,7 +27,7 @@ $(VENV)/installed-test: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/traces synth --functions 100 --minutes 60 --rate 65 --force -o $(DEMO)/trace
 	$(BIN)/simulate run $(DEMO)/trace --window 00:00-01:00 --gpus 4 --force -o $(DEMO)/runs \
-		--policy balance --policy least-loaded --policy exclusive --policy affinity
+		--policy balance --policy least-loaded --policy exclusive --policy keepalive --policy affinity
 	$(BIN)/analyze plot $(DEMO)/runs -o $(DEMO)/figures
 
 test: $(VENV)/installed-test

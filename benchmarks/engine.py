@@ -92,7 +92,7 @@ def full(trace: PoissonTrace, n_gpus: int, policy: str = "affinity") -> float:
     calibration = replace(v100, frontend=None, graphs={}, dispatch_s=ByKind(0.0, 0.0))
     workload = bind(trace, catalogue=None)
     ended: list[tuple[Recorder, Ending]] = []
-    inputs = assemble(workload, make_policy(policy), calibration, FleetSettings(gpus=n_gpus))
+    inputs = assemble(workload, make_policy(policy), calibration, FleetSettings(gpus=n_gpus, sharing="turns"))
     with tempfile.TemporaryDirectory() as directory:
         wall_s = timed(lambda: ended.append(simulate_into(Path(directory), inputs)))
         recorder, outcome = ended[-1]
@@ -130,7 +130,7 @@ def main(largest: int) -> None:
         ("1,000 functions, 8 GPUs, overload (half the invocations wait)", 1_000, 8, 2.0),
     ):
         trace = PoissonTrace(n, n_functions, load * n_gpus / MEAN_S)
-        for policy in ("affinity", "balance", "least-loaded"):
+        for policy in ("affinity", "balance", "least-loaded", "keepalive"):
             wall_s = min(full(trace, n_gpus, policy) for _ in range(2))
             click.echo(f"  {label}, {policy}: {n / wall_s:,.0f}")
 

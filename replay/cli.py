@@ -39,9 +39,11 @@ def main() -> None:
     "--policy",
     required=True,
     metavar="NAME[k=v,...]",
-    help="See 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.",
+    help="See 'simulate policies', also for what each needs. FILE.py:CLASS[k=v,...] is one of yours.",
 )
-@click.option("--mode", metavar="MODE", help="kaas, exclusive, static, fractional or green.  [default: the policy's]")
+@click.option(
+    "--mode", metavar="MODE", help="kaas, exclusive, static, fractional, green or shared.  [default: the policy's]"
+)
 @click.option("--device", default="cpu", show_default=True, help="cuda:N, the first GPU of the fleet, or cpu.")
 @click.option("--gpus", default=1, show_default=True, help="GPUs of the fleet; with cpu, processes that act as one.")
 @click.option("--catalogue", default="small", show_default=True, metavar="NAME|FILE", help="kaas, small or a file.")
@@ -67,6 +69,9 @@ def run(out: Path | None, force: bool, as_json: bool, policy: str, **flags: Any)
 
     Writes a run directory like 'simulate run', and the log of all decisions. Takes as long as the trace: more than 15
     minutes only when --duration says so. Exits 1 when the run is not valid.
+
+    Of what policies may need, a replay carries timers, shared devices, executors and latest start. A policy that
+    needs something else is refused before the run.
 
     \b
     Example:
@@ -279,7 +284,7 @@ def session(device: str, out: Path, resume: bool) -> None:
 
 def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -> dict[str, Any]:
     """Simulate what a run replayed; returns the summary. Also checks that its policy would decide the same again."""
-    from replay.calibration.validate import ToldPolicy, check_log, check_pair
+    from replay.calibration.validate import ToldPolicy, check_log, on_memory_of
     from replay.errors import ReplayError
     from sim.experiment import Experiment
     from sim.models.calibration import load_calibration
@@ -290,17 +295,14 @@ def simulate_twin(run: Run, calibration: str, directory: Path, *, force: bool) -
         import sim.engine  # noqa: F401
     except ModuleNotFoundError as missing:  # a machine that was set up for replays alone
         raise ReplayError(f"{missing.name} is missing, which a simulation needs: pip install {missing.name}") from None
-    numbers = load_calibration(calibration)
-    check_pair(run, numbers)
+    numbers = on_memory_of(run, load_calibration(calibration))
     plain = run.manifest["scenario"]
     plain = {**plain, "fleet": {**plain["fleet"], "calibration": calibration}}
     scenario = build(Scenario, plain, str(run.path / "manifest.json"))
     pace = run.manifest["source"]["options"]
     workload = open_workload(scenario, pace["time_scale"], pace["duration_s"])
     check_log(run, workload.functions)
-    experiment = Experiment(scenario, scenario.policies[0], workload, numbers)
-    experiment.policy = ToldPolicy(run)
-    return experiment.run(directory, force=force)
+    return Experiment(scenario, ToldPolicy(run), workload, numbers).run(directory, force=force)
 
 
 def draw_pair(measured: Path, simulated: Path, folder: Path) -> None:

@@ -17,16 +17,19 @@ from typing import IO, Any
 
 import numpy as np
 
+from replay.device.mps import has_daemon
 from replay.device.seam import is_gpu
 from replay.errors import ReplayError
 from replay.fleet.assign import Assigner, device_name
 from replay.fleet.clocks import ClockSample, ClockWatch
 from replay.fleet.driver import Driver
 from replay.fleet.fleet import PATIENCE_S, RealFleet
+from replay.fleet.keys import check_keys
 from replay.fleet.machine import describe, gpu_of, release_of
 from replay.fleet.messages import EXECUTOR, Assignment
-from replay.fleet.modes import SHARING, check_mode, check_shares
-from replay.fleet.seats import Seat, assign_seats
+from replay.fleet.modes import TOGETHER, check_mode, check_needs, check_standing
+from replay.fleet.parts import Against, PartCosts, order_bytes
+from replay.fleet.seats import Seat, assign_seats, context_bytes
 from replay.fleet.shm import SharedData
 from replay.fleet.steadiness import Verdict, judge_losses, judge_times
 from replay.fleet.workers import WorkerProcess, answer_of
@@ -39,7 +42,7 @@ from sim.models.calibration import Calibration, DeviceFacts, ExecutorFacts
 from sim.models.costs import CostModel
 from sim.models.layout import ALIGNMENT_BYTES
 from sim.policies import make_policy
-from sim.protocol import Standing, share_devices
+from sim.protocol import Costs, Standing, share_devices
 from sim.records.decisions import decision_log
 from sim.records.intervals import choose_interval_s
 from sim.records.manifest import conclude
@@ -56,6 +59,8 @@ LATE_S = 0.005  # an arrival was issued late when it was later than this: a tent
 LATE_FRAC = 0.01  # with more late arrivals than this, a run is no replay of the trace ...
 LATE_N = 3  # ... but so few say nothing: a single hiccup of the system in a short run
 MOST_DEVICES = 64  # no machine has as many GPUs
+MOST_ENDS = 64  # ends of workers that don't wait for each other
+BOUNDLESS_BYTES = 1 << 60  # of a device whose memory is not known yet
 WORKER_LOG = "workers.log"
 
 
@@ -65,7 +70,7 @@ class ReplaySettings:
 
     device: "cpu", or "cuda:N" for the first of ``scenario.fleet.gpus`` GPUs. mode: of ``replay.fleet.modes``, None for
     the policy's own. memory_limit_bytes: of the device memory that the workers of a device take, each at a time or all
-    that stand there together; None for 90 % of what is free.
+    that are there together; None for 90 % of what is free.
     executor: import path of the class that runs graphs. patience_s: how long a worker that has to get ready or to do
     a job may be silent, before it is taken for hung and killed.
     """
@@ -88,8 +93,9 @@ class RealExperiment:
     def __init__(
         self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration, setup: ReplaySettings
     ) -> None:
+        check_keys(scenario)
         self.policy = make_policy(policy)
-        self.mode = check_mode(setup.mode, self.policy, setup.device)
+        check_needs(self.policy)
         if workload.own_durations:
             raise ReplayError("functions is 'trace', must be 'catalogue': a device runs kernels, not durations")
         if scenario.fleet.gpus > MOST_DEVICES:
@@ -101,6 +107,11 @@ class RealExperiment:
         self._workload = workload
         self._calibration = calibration
         self._setup = setup
+        beliefs = adapt(calibration, calibration.device.name, BOUNDLESS_BYTES)
+        costs = CostModel(beliefs, workload.functions, self.policy.workers[0])
+        standing = self._standing(FleetSpec(beliefs.spec, scenario.fleet.gpus), costs)
+        self.mode = check_mode(setup.mode, self.policy, standing, setup.device)
+        self._under_mps = setup.device.startswith("cuda:") and has_daemon()
         self._devices = [device_name(setup.device, number) for number in range(scenario.fleet.gpus)]
 
     def run(self, directory: Path, *, force: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
@@ -121,26 +132,39 @@ class RealExperiment:
             devices = [found[d] for d in self._devices]
             first = devices[0]
             pattern = replace(pattern, memory_limit_bytes=first["limit_bytes"])
-            beliefs = adapt(self._calibration, first["name"], first["capacity_bytes"])
+            beliefs = adapt(self._calibration, first["name"], order_bytes(self.mode, first))
             costs = CostModel(beliefs, functions, self.policy.workers[0])
             spec = FleetSpec(beliefs.spec, self._scenario.fleet.gpus)
-            seats = self._seats(spec, costs, devices, pattern, log)
+            told, against = self._told(costs, first)
+            seats = self._seats(self._begin(spec, told, against), costs, devices, pattern, log)
             data = SharedData(self._graphs.values(), seed)
             stack.callback(data.close)
             interval_s = choose_interval_s(self._workload.trace.duration_s)
-            manifest = self._manifest(interval_s, first, costs, seats)
+            manifest = self._manifest(interval_s, first, told, seats)
             out = stack.enter_context(run_directory(directory, manifest, force=force))
             recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
-            if share_devices([worker for worker, _ in seats]):
+            shared = self.mode == "shared"
+            if shared or share_devices([worker for worker, _ in seats]):
                 recorder.share_devices()
             limits_bytes = {worker: seat.limit_bytes for worker, seat in seats}
-            assign = Assigner(replace(pattern, places=data.places), functions, limits_bytes)
+            assign = Assigner(replace(pattern, places=data.places), functions, limits_bytes, context_bytes(first))
             n_on = Counter(worker.device for worker, _ in seats)
-            releases = [release_of(facts, n_on[number]) for number, facts in enumerate(devices)]
-            fleet = RealFleet(releases, assign, data.fd, log, max(len(devices), len(seats)), setup.patience_s)
+            releases = [release_of(facts, 2 if shared else n_on[number]) for number, facts in enumerate(devices)]
+            n_ends = MOST_ENDS if shared else max(len(devices), len(seats))
+            fleet = RealFleet(spec.memory_bytes, releases, assign, data.fd, log, n_ends, setup.patience_s)
             with decision_log(out.path) as record:
                 driver = Driver(
-                    self._workload, self.policy, spec, costs, recorder, self._rng(), fleet, record, progress
+                    self._workload,
+                    self.policy,
+                    spec,
+                    costs,
+                    told,
+                    against,
+                    recorder,
+                    self._rng(),
+                    fleet,
+                    record,
+                    progress,
                 )
                 watch = ClockWatch([gpu_of(facts) for facts in devices], lambda: driver.now_s)
                 reasons, error = _drive(driver, fleet, watch)
@@ -164,26 +188,46 @@ class RealExperiment:
                 details=lost.facts | times.facts,
             )
 
+    def _begin(self, spec: FleetSpec, told: Costs, against: Against) -> Sequence[Standing]:
+        """The standing workers of the policy, which may refuse the functions; now that all is known of the devices."""
+        standing = self._standing(spec, told)
+        check_standing(self.mode, self.policy, standing)
+        for worker in standing:
+            if why := against(worker):
+                raise ReplayError(f"{self.policy.describe()} begins with {worker}, refused: {why}")
+        return standing
+
     def _seats(
         self,
-        spec: FleetSpec,
-        costs: CostModel,
+        standing: Sequence[Standing],
+        costs: Costs,
         devices: Sequence[dict[str, Any]],
         pattern: Assignment,
         log: IO[bytes],
     ) -> list[tuple[Standing, Seat]]:
-        """The standing workers of the policy, which may refuse the functions, and what each gets of its device."""
-        functions = self._workload.functions
-        self.policy.reset(spec, functions, costs, self._rng())
-        standing = self.policy.standing(spec)
-        check_shares(self.mode, self.policy, standing)
+        """The standing workers, and what each gets of its device."""
 
         @cache
         def rehearse(device: int, share: float, limit_bytes: int) -> dict[str, Any]:
             named = replace(pattern, device=self._devices[device], functions=())
             return _prepare(replace(named, share=share, memory_limit_bytes=limit_bytes), log)
 
-        return list(zip(standing, assign_seats(standing, functions, costs, devices, rehearse), strict=True))
+        # Shares go with memory in eighths, which is bookkeeping: these workers divide it as they need it.
+        parted = standing if self.mode == "shared" else [worker._replace(memory_bytes=None) for worker in standing]
+        seats = assign_seats(parted, self._workload.functions, costs, devices, rehearse)
+        return list(zip(standing, seats, strict=True))
+
+    def _standing(self, spec: FleetSpec, costs: Costs) -> Sequence[Standing]:
+        """The workers with which the policy begins, which may refuse the functions."""
+        self.policy.reset(spec, self._workload.functions, costs, self._rng())
+        return self.policy.standing(spec)
+
+    def _told(self, costs: CostModel, facts: dict[str, Any]) -> tuple[Costs, Against]:
+        """What the policy is told of costs, and why a worker can't be had."""
+        if self.mode != "shared":
+            return costs, lambda order: ""
+        parts = PartCosts(costs, len(self._workload.functions), context_bytes(facts), capped=self._under_mps)
+        return parts, parts.against
 
     def _judge_times(self, path: Path, end_s: float, clocks: Sequence[ClockSample], strict: bool) -> Verdict:
         """strict: for a GPU. What stands in for one is a processor, shared with the driver and whatever else is there,
@@ -193,19 +237,25 @@ class RealExperiment:
         rows = rows[(rows["status"] == "completed") & (rows["constant_bytes"] == 0) & ~rows["cold"]]
         graphs = [f.graph.name for f in self._workload.functions]
         rows = rows.assign(graph=[graphs[function] for function in rows["function"]])
-        return judge_times(rows, end_s, clocks, alone=self.mode not in SHARING, strict=strict)
+        return judge_times(rows, end_s, clocks, alone=self.mode not in TOGETHER, strict=strict)
 
     def _rng(self) -> np.random.Generator:
         return generator(self._scenario.seed, Stream.POLICY)
 
     def _manifest(
-        self, interval_s: float, device: dict[str, Any], costs: CostModel, seats: Sequence[tuple[Standing, Seat]]
+        self, interval_s: float, device: dict[str, Any], costs: Costs, seats: Sequence[tuple[Standing, Seat]]
     ) -> dict[str, Any]:
-        """``told``: by graph, what the policy was told of costs; a simulation of this run tells it the same."""
+        """``told``: by graph, what the policy was told of costs; a simulation of this run tells it the same.
+
+        Its scenario says how workers share a device here, so that the simulation lets them share it likewise.
+        """
         graphs = {f.graph.name: f.id for f in self._workload.functions}
+        scenario = self._scenario
+        if self.mode == "shared" and not self._under_mps:
+            scenario = replace(scenario, fleet=replace(scenario.fleet, sharing="slices"))
         return {
             "world": "replay",
-            **describe_run(self.policy, self._scenario, self._workload, self._calibration, interval_s),
+            **describe_run(self.policy, scenario, self._workload, self._calibration, interval_s),
             "replay": {
                 **dataclasses.asdict(self._setup),
                 "mode": self.mode,
@@ -265,6 +315,8 @@ def _drive(driver: Driver, fleet: RealFleet, watch: ClockWatch) -> tuple[list[st
         fleet.close()
     if driver.interrupted:
         return [f"interrupted after {driver.end_s:.6g} s"], None
+    if driver.n_unfinished:
+        return [f"the policy left {driver.n_unfinished:,} invocations waiting for ever"], None
     n_late = sum(late_s > LATE_S for late_s in driver.late_s)
     n = len(driver.late_s)
     if n_late > (most := late_at_most(n)):

@@ -32,7 +32,8 @@ def simulate(
     tables are held in memory alone. decisions: write the log of decisions into each run directory too.
     note: told, a sentence at a time, what the command says on stderr: the offered load, and what a user should know.
     options: gpus, gpus_per_node, gpus_per_link, calibration, and the keys of ``sim.scenario.Scenario``: functions,
-    catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity.
+    catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity, failures,
+    retries, slo, slo_file, clients.
 
     A run that is not ``valid`` is among those returned. Raises ProjectError, with one sentence, for what can't be
     simulated; what the code of a policy raises is raised.

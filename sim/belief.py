@@ -12,7 +12,9 @@ from sim.protocol import (
     Event,
     Finished,
     Outcome,
+    Partition,
     Run,
+    Scale,
     Slot,
     Standing,
     Start,
@@ -57,6 +59,7 @@ class Belief:
         self.fleet = fleet
         # Of devices that have changed, or are not there yet.
         self.slots: dict[int, tuple[Slot, ...]] = dict.fromkeys(fleet.absent, ())
+        self.changing: set[int] = set()  # devices of which DeviceChanged is awaited
         self._function: dict[int, int] | None = {} if remembers else None  # of what runs
 
     def stand(self, standing: Sequence[Standing]) -> None:
@@ -108,6 +111,7 @@ class Belief:
                 raise PolicyError(f"{event} at {now_s} s: it had work, a {gone}")
         elif isinstance(event, DeviceChanged):
             self.slots[event.device] = event.slots
+            self.changing.discard(event.device)
 
     # Orders
 
@@ -115,6 +119,12 @@ class Belief:
         """A worker was ordered."""
         self.workers[order.worker] = WorkerBelief(order.device, order.function, ready=False)
         self.n_started += 1
+
+    def change(self, order: Partition | Scale) -> None:
+        """Devices are to change: until they have, those that are there have no slots."""
+        devices = [order.device] if isinstance(order, Partition) else self.fleet.gpus_of(order.node)
+        self.changing.update(devices)
+        self.slots.update(dict.fromkeys(devices, ()))
 
     def run(self, order: Run, function: int) -> None:
         """An invocation, and the others of its batch, were given to a worker; ``waiting`` has the first no more."""

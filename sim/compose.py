@@ -6,7 +6,7 @@ Commands, studies, benchmarks, tests and the simulated twins of replays all go t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -19,8 +19,11 @@ from sim.domain import FleetSpec, NodeSpec, Trace
 from sim.errors import ScenarioError
 from sim.loads import Clients, make_load
 from sim.models.calibration import Calibration, load_calibration
+from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings, constants_of
 from sim.models.costs import CostModel
+from sim.models.deadlines import Objectives
+from sim.models.failures import Failure, Failures
 from sim.models.sharing import make_sharing
 from sim.models.workloads.catalogue import load_catalogue
 from sim.protocol import EVERY_FUNCTION, Need, Policy, share_devices
@@ -79,11 +82,15 @@ def assemble(
     constants: ConstantsSettings | None = None,
     report_delay_s: float = 0.0,
     per_kernel: bool = False,
+    failures: Sequence[Failure] = (),
+    retries: int = 0,
+    slo: Objectives | None = None,
+    clients: ClientSettings | None = None,
 ) -> Inputs:
     """Inputs of an engine. Everything that can be refused is refused here, with a ScenarioError or PolicyError.
 
-    fleet: its ``calibration`` is not read, but the one given is used. constants: None where the scenario has none. For
-    the others see ``sim.seam.Inputs``.
+    fleet: its ``calibration`` is not read, but the one given is used. constants: None where the scenario has none. slo:
+    objectives of the functions. For the others see ``sim.seam.Inputs``.
     """
     spec, others = _fleet_of(fleet, calibration)
     costs = CostModel(calibration, workload.functions, policy.workers[0], others)
@@ -99,7 +106,26 @@ def assemble(
         for function in range(len(workload.functions)) if owner == EVERY_FUNCTION else (owner,):
             sharing.demand(its_costs, function, share)  # may not know how
     lie = None if constants is None else constants_of(constants, calibration.rungs)
-    return Inputs(workload, policy, spec, costs, sharing, lie, report_delay_s, seed, per_kernel)
+    Failures(failures, spec, seed)  # may not have what is to fail
+    slo_s = None
+    if slo is not None:
+        functions = workload.functions
+        slo_s = slo.deadlines_s([f.key for f in functions], [costs.isolated_s(f.id) for f in functions])
+    return Inputs(
+        workload,
+        policy,
+        spec,
+        costs,
+        sharing,
+        lie,
+        report_delay_s,
+        seed,
+        per_kernel,
+        failures=tuple(failures),
+        retries=retries,
+        slo_s=slo_s,
+        clients=clients,
+    )
 
 
 def _fleet_of(fleet: FleetSettings, calibration: Calibration) -> tuple[FleetSpec, list[Calibration]]:
@@ -133,7 +159,7 @@ def simulate_into(
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
-    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s)
+    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s, inputs.slo_s)
     engine: Engine = simulate
     outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()

@@ -14,7 +14,21 @@ from sim.belief import Belief, WorkerBelief
 from sim.domain import FleetSpec, Function
 from sim.errors import PolicyError
 from sim.orders import Rules
-from sim.protocol import Action, Arrival, Costs, Event, Finished, Need, Partition, Policy, Reject, Run, Start, Stop
+from sim.protocol import (
+    Action,
+    Arrival,
+    Costs,
+    Event,
+    Finished,
+    Need,
+    Partition,
+    Policy,
+    Reject,
+    Run,
+    Scale,
+    Start,
+    Stop,
+)
 
 _LISTS = (tuple, list)  # what may be gone through twice
 
@@ -62,15 +76,17 @@ class Dispatcher:
         if now_s < self._now_s:
             raise PolicyError(f"time went back from {self._now_s} s to {now_s} s at {event}")
         self._now_s = now_s
+        waiting, running, qualified = self.waiting, self.running, self.qualified
         if type(event) is Arrival:
-            if event.invocation in self.waiting or event.invocation in self.running:
+            invocation = event.invocation
+            if invocation in waiting or invocation in running:
                 raise PolicyError(f"{event} at {now_s} s: it had arrived before")
-            self.waiting[event.invocation] = event.function
+            waiting[invocation] = event.function
         elif type(event) is Finished:
             worker = self.workers.get(event.worker)
-            if worker is None or self.qualified:
+            if worker is None or qualified:
                 self.belief.finish(now_s, event)
-            elif self.running.pop(event.invocation, None) != event.worker:
+            elif running.pop(event.invocation, None) != event.worker:
                 raise PolicyError(f"{event} at {now_s} s: the worker did not have it")
             else:
                 worker.outstanding -= 1
@@ -82,16 +98,16 @@ class Dispatcher:
         for action in actions:
             if type(action) is Run:
                 worker = self.workers.get(action.worker)
-                function = self.waiting.pop(action.invocation, None)
+                function = waiting.pop(action.invocation, None)
                 if worker is None or function is None or worker.stopping or worker.function not in (-1, function):
                     raise self._refusal(now_s, event, action, self._rules.why_not_run(action, worker, function))
-                if self.qualified or action.others or action.latest_s != inf:
+                if qualified or action.others or action.latest_s != inf:
                     if why := self._rules.against_run(action, function):
                         raise self._refusal(now_s, event, action, why)
                     self.belief.run(action, function)
                 else:
                     worker.outstanding += 1
-                    self.running[action.invocation] = action.worker
+                    running[action.invocation] = action.worker
             else:
                 self._apply(now_s, event, action)
         if self._log is not None:
@@ -108,8 +124,8 @@ class Dispatcher:
             self.workers[action.worker].stopping = True
         elif isinstance(action, Reject):
             del self.waiting[action.invocation]
-        elif isinstance(action, Partition):
-            self.belief.slots[action.device] = ()  # until DeviceChanged
+        elif isinstance(action, Partition | Scale):
+            self.belief.change(action)
 
     def _refusal(self, now_s: float, event: Event, action: object, why: str) -> PolicyError:
         return PolicyError(f"{self.policy.describe()} answered {event} at {now_s} s with {action}, refused: {why}")

@@ -14,6 +14,7 @@ from sim.dispatcher import Log
 from sim.errors import PolicyError, ScenarioError
 from sim.files.fingerprint import changed
 from sim.models.calibration import Calibration, load_calibration
+from sim.models.deadlines import read_slo
 from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
@@ -35,10 +36,15 @@ Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Progress]]
 
 
 class Experiment:
-    """A policy on the workload of a scenario. Everything that can be refused is refused when it is made."""
+    """A policy on the workload of a scenario. Everything that can be refused is refused when it is made.
 
-    def __init__(self, scenario: Scenario, policy: str, workload: Workload, calibration: Calibration) -> None:
-        self.policy: BasePolicy = make_policy(policy)
+    policy: what names it, or itself, if no text does.
+    """
+
+    def __init__(
+        self, scenario: Scenario, policy: str | BasePolicy, workload: Workload, calibration: Calibration
+    ) -> None:
+        self.policy: BasePolicy = make_policy(policy) if isinstance(policy, str) else policy
         if scenario.frontend == "none":
             calibration = calibration.without_frontend()
         elif calibration.frontend is None:
@@ -58,6 +64,10 @@ class Experiment:
             constants=scenario.constants,
             report_delay_s=scenario.report_delay_s,
             per_kernel=per_kernel,
+            failures=scenario.failures,
+            retries=scenario.retries,
+            slo=read_slo(scenario.slo, scenario.slo_file),
+            clients=scenario.clients,
         )
 
     @property

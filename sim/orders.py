@@ -33,15 +33,6 @@ from sim.protocol import (
 )
 from sim.text import shown
 
-_NEEDED = {
-    Load: Need.RESIDENCY,
-    Evict: Need.RESIDENCY,
-    Preempt: Need.PREEMPTION,
-    Partition: Need.PARTITIONS,
-    Scale: Need.SCALING,
-    Wake: Need.TIMERS,
-}
-
 
 class Rules:
     """The rules for the orders of a policy, given what is believed. Each answers why an order is refused, or ""."""
@@ -50,24 +41,27 @@ class Rules:
         self._belief = belief
         self._policy = policy
         self._n_functions = n_functions
-        self._rules: dict[type, Callable[[Any], str]] = {
-            Start: self._start,
-            Stop: self._stop,
-            Load: self._residency,
-            Evict: self._residency,
-            Preempt: self._preempt,
-            Partition: self._partition,
-            Scale: self._scale,
-            Reject: self._reject,
-            Wake: self._wake,
+        self._rules: dict[type, tuple[Need | None, Callable[[Any], str]]] = {
+            Start: (None, self._start),
+            Stop: (None, self._stop),
+            Load: (Need.RESIDENCY, self._residency),
+            Evict: (Need.RESIDENCY, self._residency),
+            Preempt: (Need.PREEMPTION, self._preempt),
+            Partition: (Need.PARTITIONS, self._partition),
+            Scale: (Need.SCALING, self._scale),
+            Reject: (None, self._reject),
+            Wake: (Need.TIMERS, self._wake),
         }
 
     def against(self, action: Action) -> str:
         """Why an order that is no Run can't be carried out."""
-        rule = self._rules.get(type(action))
-        if rule is None:
+        found = self._rules.get(type(action))
+        if found is None:
             return "it is no action"
-        return self._without(_NEEDED.get(type(action))) or rule(action)
+        need, rule = found
+        if need is not None and (why := self._without(need)):
+            return why
+        return rule(action)
 
     def against_run(self, order: Run, function: int) -> str:
         """Why an invocation can't be run as it is ordered, though it waits, on a worker that could run it."""
@@ -182,8 +176,11 @@ class Rules:
             return why
         if not order.profiles:
             return ""
+        gpu = self._belief.fleet.device_of(order.device)
+        if not gpu.mig:
+            return f"MIG can't partition a {gpu.name}"
         try:
-            fit(table_of(self._belief.fleet.device_of(order.device).mig), order.profiles)
+            fit(table_of(gpu.mig), order.profiles)
         except ScenarioError as why_not:
             return str(why_not)
         return ""
@@ -193,15 +190,19 @@ class Rules:
         if not 0 <= order.node < len(fleet.nodes):
             return f"the nodes are 0 to {len(fleet.nodes) - 1}"
         devices = fleet.gpus_of(order.node)
+        if not self._belief.changing.isdisjoint(devices):
+            return f"node {order.node} is changing already"
         is_up = self._belief.slots.get(devices[0]) != ()
         if order.up == is_up:
             return f"node {order.node} is {'there already' if is_up else 'not there'}"
-        return self._occupied(set(devices))
+        return "" if order.up else self._occupied(set(devices))
 
     def _occupied(self, devices: set[int]) -> str:
         """Which worker is on, or is to be on, one of these devices. Linear in workers: such orders are rare."""
         n = self._belief.n_devices
         for number, worker in self._belief.workers.items():
+            if worker.device == ANY_DEVICE:
+                return f"worker {number} is to be on any device, and may have got one of them"
             if worker.device >= 0 and worker.device % n in devices:
                 return f"worker {number} is on device {worker.device % n}"
         return ""
@@ -215,8 +216,8 @@ class Rules:
     def _no_worker(self, number: int) -> str:
         return "" if number in self._belief.workers else f"there is no worker {number}"
 
-    def _without(self, need: Need | None) -> str:
+    def _without(self, need: Need) -> str:
         """What is wrong with an order for which the policy has named no need."""
-        if need is None or need in self._policy.needs:
+        if need in self._policy.needs:
             return ""
         return f"{type(self._policy).__name__}.needs does not name {need.value} (Need.{need.name})"

@@ -54,6 +54,7 @@ class PlacementBook(Generic[W]):
     def __init__(self, memory_bytes: Sequence[int]) -> None:
         self._size = list(memory_bytes)
         self._used = [0] * len(self._size)
+        self._is_open = [True] * len(self._size)
         self._room = FirstFit(self._size)
         self._whole = FirstFit([1] * len(self._size))  # 1 where nobody is, else 0
         self._lines: dict[int, deque[W]] = {}  # by slot, and for ANY_DEVICE; none is empty between two calls
@@ -94,17 +95,22 @@ class PlacementBook(Generic[W]):
         """A slot can be used from now on; returns those that get room there."""
         if slot >= len(self._size):
             grown = slot + 1 - len(self._size)
-            self._size += [CLOSED] * grown
+            self._size += [0] * grown
             self._used += [0] * grown
+            self._is_open += [False] * grown
             self._room, self._whole = (FirstFit([CLOSED] * len(self._size)) for _ in range(2))
             for place in range(len(self._size)):
                 self._show(place)
         self._size[slot] = memory_bytes
+        self._is_open[slot] = True
         return self._settle(slot)
 
     def close(self, slot: int) -> list[W]:
-        """A slot can't be used any more; returns those that wait for it, in order, who have left its line."""
-        self._size[slot] = CLOSED
+        """A slot can't be used any more; returns those that wait for it, in order, who have left its line.
+
+        Who is there leaves as ever.
+        """
+        self._is_open[slot] = False
         self._n_left_early.pop(slot, None)
         left = [worker for worker in self._lines.pop(slot, ()) if worker.waits]
         for worker in left:
@@ -120,14 +126,14 @@ class PlacementBook(Generic[W]):
         if slot == ANY_DEVICE:
             return
         size, used = self._size[slot], self._used[slot]
-        is_open = size != CLOSED and slot not in self._lines
+        is_open = self._is_open[slot] and slot not in self._lines
         self._room.set(slot, size - used if is_open else CLOSED)
         self._whole.set(slot, int(not used) if is_open else CLOSED)
 
     def _place(self, worker: W, slot: int) -> bool:
         """Put a worker into a slot, if there is room."""
         size, used, takes = self._size[slot], self._used[slot], worker.takes_bytes
-        if size == CLOSED or (used if takes is None else used + takes > size):
+        if not self._is_open[slot] or (used if takes is None else used + takes > size):
             return False
         worker.place = slot
         self._used[slot] += size if takes is None else takes
@@ -135,16 +141,18 @@ class PlacementBook(Generic[W]):
 
     def _settle(self, place: int) -> list[W]:
         """Give room to those whose turn it is, now that a slot may have more, or the line for any another first."""
+        lines = self._lines
         settled: list[W] = []
         if place != ANY_DEVICE:
-            settled = self._serve(place)
+            if place in lines:
+                settled = self._serve(place)
             self._show(place)
-        return settled + self._serve(ANY_DEVICE)
+        return settled + self._serve(ANY_DEVICE) if ANY_DEVICE in lines else settled
 
     def _serve(self, of: int) -> list[W]:
         """Put the first of a line into its slot, or of that for any into the first with room, while there is room."""
         settled: list[W] = []
-        line = self._lines.get(of)
+        line = self._lines[of]
         while line:
             following = line[0]
             if following.waits:
@@ -156,8 +164,7 @@ class PlacementBook(Generic[W]):
                 following.waits = False
                 settled.append(following)
             line.popleft()
-        if line is not None:
-            del self._lines[of]
+        del self._lines[of]
         return settled
 
     def _find(self, worker: W) -> int | None:

@@ -6,7 +6,7 @@ out and reports exactly one terminal event for it:
     Run       -> Finished, with an outcome
     Start     -> WorkerReady, or WorkerStopped when it was stopped, or lost its device, before it got ready
     Stop      -> WorkerStopped
-    Load      -> Loaded
+    Load      -> Loaded, or WorkerStopped when its worker was gone before
     Preempt   -> none of its own: its Run ends sooner
     Partition -> DeviceChanged
     Scale     -> DeviceChanged for each device of the node
@@ -310,8 +310,9 @@ def slot_number(device: int, instance: int, n_devices: int) -> int:
 
 
 def share_devices(standing: Sequence[Standing]) -> bool:
-    """Whether some of these workers don't have a device for themselves."""
-    return len({s.device for s in standing}) < len(standing) or any(s.share < 1 for s in standing)
+    """Whether some of these workers don't have a device for themselves, or run several invocations at once."""
+    parts = any(s.share < 1 or s.memory_bytes is not None or s.concurrency > 1 for s in standing)
+    return parts or len({s.device for s in standing}) < len(standing)
 
 
 Event: TypeAlias = Arrival | Finished | WorkerReady | WorkerStopped | Loaded | DeviceChanged | Woke

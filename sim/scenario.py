@@ -10,13 +10,17 @@ from typing import Any, Literal
 
 from sim.errors import ScenarioError
 from sim.files.plaindata import read_yaml
+from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings
+from sim.models.deadlines import parse_objective
+from sim.models.failures import Failure
 from sim.models.variation import require_spread
 from sim.schema import build
 from sim.settings import IN_FILE, require
 from sim.text import shown
 
 MOST_GPUS = 100_000  # the largest published fleets have tens of thousands; a simulation of these needs 0.6 GB and more
+MOST_RETRIES = 1_000
 # Of a node of a cluster until its GPUs can be used: lognormal with this median in what is reported; unverified.
 NODE_START_S = 120.0
 _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions", "map"}  # no load has them
@@ -102,6 +106,9 @@ class Scenario:
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
     constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
     where copies take what the calibration has measured.
+    failures: what fails, see ``sim.models.failures``. retries: how often what is lost by a failure is run again. slo,
+    slo_file: deadlines of all functions, and of some, see ``sim.models.deadlines``. clients: how long they wait, see
+    ``sim.models.clients``; for ever without it.
     report_delay_s: until a policy hears of what workers and devices did, so that its view is stale.
     """
 
@@ -121,6 +128,11 @@ class Scenario:
     spread: Literal["calibration"] | float = "calibration"
     granularity: Literal["graph", "kernel"] = "graph"
     constants: ConstantsSettings | None = None
+    failures: tuple[Failure, ...] = ()
+    retries: int = 0
+    slo: str | None = None
+    slo_file: str | None = None
+    clients: ClientSettings | None = None
     report_delay_s: float = 0.0
     load: ClientLoad | None = None
 
@@ -139,6 +151,9 @@ class Scenario:
         require(self.seed >= 0, "seed", self.seed, "at least 0")
         without = self.map is None or self.functions == "catalogue"
         require(without, "map", self.map, "left out with functions of the trace, which run no graph")
+        require(0 <= self.retries <= MOST_RETRIES, "retries", self.retries, f"from 0 to {MOST_RETRIES}")
+        if self.slo is not None:
+            parse_objective(self.slo, "slo")
         if not isinstance(self.spread, str):
             require_spread(self.spread)
             its_own = self.functions == "trace"
@@ -154,8 +169,8 @@ class Scenario:
 def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenario:
     """Read a scenario file, if any, and override single values; a mapping overrides key by key.
 
-    Paths in the file (traces, catalogue, map, calibration, files of policies) are relative to it. Raises ScenarioError
-    naming the key and the rule.
+    Paths in the file (traces, catalogue, map, slo_file, calibration, files of policies) are relative to it. Raises
+    ScenarioError naming the key and the rule.
     """
     data: dict[str, Any] = {}
     where = "scenario"
@@ -194,8 +209,9 @@ def _rebase(data: dict[str, Any], folder: Path) -> None:
         data["traces"] = [move(text) for text in data["traces"]]
     if isinstance(data.get("policies"), list):
         data["policies"] = [move(text, IN_FILE in str(text)) for text in data["policies"]]
-    if "map" in data:
-        data["map"] = move(data["map"])
+    for key in ("map", "slo_file"):
+        if key in data:
+            data[key] = move(data[key])
     fleet = data.get("fleet")
     nodes = fleet.get("nodes") if isinstance(fleet, dict) else None
     of_nodes = [(node, "calibration") for node in nodes] if isinstance(nodes, list | tuple) else []

@@ -5,15 +5,17 @@ The engine of ``sim.engine`` has one entrance, ``simulate``, which is an Engine;
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from sim.dispatcher import Log
 from sim.domain import FleetSpec
+from sim.models.clients import ClientSettings
 from sim.models.constants import Constants
 from sim.models.costs import CostModel
+from sim.models.failures import Failure
 from sim.models.sharing import Sharing
 from sim.protocol import Policy
 from sim.records.recorder import Recorder
@@ -31,8 +33,10 @@ class Inputs:
     constants: where those of functions lie; None: in host memory, from where copies take what the calibration says.
     report_delay_s: until the policy hears of what workers and devices did.
     seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``). per_kernel: give
-    every kernel an event of its own, instead of one for the whole graph. The policy is reset when a simulation begins,
-    so that inputs can be used again.
+    every kernel an event of its own, instead of one for the whole graph. failures: what fails. retries: how often what
+    is lost by a failure enters the pool again. slo_s: seconds from arrival to deadline by function, None without
+    deadlines. clients: who leave when they wait too long, None when none does. The policy is reset when a simulation
+    begins, so that inputs can be used again.
     """
 
     workload: Workload
@@ -44,6 +48,10 @@ class Inputs:
     report_delay_s: float = 0.0
     seed: int = 0
     per_kernel: bool = False
+    failures: Sequence[Failure] = ()
+    retries: int = 0
+    slo_s: Sequence[float] | None = None
+    clients: ClientSettings | None = None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ V100 = load_calibration("v100-kaas")
 POOL = V100.without_frontend()
 STANDING = ("fractional", "static")  # policies whose workers are all there from the beginning
 # Those that serve any number of functions, with workers that have a device each and no timers.
-ELASTIC = sorted(name for name, policy in known().items() if name not in STANDING and not policy.needs)
+ELASTIC = sorted(
+    name for name, policy in known().items() if name not in STANDING and not policy.needs - {Need.EXECUTORS}
+)
 
 
 @dataclass
@@ -119,12 +121,14 @@ def simulate(
     log: Log | None = None,
     progress: Callable[[int], None] | None = None,
     check: bool = True,
+    gpus_per_node: int = 8,
+    **more: object,
 ) -> Run:
-    """Simulate into a directory, check every invariant, and return the run."""
+    """Simulate into a directory, check every invariant, and return the run. more: see ``sim.compose.assemble``."""
     from sim.engine.simulation import Simulation  # with SimPy, which tests on a GPU do without
 
-    fleet = FleetSettings(gpus=gpus, gpus_per_link=gpus_per_link, sharing=sharing)
-    inputs = assemble(workload, policy, calibration or ideal(), fleet, per_kernel=per_kernel)
+    fleet = FleetSettings(gpus=gpus, gpus_per_node=gpus_per_node, gpus_per_link=gpus_per_link, sharing=sharing)
+    inputs = assemble(workload, policy, calibration or ideal(), fleet, per_kernel=per_kernel, **more)
     directory.mkdir(parents=True, exist_ok=True)
     held: list[Simulation] = []
     close = Simulation.close

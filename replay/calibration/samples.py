@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from replay.errors import ReplayError
-from replay.fleet.modes import SHARING
+from replay.fleet.modes import TOGETHER
 from sim.models.workloads.catalogue import CatalogueEntry, load_catalogue
 from sim.records.results import Run
 
@@ -63,7 +63,7 @@ def _facts(run: Run) -> tuple[str, int]:
         raise ReplayError(f"{run.path}: is a run of {run.manifest.get('world')!r}, must be one of 'replay run'")
     if not run.manifest["valid"]:
         raise ReplayError(f"{run.path}: {_invalid(run)}, must be a valid run")
-    if (mode := run.manifest["replay"]["mode"]) in SHARING:
+    if (mode := run.manifest["replay"]["mode"]) in TOGETHER:
         raise ReplayError(f"{run.path}: is of the mode {mode!r}, must be of workers that had their GPUs for themselves")
     device = run.manifest["replay"]["device"]
     return device["name"], device["capacity_bytes"]

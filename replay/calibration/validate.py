@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from replay.errors import ReplayError
+from replay.fleet.parts import order_bytes
 from sim.dispatcher import Dispatcher
 from sim.domain import DeviceSpec, FleetSpec, Function
 from sim.models.calibration import Calibration
@@ -66,6 +67,14 @@ def check_pair(run: Run, calibration: Calibration) -> None:
         )
 
 
+def on_memory_of(run: Run, calibration: Calibration) -> Calibration:
+    """A calibration whose device has the memory that orders could count on in a replay; see ``check_pair``."""
+    check_pair(run, calibration)
+    if run.manifest["replay"]["mode"] != "shared":
+        return calibration
+    return replace(calibration, device=replace(calibration.device, memory_bytes=_device_of(run).memory_bytes))
+
+
 def check_log(run: Run, functions: Sequence[Function]) -> int:
     """Tell a fresh policy the events of a replay again; returns how many. Raises ReplayError for another answer."""
     spec = FleetSpec(_device_of(run), run.manifest["scenario"]["fleet"]["gpus"])
@@ -109,8 +118,10 @@ class ToldPolicy(BasePolicy):
 
 
 def _device_of(run: Run) -> DeviceSpec:
-    device = run.manifest["replay"]["device"]
-    return DeviceSpec(device["name"], device["capacity_bytes"])
+    """The device as its policy knew it."""
+    replay = run.manifest["replay"]
+    device = replay["device"]
+    return DeviceSpec(device["name"], order_bytes(replay["mode"], device))
 
 
 class _Told:

@@ -20,9 +20,14 @@ PIPES, DEFAULT_PIPES = "CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"
 COMMAND = "nvidia-cuda-mps-control"
 
 
+def has_daemon() -> bool:
+    """Whether there is the pipe of a control daemon, so that processes are its clients."""
+    return _pipe().exists()
+
+
 def check_daemon() -> None:
     """Raise DeviceError, with what is missing and how to get it, unless there is the pipe of a control daemon."""
-    pipe = Path(os.environ.get(PIPES, DEFAULT_PIPES)) / "control"
+    pipe = _pipe()
     if pipe.exists():
         return
     if shutil.which(COMMAND) is None:
@@ -46,8 +51,7 @@ def running(needed: bool = True) -> Iterator[None]:
 
     Its folder is that of the environment or the default one. Raises DeviceError where it can't be had.
     """
-    pipe = Path(os.environ.get(PIPES, DEFAULT_PIPES)) / "control"
-    if not needed or pipe.exists():
+    if not needed or has_daemon():
         yield
         return
     if shutil.which(COMMAND) is None:
@@ -61,3 +65,7 @@ def running(needed: bool = True) -> Iterator[None]:
         yield
     finally:
         subprocess.run([COMMAND], input="quit\n", capture_output=True, text=True, check=False)
+
+
+def _pipe() -> Path:
+    return Path(os.environ.get(PIPES, DEFAULT_PIPES)) / "control"

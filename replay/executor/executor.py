@@ -23,18 +23,17 @@ from replay.executor.constants import fill as draw
 from replay.executor.modules import Modules
 from replay.executor.plan import Launch, Plan
 from replay.executor.residency import Admission, Residency
+from replay.executor.sizing import bounce_bytes, slab_bytes
 from replay.executor.staging import Staging
 from replay.executor.stream import DeviceStream
 from replay.kernels.check import check_graph
 from replay.kernels.sources import LIBRARIES
 from sim.domain import Buffer, KernelGraph
 from sim.models.eviction import Kaas
-from sim.models.layout import ALIGNMENT_BYTES, Layout, layout
+from sim.models.layout import Layout, layout
 
 Addresses = npt.NDArray[np.int64]
 DEFAULT_MEMORY_FRAC = 0.9  # of the free memory: leaves room for modules, and for the driver's own
-BOUNCE_BYTES = 8 << 20  # for moves: a copy of so much takes longer than its launch ...
-BOUNCE_FRAC = 1 / 64  # ... but at most this part of the memory
 BEGIN, LOADED, RUN, STORED, BEFORE, AFTER, N_MARKS = range(7)  # of an invocation, and of a launch in profile mode
 
 
@@ -125,10 +124,9 @@ class Executor:
         if n_bytes is None:
             n_bytes = int(device.runtime.memGetInfo()[0] * DEFAULT_MEMORY_FRAC)
         self._base = _malloc(device, n_bytes)
-        bounce_bytes = min(BOUNCE_BYTES, int(n_bytes * BOUNCE_FRAC))
-        slab_bytes = (n_bytes - bounce_bytes) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
-        self._residency = Residency(slab_bytes, keep_headroom, eviction)
-        self._stream = DeviceStream(device, N_MARKS, self._base + slab_bytes, bounce_bytes)
+        slab = slab_bytes(n_bytes)
+        self._residency = Residency(slab, keep_headroom, eviction)
+        self._stream = DeviceStream(device, N_MARKS, self._base + slab, bounce_bytes(n_bytes))
         self._modules = Modules(device)
         self._captures = Captures(device.runtime, self._stream.handle) if cuda_graphs else None
         self._programs: dict[tuple[str, bool], _Program] = {}

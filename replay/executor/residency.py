@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay.executor.sizing import capacity_bytes
 from replay.executor.slab import Block, Move, Slab
 from sim.models.buffers import BufferSet
 from sim.models.eviction import Kaas
-from sim.models.layout import ALIGNMENT_BYTES, Layout
+from sim.models.layout import Layout
 from sim.models.memory import BufferCache, Eviction, Placement
-
-SPARE_FRAC = 1 / 32  # see Residency
 
 
 @dataclass(slots=True)
@@ -60,8 +59,7 @@ class Residency:
     """
 
     def __init__(self, memory_bytes: int, keep_headroom: bool = False, eviction: str = Kaas.name) -> None:
-        capacity_bytes = int(memory_bytes * (1 - SPARE_FRAC)) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
-        self.cache = BufferCache(capacity_bytes, keep_headroom=keep_headroom, eviction=eviction)
+        self.cache = BufferCache(capacity_bytes(memory_bytes), keep_headroom=keep_headroom, eviction=eviction)
         self.slab = Slab(memory_bytes)
         self._tenants: dict[int, _Tenant] = {}
 

@@ -25,15 +25,21 @@ def device_name(first: str, number: int) -> str:
 class Assigner:
     """Assignments as bytes, by what a worker is; made once, for starts are timed.
 
-    limits_bytes: memory of the standing workers; others have that of the pattern.
+    limits_bytes: of the executors of the standing workers. Others have that of the pattern, or what their part of a
+    device leaves after a context.
     """
 
     def __init__(
-        self, pattern: Assignment, functions: Sequence[Function], limits_bytes: Mapping[Standing, int]
+        self,
+        pattern: Assignment,
+        functions: Sequence[Function],
+        limits_bytes: Mapping[Standing, int],
+        context_bytes: int,
     ) -> None:
         self._pattern = pattern
         self._functions = functions
         self._limits_bytes = limits_bytes
+        self._context_bytes = context_bytes
         self._made: dict[Standing, bytes] = {}
 
     def __call__(self, worker: Standing) -> bytes:
@@ -45,7 +51,7 @@ class Assigner:
         base = replace(
             self._pattern,
             device=device_name(self._pattern.device, worker.device),
-            memory_limit_bytes=self._limits_bytes.get(worker, self._pattern.memory_limit_bytes),
+            memory_limit_bytes=self._limit_bytes(worker),
             share=worker.share,
         )
         if worker.function < 0:
@@ -53,3 +59,10 @@ class Assigner:
         only = self._functions[worker.function]
         places = {only.graph.name: base.places[only.graph.name]}
         return replace(base, functions=(only,), places=places, preload=True)
+
+    def _limit_bytes(self, worker: Standing) -> int | None:
+        if worker in self._limits_bytes:
+            return self._limits_bytes[worker]
+        if worker.memory_bytes is None:
+            return self._pattern.memory_limit_bytes
+        return worker.memory_bytes - self._context_bytes

@@ -12,29 +12,40 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from replay.fleet.fleet import Change, RealFleet, RealWorker
-from replay.fleet.messages import Done, Failed, Job, Ready
+from replay.fleet.messages import Done, Failed, Job, Late, Ready
+from replay.fleet.parts import Against
+from replay.fleet.timers import Timers
 from sim.dispatcher import Dispatcher, Log
-from sim.domain import FleetSpec, WorkerKind
+from sim.domain import FleetSpec
+from sim.errors import PolicyError
 from sim.models.costs import CostModel
 from sim.protocol import (
     ANY_DEVICE,
+    EVERY_FUNCTION,
     Action,
     Arrival,
+    Costs,
+    Event,
     Finished,
     Outcome,
     Policy,
     Reject,
     Run,
+    Standing,
     Start,
     Stop,
+    Wake,
+    Woke,
     WorkerReady,
     WorkerStopped,
+    kind_of,
 )
 from sim.records.recorder import Recorder
 from sim.records.rows import Rows
@@ -54,6 +65,7 @@ class Driver:
     """One workload under one policy on one real fleet.
 
     ``start_standing()`` comes before ``run()``, which may be interrupted; ``close()`` records what is left then.
+    told: what the policy is told of costs. against: why a start can't be carried out on this machine, or "".
     log: see Dispatcher. progress: called with the number of arrivals since its last call.
     late_s: of each arrival, how long after its scheduled instant it was issued. end_s: when the run ended.
     interrupted: whether ``interrupt()`` was called. is_realtime: whether the system gave the driver precedence over its
@@ -66,13 +78,15 @@ class Driver:
         policy: Policy,
         spec: FleetSpec,
         costs: CostModel,
+        told: Costs,
+        against: Against,
         recorder: Recorder,
         rng: np.random.Generator,
         fleet: RealFleet,
         log: Log,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        self.dispatcher = Dispatcher(policy, spec, workload.functions, costs, rng, log)
+        self.dispatcher = Dispatcher(policy, spec, workload.functions, told, rng, log)
         self.late_s: list[float] = []
         self.end_s = 0.0
         self.is_realtime = False
@@ -81,6 +95,8 @@ class Driver:
         self._recorder = recorder
         self._rows = Rows(recorder.completed, measured=("host_s",))
         self._costs = costs
+        self._against = against
+        self._timers = Timers()
         self._fleet = fleet
         self._progress = progress
         self._arrivals = _arrivals(workload)
@@ -121,16 +137,34 @@ class Driver:
             self._fleet.wait(None)
 
     def run(self) -> None:
-        """Replay until every invocation has ended and every order is carried out."""
+        """Replay until every invocation has ended and every order is carried out, or nothing can happen any more.
+
+        Timers are waited for only as long as an invocation waits: without any, they could change none.
+        """
         with _hurry() as self.is_realtime:
             self._start_ns = time.monotonic_ns()
-            while not self.interrupted and (self._next is not None or self._live or self._fleet.unsettled):
-                timeout_s = None if self._next is None else max(self._next[0] - self.now_s, 0.0)
-                for change in self._fleet.wait(timeout_s):
+            while not self.interrupted and self._goes_on:
+                arrives_at_s = inf if self._next is None else self._next[0]
+                next_s = min(arrives_at_s, self._timers.next_s)
+                for change in self._fleet.wait(None if next_s == inf else max(next_s - self.now_s, 0.0)):
                     self._take_in(change)
-                if self._next is not None and self._next[0] <= self.now_s:
+                if self._next is not None and arrives_at_s <= self.now_s:
                     self._arrive(*self._next)
                     self._next = next(self._arrivals, None)
+                elif self._timers.next_s <= self.now_s:
+                    self._tell(Woke(self._timers.ring()))
+
+    @property
+    def n_unfinished(self) -> int:
+        """Invocations that arrived and have not ended."""
+        return len(self._live)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether something is still to come; an invocation that no worker has can wait for a timer alone."""
+        if self._next is not None or self._fleet.unsettled:
+            return True
+        return bool(self._live) and self._timers.next_s < inf
 
     def close(self) -> None:
         """Record what is still there: workers, and what was issued and has not ended as unfinished."""
@@ -149,7 +183,7 @@ class Driver:
         now_s = self.now_s
         self.late_s.append(now_s - at_s)
         self._live[invocation] = _Live(function, at_s, now_s, now_s)
-        self._carry_out(self.dispatcher.report(now_s, Arrival(invocation, function)))
+        self._tell(Arrival(invocation, function), now_s)
         if self._progress is not None:
             self._progress(1)
 
@@ -157,7 +191,7 @@ class Driver:
         number, what = change.worker.number, change.what
         if isinstance(what, Done):
             self._record(change.worker, what)
-            event: Finished | WorkerReady | WorkerStopped = Finished(what.invocation, number)
+            event: Event = Finished(what.invocation, number)
         elif isinstance(what, Failed):
             live = self._live.pop(what.invocation)
             self._freed_at_s[number] = self.now_s
@@ -165,11 +199,18 @@ class Driver:
             self._cold.discard(what.invocation)
             self._recorder.ended(what.invocation, *live, self.now_s, "failed", what.reason)
             event = Finished(what.invocation, number, Outcome.FAILED)
+        elif isinstance(what, Late):
+            del self._ordered_at_s[what.invocation]
+            self._cold.discard(what.invocation)
+            event = Finished(what.invocation, number, Outcome.LATE)
         elif isinstance(what, Ready):
             event = WorkerReady(number, change.worker.what.device)
         else:
             event = WorkerStopped(number)
-        self._carry_out(self.dispatcher.report(self.now_s, event))
+        self._tell(event)
+
+    def _tell(self, event: Event, now_s: float | None = None) -> None:
+        self._carry_out(self.dispatcher.report(self.now_s if now_s is None else now_s, event))
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -177,14 +218,25 @@ class Driver:
                 if self._fleet.workers[action.worker].ready_ns is None:
                     self._cold.add(action.invocation)
                 self._ordered_at_s[action.invocation] = self.now_s
-                self._fleet.run(action.worker, Job(action.invocation, self._live[action.invocation].function))
+                latest_ns = self._start_ns + action.latest_s * 1e9
+                function = self._live[action.invocation].function
+                self._fleet.run(action.worker, Job(action.invocation, function, latest_ns))
             elif isinstance(action, Start):
-                self._keep(self._fleet.start(action.worker, action.device, action.function))
+                self._start(action)
+            elif isinstance(action, Wake):
+                self._timers.set(self.now_s, action)
             elif isinstance(action, Reject):
                 live = self._live.pop(action.invocation)
                 self._recorder.ended(action.invocation, *live, self.now_s, "rejected", action.reason)
             elif isinstance(action, Stop):
                 self._fleet.stop(action.worker)
+
+    def _start(self, order: Start) -> None:
+        if why := self._against(order):
+            policy = self.dispatcher.policy.describe()
+            raise PolicyError(f"{policy} ordered {order} at {self.now_s} s, refused: {why}")
+        what = Standing(order.device, order.function, order.share, order.memory_bytes)
+        self._keep(self._fleet.start(order.worker, what))
 
     # Records
 
@@ -219,7 +271,7 @@ class Driver:
         rows.completed += [row[name] for name in rows.names]
         if len(rows.completed) >= rows.limit:
             rows.flush()
-        if not worker.is_standing:
+        if not worker.is_standing and worker.what.function != EVERY_FUNCTION:
             graph = self._workload.functions[live.function].graph.name
             if worker.number in self._first_runs:
                 self._warm_runs[graph].append(done.run_s)
@@ -236,14 +288,14 @@ class Driver:
         took_at_s = None
         if ladder is not None:
             took_at_s = ready_s - sum(ladder)  # its first run comes later
+        if ladder is not None and function != EVERY_FUNCTION:
             loaded_bytes = int(self._costs.constants_bytes[function])
             graph, first_s = self._first_runs.get(worker.number, ("", 0.0))
             if warm := self._warm_runs.get(graph):
                 ladder = ladder._replace(first_run=max(first_s - median(warm), 0.0))
-        kind = WorkerKind.KAAS if function < 0 else WorkerKind.EXCLUSIVE
         instants_s = (requested_s, ready_s, self._at_s(worker.stopped_ns))
         self._recorder.worker(
-            worker.number, kind, function, instants_s, ladder, loaded_bytes, took_device_at_s=took_at_s
+            worker.number, kind_of(function), function, instants_s, ladder, loaded_bytes, took_device_at_s=took_at_s
         )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, NamedTuple
 
 from replay.errors import ReplayError
-from replay.fleet.messages import Broken, Done, Failed, Job, Ready
+from replay.fleet.messages import Broken, Done, Failed, Job, Late, Ready
 from replay.fleet.workers import Death, Release, Undertaker, WorkerProcess
 from sim.models.startup import Ladder
 from sim.placement import Placed, PlacementBook
@@ -40,12 +40,12 @@ class RealDevice:
 class RealWorker(Placed):
     """Ground truth about one worker. Instants are of ``time.monotonic_ns()``, None while they have not come.
 
-    what: its device, function and share; is_standing: whether it was there from the beginning. ladder: how it was
-    started, if it was not. device: it has it once it waits for none.
+    what: its device, function, share and memory; is_standing: whether it was there from the beginning. ladder: how it
+    was started, if it was not. device: it has it once it waits for none. follows: whose memory it got there.
     """
 
     def __init__(self, number: int, what: Standing, *, is_standing: bool) -> None:
-        super().__init__()
+        super().__init__(what.memory_bytes)
         self.number = number
         self.device: RealDevice
         self.what = what
@@ -54,6 +54,7 @@ class RealWorker(Placed):
         self.ready_ns: int | None = None
         self.stopped_ns: int | None = None
         self.ladder: Ladder | None = None
+        self.follows: Death | None = None
         self.queue: deque[Job] = deque()
         self.sent: deque[Job] = deque()
         self.process: WorkerProcess | None = None
@@ -64,13 +65,18 @@ class RealWorker(Placed):
         self.is_hung = False  # it was killed for its silence
         self.is_let_go = False  # it was killed since it was told to stop
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether it does what it was ordered to do, or is about to, once it has a device."""
+        return self.stopping or self.ready_ns is None or bool(self.queue or self.sent)
+
 
 class Change(NamedTuple):
-    """What happened to a worker: a job is Done or Failed, it is Ready for the first time, or stopped (None)."""
+    """What happened to a worker: a job is Done, Failed or Late, it is Ready for the first time, or stopped (None)."""
 
     priority: int
     worker: RealWorker
-    what: Done | Failed | Ready | None
+    what: Done | Failed | Late | Ready | None
 
 
 class Loss(NamedTuple):
@@ -85,6 +91,7 @@ class Loss(NamedTuple):
 class RealFleet:
     """Workers by number, as the dispatcher knows them. Processes write what they have to say to ``log``.
 
+    memory_bytes: of each device, as orders count it. releases: of each device, see ``replay.fleet.machine``.
     losses: workers that were lost, and restarted where they were needed.
     n_processes: how many there are at most, whose ends then don't wait for each other. patience_s: a process that has
     to get ready or has a job, and says nothing for so long, is killed as if it had died.
@@ -92,6 +99,7 @@ class RealFleet:
 
     def __init__(
         self,
+        memory_bytes: Sequence[int],
         releases: Sequence[Release],
         assign: Assign,
         data_fd: int,
@@ -102,7 +110,7 @@ class RealFleet:
         self.workers: dict[int, RealWorker] = {}
         self.losses: list[Loss] = []
         self._devices = [RealDevice(number, release) for number, release in enumerate(releases)]
-        self._book = PlacementBook[RealWorker]([1] * len(releases))  # workers have whole devices, or stand
+        self._book = PlacementBook[RealWorker](memory_bytes)
         self._assign = assign
         self._data_fd = data_fd
         self._log = log
@@ -114,8 +122,8 @@ class RealFleet:
 
     @property
     def unsettled(self) -> bool:
-        """Whether an order to start or stop is still to be carried out."""
-        return any(w.stopping or w.ready_ns is None for w in self.workers.values()) or bool(self._changes)
+        """Whether something is under way: a job, or the start or end of a worker that has a device."""
+        return bool(self._changes) or any(w.is_moving for w in self.workers.values() if not w.waits)
 
     # Orders
 
@@ -126,10 +134,10 @@ class RealFleet:
         self._put_on_device(worker)
         return worker
 
-    def start(self, number: int, device: int, function: int) -> RealWorker:
-        """Start a worker, once those that were on the device before it are gone; on ANY_DEVICE the first free one."""
-        worker = self.workers[number] = RealWorker(number, Standing(device, function), is_standing=False)
-        if self._book.start(worker, device):
+    def start(self, number: int, what: Standing) -> RealWorker:
+        """Start a worker once its device has room for it, on ANY_DEVICE on the first that has."""
+        worker = self.workers[number] = RealWorker(number, what, is_standing=False)
+        if self._book.start(worker, what.device):
             self._put_on_device(worker)
         return worker
 
@@ -209,7 +217,7 @@ class RealFleet:
         while worker.process is not None and worker.process.has_message():
             message = worker.process.receive()
             worker.heard_s = time.monotonic()
-            if isinstance(message, Done | Failed):
+            if isinstance(message, Done | Failed | Late):
                 worker.sent.popleft()
                 worker.leaves = isinstance(message, Failed) and message.fatal
                 self._changes.append(Change(FINISHED, worker, message))
@@ -253,6 +261,7 @@ class RealFleet:
         if worker.n_starts == MAX_STARTS:
             raise ReplayError(f"worker {worker.number} ended {MAX_STARTS} times before it was ready; see workers.log")
         worker.n_starts += 1
+        worker.follows = worker.device.freed
         worker.leaves = False
         worker.is_hung = False
         worker.heard_s = time.monotonic()
@@ -313,10 +322,10 @@ class RealFleet:
 def _ladder(worker: RealWorker, ready: Ready) -> Ladder:
     """The stages of a start. ``first_run`` is told by the first job, see ``replay.fleet.driver``."""
     begun_ns, kill_release_ns = worker.requested_ns, 0
-    freed = worker.device.freed
-    if freed is not None and freed.released_ns > begun_ns:
-        kill_release_ns = freed.released_ns - max(begun_ns, freed.dying_ns)
-        begun_ns = freed.released_ns
+    follows = worker.follows
+    if follows is not None and follows.released_ns > begun_ns:
+        kill_release_ns = follows.released_ns - max(begun_ns, follows.dying_ns)
+        begun_ns = follows.released_ns
     ends_ns = (ready.entered_ns, ready.imported_ns, ready.opened_ns, ready.modules_ns, ready.ready_ns)
     stages = [end - start for start, end in zip((begun_ns, *ends_ns), ends_ns, strict=False)]
     return Ladder(*(ns / 1e9 for ns in (kill_release_ns, *stages, 0)))

@@ -1,12 +1,13 @@
 """What driver and workers say to each other. Instants are ``time.monotonic_ns()``, one clock for all processes.
 
 A worker is born with a pipe and shared memory, is told its Assignment, answers Ready or Broken, and then answers
-each Job with Done or Failed, in order.
+each Job with Done, Failed or Late, in order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple
 
 from replay.fleet.shm import Place
@@ -60,10 +61,11 @@ class Broken(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Run an invocation of a function."""
+    """Run an invocation of a function, unless it can't begin by ``latest_ns``."""
 
     invocation: int
     function: int
+    latest_ns: float = inf
 
 
 class Done(NamedTuple):
@@ -89,3 +91,9 @@ class Failed(NamedTuple):
     invocation: int
     reason: str
     fatal: bool
+
+
+class Late(NamedTuple):
+    """It was too late to begin a job."""
+
+    invocation: int

@@ -16,6 +16,11 @@ Facts = Mapping[str, Any]  # of replay.fleet.messages.Ready
 Rehearse = Callable[[int, float, int], Facts]  # device, share, memory limit -> what a worker has there
 
 
+def context_bytes(facts: Facts) -> int:
+    """Memory that a process takes on a device beside its executor's."""
+    return 0 if bus_id(facts) is None else CONTEXT_BYTES
+
+
 class Seat(NamedTuple):
     """limit_bytes: memory for its executor. multiprocessors: that its kernels may use; None on a CPU."""
 
@@ -33,15 +38,19 @@ def assign_seats(
     """A seat for each standing worker.
 
     The only worker of a device has all that an executor takes there; several divide that, in proportion to the
-    buffers of their functions. Each process has a context beside it. devices: facts of each. rehearse: called for
-    workers with a part of a device. Raises ReplayError when the buffers of a function don't fit into its part.
+    buffers of their functions. Each process has a context beside it; of a worker with ``memory_bytes`` it is in these.
+    devices: facts of each. rehearse: called for workers with a part of a device. Raises ReplayError when the buffers of
+    a function don't fit into its part.
     """
     seats = []
     for worker in standing:
         needs = [_need_bytes(w, functions, costs) for w in standing if w.device == worker.device]
         facts = devices[worker.device]
         limit_bytes = facts["limit_bytes"]
-        if len(needs) > 1 or worker.share < 1:
+        if worker.memory_bytes is not None:
+            limit_bytes = worker.memory_bytes - context_bytes(facts)
+            facts = rehearse(worker.device, worker.share, limit_bytes)
+        elif len(needs) > 1 or worker.share < 1:
             need_bytes = _need_bytes(worker, functions, costs)
             limit_bytes = _room_bytes(facts, len(needs)) * need_bytes // sum(needs)
             facts = rehearse(worker.device, worker.share, limit_bytes)
@@ -62,5 +71,5 @@ def _need_bytes(worker: Standing, functions: Sequence[Function], costs: Costs) -
 
 def _room_bytes(facts: Facts, n_workers: int) -> int:
     """Memory for the executors of so many workers on a device, of which one had its context when it was looked at."""
-    context_bytes = 0 if bus_id(facts) is None else CONTEXT_BYTES
-    return max(min(int(facts["limit_bytes"]), int(facts["free_bytes"]) - (n_workers - 1) * context_bytes), 0)
+    contexts_bytes = (n_workers - 1) * context_bytes(facts)
+    return max(min(int(facts["limit_bytes"]), int(facts["free_bytes"]) - contexts_bytes), 0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 if TYPE_CHECKING:
     from replay.device.seam import Device
     from replay.executor.executor import Executor
-    from replay.fleet.messages import Assignment, Done, Failed, Job, Ready
+    from replay.fleet.messages import Assignment, Done, Failed, Job, Late, Ready
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 MEMORY_FRAC = 0.9  # of the free device memory, when no limit is given
@@ -90,7 +90,7 @@ def _libraries(assignment: Assignment) -> type[Executor]:
     from replay.device.cuda import import_libraries
     from sim.models.workloads import gemm
 
-    if assignment.mode == "fractional":
+    if assignment.mode in ("fractional", "shared"):
         mps.cap(assignment.share)  # before anything of CUDA could look
     import_libraries(assignment.device, cublas=gemm.SOURCE in _sources(assignment))
     module, _, name = assignment.executor.partition(":")
@@ -155,12 +155,14 @@ def _n_multiprocessors(device: Device) -> int | None:
     return n
 
 
-def _run(executor: Executor, job: Job) -> Done | Failed:
+def _run(executor: Executor, job: Job) -> Done | Failed | Late:
     from replay.errors import ReplayError
     from replay.executor.executor import KernelFault
-    from replay.fleet.messages import Done, Failed
+    from replay.fleet.messages import Done, Failed, Late
 
     started_ns = time.monotonic_ns()
+    if started_ns > job.latest_ns:
+        return Late(job.invocation)
     try:
         result = executor.run(job.function)
     except KernelFault as fault:

@@ -15,11 +15,14 @@ from sim.terminal.console import ProjectCommand, echo
 def policies(as_json: bool) -> None:
     """List the policies, their parameters with defaults, and where each comes from.
 
+    What a policy needs beyond whole workers, the simulator carries; a replay carries what its help says.
+
     \b
     Example:
       simulate policies
     """
     from sim.policies import known
+    from sim.protocol import Need
     from sim.settings import parameters
 
     listed: list[dict[str, Any]] = [
@@ -27,6 +30,7 @@ def policies(as_json: bool) -> None:
             "name": name,
             "parameters": {k: default for k, (_, default) in parameters(policy).items()},
             "workers": policy.workers[0].value,
+            "needs": [need.value for need in Need if need in policy.needs],
             "summary": (policy.__doc__ or "").partition("\n")[0],
             "source": policy.source,
         }
@@ -39,7 +43,8 @@ def policies(as_json: bool) -> None:
         choices = {key: kind for key, (kind, _) in parameters(known()[entry["name"]]).items()}
         settings = ", ".join(f"{k}={_values(v, choices[k])}" for k, v in entry["parameters"].items()) or "none"
         echo(f"{entry['name']}\n  {entry['summary']}")
-        echo(f"  parameters: {settings}   workers: {entry['workers']}\n  source: {entry['source']}\n")
+        needs = ", ".join(entry["needs"]) or "none"
+        echo(f"  parameters: {settings}   workers: {entry['workers']}   needs: {needs}\n  source: {entry['source']}\n")
 
 
 def _values(default: Any, kind: Any) -> str:

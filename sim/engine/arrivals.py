@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 
 import simpy
 
@@ -40,8 +41,7 @@ class Arrivals:
         self._loop = workload.loop
         if self._loop is not None:
             self._loop.reset()
-        self._later = self._slices(workload)
-        self._slice: Iterator[_Arriving] = iter(())
+        self._coming: Iterator[_Arriving] = chain.from_iterable(self._slices(workload))
         self._next: _Arriving
         self._signal = Signal(clock)
         self._on_signal: Callbacks = [self._arrive]
@@ -50,10 +50,7 @@ class Arrivals:
 
     def await_next(self) -> None:
         """Wait for the next arrival; from there on, each waits for the one after it."""
-        arriving = next(self._slice, None)
-        if arriving is None:
-            self._slice = next(self._later, self._slice)
-            arriving = next(self._slice, None)
+        arriving = next(self._coming, None)
         if arriving is not None:
             self._next = arriving
             self._signal.fire(arriving[1] + self._door_s, ARRIVAL, self._on_signal)
@@ -75,7 +72,8 @@ class Arrivals:
                 self._progress(n)
 
     def _arrive(self, _: simpy.Event) -> None:
-        self._admit(*self._next)
+        function, arrival_at_s, size = self._next
+        self._admit(function, arrival_at_s, size)
         self.await_next()
 
     def _receive(self, now_s: float, function: int, _: simpy.Event) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from math import inf
 from typing import Any
 
 import simpy
@@ -16,6 +17,8 @@ Callbacks = list[Callable[[simpy.Event], None]]
 class Clock(simpy.Environment):
     """SimPy's environment with absolute instants: now + (at - now) is not always at, which would undo ties."""
 
+    _until_s = inf
+
     @property
     def internals(self) -> tuple[list[Any], Iterator[int]]:
         """The queue of events and the numbers that keep their order."""
@@ -23,7 +26,9 @@ class Clock(simpy.Environment):
 
     def call(self, at_s: float, priority: int, callback: Callable[[simpy.Event], None]) -> None:
         """Call back at an instant."""
-        heappush(self._queue, (at_s, priority, next(self._eid), _Call(callback)))  # type: ignore[misc]
+        event = _Call()
+        event.callbacks = [callback]
+        heappush(self._queue, (at_s, priority, next(self._eid), event))  # type: ignore[misc]
 
     def at(self, at_s: float, priority: int) -> Signal:
         """An event at an instant, for a process to wait for."""
@@ -48,6 +53,34 @@ class Clock(simpy.Environment):
                 if not event._ok and not event.defused:
                     raise event._value
 
+    def run_before(self, at_s: float, priority: int) -> bool:
+        """``run_out()`` of what comes before an instant, and a priority there, or before what is announced meanwhile;
+        returns False when it was halted."""
+        queue = self._queue
+        self._until_s = at_s
+        try:
+            while queue and queue[0] < (self._until_s, priority):
+                self.step()
+        except StopSimulation:
+            return False
+        return True
+
+    def announce(self, at_s: float) -> None:
+        """Something happens at an instant that is not in the queue."""
+        if at_s < self._until_s:
+            self._until_s = at_s
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event is left."""
+        return not self._queue
+
+    def cancel(self, event: Signal) -> None:
+        """Take an event out of the queue, if it is there; it costs the length of the queue."""
+        queue = self._queue
+        queue[:] = [entry for entry in queue if entry[3] is not event]
+        heapify(queue)
+
     @staticmethod
     def halt(_: simpy.Event) -> None:
         """A callback that ends ``run_out()``."""
@@ -59,9 +92,7 @@ class _Call:
 
     __slots__ = ("callbacks",)
     _ok = True
-
-    def __init__(self, callback: Callable[[simpy.Event], None]) -> None:
-        self.callbacks = [callback]
+    callbacks: Callbacks
 
 
 class Signal(simpy.Event):

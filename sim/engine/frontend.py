@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import simpy
@@ -71,12 +70,11 @@ class Frontend:
         self._admitted(now_s, invocation)
         ready_at_s = self._cores.reserve(now_s, self._pre_s[function])
         if ready_at_s > now_s:
-            self._clock.call(ready_at_s, ARRIVAL, partial(self._pass, invocation, function))
+            self._clock.call(ready_at_s, ARRIVAL, lambda _: self._pass(ready_at_s, invocation, function))
         else:
-            self._pass(invocation, function)
+            self._pass(now_s, invocation, function)
 
-    def _pass(self, invocation: int, function: int, _: simpy.Event | None = None) -> None:
-        now_s = self._clock._now
+    def _pass(self, now_s: float, invocation: int, function: int) -> None:
         turn_at_s = self._server.turn_at_s(now_s)
         if turn_at_s > now_s:
             self._clock.call(turn_at_s, ARRIVAL, lambda _: self._enter(turn_at_s, invocation, function))

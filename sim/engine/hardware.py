@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import simpy
 
@@ -25,19 +26,24 @@ Queued = tuple[int, float, bool, Run | None]
 
 
 class Link:
-    """A host link in one direction: copies queue first come, first served."""
+    """A host link in one direction: copies queue first come, first served. stretch: how many times as long they take
+    as they should."""
 
-    __slots__ = ("free_at_s",)
+    __slots__ = ("free_at_s", "stretch")
 
     def __init__(self) -> None:
         self.free_at_s = 0.0
+        self.stretch = 1.0
 
     def reserve(self, now_s: float, duration_s: float) -> tuple[float, float]:
-        """Queue a copy that is ready now; returns how long it waits and when it ends. None of no length waits."""
+        """Queue a copy that is ready now; returns how much longer than its duration it takes, and when it ends.
+
+        It waits for those before it, but not if it has no length, and for the rate of the link.
+        """
         if not duration_s:
             return 0.0, now_s
-        waited_s = max(self.free_at_s - now_s, 0.0)
-        self.free_at_s = max(now_s, self.free_at_s) + duration_s
+        waited_s = max(self.free_at_s - now_s, 0.0) + duration_s * (self.stretch - 1)
+        self.free_at_s = max(now_s, self.free_at_s) + duration_s * self.stretch
         return waited_s, self.free_at_s
 
 
@@ -99,10 +105,14 @@ class SimDevice:
     left at ``freed_at_s`` (``sim.models.startup``); None where nobody had it.
 
     compute: what workers share that have a part of it; None until there are such. model: which of the
-    fleet's calibrations is its. profile: of an instance.
+    fleet's calibrations is its. profile: of an instance. workers: those that are on it, by number. stretch: how many
+    times as long kernels take as they should.
     """
 
-    __slots__ = ("caches", "compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "model", "number", "nvlink", "profile")
+    __slots__ = (
+        "caches", "compute", "d2h", "elapsed_s", "freed_at_s", "h2d", "model", "number", "nvlink", "profile", "stretch",
+        "workers",
+    )  # fmt: skip
 
     def __init__(self, number: int, h2d: Link, d2h: Link, model: int, profile: Profile | None = None) -> None:
         self.number = number
@@ -113,6 +123,8 @@ class SimDevice:
         self.elapsed_s: float | None = None
         self.freed_at_s = 0.0
         self.compute: Compute | None = None
+        self.workers: dict[int, SimWorker] = {}
+        self.stretch = 1.0
         self.caches: list[BufferCache] = []  # of the executors on it
         self.nvlink = Link()  # to its peers
 
@@ -124,13 +136,14 @@ class Lane:
     shared. entry: what the doors know of it. others: of its batch, with theirs. placement: what it found in device
     memory. cold: it waited for its worker's start. preempted: it ends at the next boundary between kernels.
     Of one that goes step by step: when it was loaded, the ends of its kernels from there on (or one for all), and how
-    many of these are over; work_s: of the present one. on_*: what is called when a step is over.
+    many of these are over; work_s: of the present one; stretch: how many times as long they take as they should. on_*:
+    what is called when a step is over.
     """
 
     __slots__ = (
         "cold", "dispatch_s", "entry", "function", "invocation", "kernels", "load_s", "loaded_at_s", "n_kernels_done",
         "number", "on_copy", "on_finish", "on_kernel", "on_kernels", "others", "placement", "preempted", "run_s",
-        "signal", "started_at_s", "store_s", "work_s", "worker",
+        "signal", "started_at_s", "store_s", "stretch", "work_s", "worker",
     )  # fmt: skip
 
     def __init__(self, number: int, worker: SimWorker, signal: Signal) -> None:
@@ -141,6 +154,7 @@ class Lane:
         self.placement = HIT
         self.others: tuple[tuple[int, Entry], ...] = ()
         self.preempted = False
+        self.stretch = 1.0
         self.function: int
         self.entry: Entry
         self.dispatch_s: float
@@ -169,18 +183,41 @@ class Lane:
 Entry = tuple[int, float, float, float, float]
 
 
+class Tries(NamedTuple):
+    """How often an invocation was tried again: by the platform, after a failure, and by its client, after a timeout."""
+
+    by_platform: int = 0
+    by_client: int = 0
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt it is now, from 1."""
+        return 1 + self.by_platform + self.by_client
+
+
+NEVER = Tries()
+
+
+class Lost(NamedTuple):
+    """An invocation, or a batch, that was lost with its worker. started_at_s: NaN if a device had not begun on it."""
+
+    invocations: tuple[int, ...]
+    started_at_s: float
+
+
 class SimWorker(Placed):
     """One worker. It has ``device``, ``columns`` and ``lanes`` once it waits for none; ``lane`` is one that is idle, or
     None.
 
     Workers wait for devices by the million when a fleet is overloaded, so what only a worker on a device needs is
-    made when it gets there. shared: it computes beside others. lumped: what it runs is one event each.
+    made when it gets there. shared: it computes beside others. lumped: what it runs is one event each. lost: what it
+    had when it died, which is None until then.
     """
 
     __slots__ = (
         "cache", "columns", "coming", "concurrency", "device", "function", "idle_at_s", "ladder", "lane", "lanes",
-        "lumped", "modules", "number", "ordered_bytes", "queue", "ready", "ready_at_s", "requested_at_s", "share",
-        "shared", "stopped_at_s",
+        "lost", "lumped", "modules", "number", "ordered_bytes", "queue", "ready", "ready_at_s", "requested_at_s",
+        "share", "shared", "stopped_at_s",
     )  # fmt: skip
 
     def __init__(self, number: int, order: Standing | Start, requested_at_s: float) -> None:
@@ -205,6 +242,7 @@ class SimWorker(Placed):
         self.columns: Columns
         self.lanes: Sequence[Lane] = ()
         self.lane: Lane | None = None
+        self.lost: list[Lost] | None = None
         few = self.function != EVERY_FUNCTION
         self.queue: deque[Queued] | list[Queued] = [] if few else deque()  # a list is ten times smaller
 

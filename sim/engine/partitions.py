@@ -45,21 +45,22 @@ class Partitions:
         if order.up:
             self._clock.call(now_s + self._spec.node_start_s, WORKER_CHANGED, partial(self._come, devices))
         else:
+            for device in devices:
+                self._fleet.close(device)
+                self._instances.pop(device, None)  # they don't outlive a restart
             self._clock.call(now_s, WORKER_CHANGED, partial(self._go, devices))
 
     def _come(self, devices: range, _: simpy.Event) -> None:
         for device in devices:
-            self._open(device, slots_of(self._spec, device, self._instances.get(device, ())), (), _)
+            self._open(device, slots_of(self._spec, device, ()), (), _)
 
     def _go(self, devices: range, _: simpy.Event) -> None:
         for device in devices:
-            self._fleet.close(device)
             self._tell(self._clock.now, DeviceChanged(device, ()))
 
     def _open(self, device: int, slots: tuple[Slot, ...], instances: tuple[Instance, ...], _: simpy.Event) -> None:
         profiles = [instance.profile for instance in instances]
-        self._fleet.open(device, slots, profiles)
-        self._tell(self._clock.now, DeviceChanged(device, slots))
+        self._tell(self._clock.now, DeviceChanged(device, self._fleet.open(device, slots, profiles)))
 
 
 def slots_of(fleet: FleetSpec, device: int, instances: tuple[Instance, ...]) -> tuple[Slot, ...]:

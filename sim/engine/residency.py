@@ -88,5 +88,5 @@ class Residency:
             go_on()
 
     def _say(self, worker: SimWorker, function: int, resident: bool) -> None:
-        if isnan(worker.stopped_at_s):  # else it is gone
+        if worker.lost is None and isnan(worker.stopped_at_s):  # else it is gone
             self._tell(self._clock.now, Loaded(worker.number, function, resident))

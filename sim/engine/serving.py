@@ -15,7 +15,7 @@ from typing import NamedTuple
 import simpy
 
 from sim.engine.clock import Callbacks, Clock, Signal
-from sim.engine.hardware import Compute, Entry, Lane, SimWorker
+from sim.engine.hardware import NAN, NEVER, Compute, Entry, Lane, Lost, SimWorker, Tries
 from sim.engine.loading import Loading
 from sim.errors import PolicyError
 from sim.models.memory import HIT
@@ -23,9 +23,8 @@ from sim.models.occupancy import Shared
 from sim.models.pipeline import Groups, overlap
 from sim.models.sharing import Sharing
 from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
-from sim.records.rows import Rows
+from sim.records.rows import ROW, Rows
 
-OK = Outcome.OK
 NO_KERNELS: list[float] = []  # of what is not loaded yet, or has only copies left
 
 
@@ -43,7 +42,8 @@ NONE = Progress(-1, (), 0.0)
 class Serving:
     """Carries out runs.
 
-    waiting: invocations on their way to a worker, which are taken from there, and put back when they wait again.
+    waiting: invocations on their way to a worker, which are taken from there, and put back when they wait again. tries:
+    of those that were tried before.
     leave_pool: called with (instant, function, seconds of the host stage) when an invocation is completed, returns when
     its client has the reply; None where that is the same instant. go_on: called with (instant, worker) when it has
     a free lane and work in its queue, or is to stop. report, carry_out: tell the policy, and carry out its answer.
@@ -56,6 +56,7 @@ class Serving:
         loading: Loading | None,
         rows: Rows,
         waiting: dict[int, Entry],
+        tries: dict[int, Tries],
         *,
         per_kernel: bool,
         leave_pool: Callable[[float, int, float], float] | None,
@@ -74,6 +75,7 @@ class Serving:
         self._go_on = go_on
         self._report, self._carry_out = report, carry_out
         self._progress: dict[int, Progress] = {}  # of those that were preempted; of a batch by its first
+        self._special, self._tries = rows.special, tries
 
     def adopt(self, lane: Lane) -> None:
         """Make a lane ready for use."""
@@ -101,14 +103,14 @@ class Serving:
         load_s = columns.input_s[function]
         run_s = columns.run_s[function] * size
         store_s = columns.store_s[function]
+        scratch_bytes = columns.scratch_bytes[function]
         lane.entry = entry
         if order is not None or self._progress:
             load_s, run_s, store_s = self._batch_or_resume(worker, lane, invocation, function, run_s, order)
-        cache = worker.cache
-        if cache is not None:
-            scratch_bytes = columns.scratch_bytes[function]
             if lane.others:
                 scratch_bytes = columns.costs.batch_scratch_bytes(function, 1 + len(lane.others))
+        cache = worker.cache
+        if cache is not None:
             placement = cache.request(function, columns.buffers[function], scratch_bytes)
             if placement is None:  # CostModel has checked that each fits
                 raise PolicyError(f"invocation {invocation} does not fit on device {worker.device.number}")
@@ -134,6 +136,7 @@ class Serving:
         else:
             lane.store_s = store_s
             lane.preempted = False
+            lane.stretch = 1.0
             lane.kernels = NO_KERNELS
             lane.signal.fire(at_s, FINISHED, lane.on_copy)
 
@@ -173,9 +176,9 @@ class Serving:
             invocation, function, arrival_at_s, admitted_at_s, queued_at_s, lane.dispatch_s, lane.started_at_s,
             lane.load_s, lane.run_s, replied_at_s, worker.number,
         )  # fmt: skip
-        others: tuple[int, ...] = ()
-        if lane.others:
-            others = self._finish_others(now_s, lane)
+        event = Finished(invocation, worker.number)
+        if lane.others or self._tries:
+            event.others = self._finish_others(now_s, lane)
         if self._progress:
             self._progress.pop(invocation, None)
         if len(completed) >= self._limit:
@@ -187,18 +190,21 @@ class Serving:
         worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
             self._go_on(now_s, worker)
-        actions = self._report(now_s, Finished(invocation, worker.number, OK, others))
+        actions = self._report(now_s, event)
         if actions:
             self._carry_out(now_s, actions)
 
     def _finish_others(self, now_s: float, lane: Lane) -> tuple[int, ...]:
         """Rows of the others of a batch: in all but who they are, and when they came, as that of the first."""
         worker, function = lane.worker, lane.function
+        n = 1 + len(lane.others)
+        self._tell_special(len(self._completed) - len(ROW), lane.invocation, n)
         for other, (_, arrival_at_s, admitted_at_s, queued_at_s, _) in lane.others:
             post_s = worker.columns.post_s[function]
             replied_at_s = now_s if self._leave_pool is None else self._leave_pool(now_s, function, post_s)
             if lane.cold:
                 self._missed += (len(self._completed), True, 0, 0)
+            self._tell_special(len(self._completed), other, n)
             self._completed += (
                 other, function, arrival_at_s, admitted_at_s, queued_at_s, 0.0, lane.started_at_s, lane.load_s,
                 lane.run_s, replied_at_s, worker.number,
@@ -206,6 +212,28 @@ class Serving:
         others = tuple(other for other, _ in lane.others)
         lane.others = ()
         return others
+
+    def _tell_special(self, row: int, invocation: int, n_in_batch: int) -> None:
+        """Where a row says more than others: the attempt of its invocation, and how many were in its batch."""
+        tried = self._tries.pop(invocation, NEVER)
+        if n_in_batch > 1 or tried is not NEVER:
+            self._special += (row, n_in_batch, tried.attempt)
+
+    def lose(self, lane: Lane) -> list[Lost]:
+        """The worker of a lane died; returns what it ran, which counts as waiting until it is told."""
+        if lane.invocation < 0:
+            return []
+        compute = lane.worker.device.compute
+        if compute is not None and compute.runs(lane):
+            compute.stop(lane)
+        self._progress.pop(lane.invocation, None)
+        self._waiting[lane.invocation] = lane.entry
+        self._waiting.update(lane.others)
+        begun = lane.started_at_s <= self._clock.now  # or it was still being dispatched
+        started_at_s = lane.started_at_s if begun else NAN
+        lost = Lost((lane.invocation, *(other for other, _ in lane.others)), started_at_s)
+        lane.others, lane.invocation = (), -1
+        return [lost]
 
     # Preemption
 
@@ -283,7 +311,7 @@ class Serving:
         costs = lane.worker.columns.costs
         if progress is None:
             return costs.kernel_ends_s(lane.function, lane.run_s)
-        behind_s = progress.done_s
+        behind_s = progress.done_s * lane.stretch
         ends_s = costs.kernel_ends_s(lane.function, behind_s + lane.run_s)
         return [max(end_s - behind_s, 0.0) for end_s in ends_s[:-1]] + [lane.run_s]
 
@@ -293,7 +321,7 @@ class Serving:
         worker, invocation = lane.worker, lane.invocation
         others = tuple(other for other, _ in lane.others)
         behind_s = self._progress.get(invocation, NONE).done_s
-        self._progress[invocation] = Progress(worker.number, others, behind_s + done_s)
+        self._progress[invocation] = Progress(worker.number, others, behind_s + done_s / lane.stretch)
         self._waiting[invocation] = lane.entry
         self._waiting.update(lane.others)
         lane.others, lane.preempted, lane.invocation = (), False, -1
@@ -340,6 +368,8 @@ class Serving:
             self._load(lane, _)
 
     def _go_on_loaded(self, lane: Lane) -> None:
+        if lane.invocation < 0:  # its worker died
+            return
         lane.load_s = self._clock.now - lane.started_at_s
         lane.signal.fire(self._clock.now, FINISHED, [partial(self._compute, lane)])
 
@@ -350,6 +380,8 @@ class Serving:
         if lane.preempted:
             self._stop(lane, 0.0, _)
             return
+        lane.stretch = lane.worker.device.stretch
+        lane.run_s *= lane.stretch
         lane.kernels = [lane.run_s]
         if self._per_kernel and not (lane.worker.shared and self._sharing.whole):
             lane.kernels = [end_s for end_s in self._ends_s(lane) if end_s > 0]

@@ -28,7 +28,8 @@ class Cores:
         """Queue a stage that is ready now; returns when it ends. Calls come in order of ``now_s``."""
         if not duration_s:
             return now_s
-        end_at_s = max(now_s, self._free_at_s[0]) + duration_s
+        free_at_s = self._free_at_s[0]
+        end_at_s = (free_at_s if free_at_s > now_s else now_s) + duration_s
         heapreplace(self._free_at_s, end_at_s)
         self._busy_s += duration_s
         return end_at_s
@@ -58,7 +59,7 @@ class Server:
         """When the server turns to a request that is here now. Calls come in order of ``now_s``."""
         if not self._draws:
             self._draws = self._rng.exponential(self._mean_s, _DRAWS).tolist()
-        turn_at_s = max(now_s, self._free_at_s)
+        turn_at_s = self._free_at_s if self._free_at_s > now_s else now_s
         taken_s = self._draws.pop()
         self._busy_s += taken_s
         self._free_at_s = turn_at_s + taken_s

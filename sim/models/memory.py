@@ -79,7 +79,8 @@ class BufferCache:
             shortfall += buffers.largest_from[first]
         evictions: tuple[Eviction, ...] = ()
         if shortfall > 0:
-            if buffers.total_bytes + scratch_bytes + self._pinned_beside(entry) > self.capacity_bytes:
+            pinned_bytes = self._pinned_beside(entry) if self._pinned else 0
+            if buffers.total_bytes + scratch_bytes + pinned_bytes > self.capacity_bytes:
                 return None
             entry.pins += 1
             evictions = self._evict(shortfall)

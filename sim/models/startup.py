@@ -27,7 +27,8 @@ class Ladder(NamedTuple):
 
         None: there was none, or it is in nobody's way.
         """
-        return self._replace(kill_release=0.0 if elapsed_s is None else max(self.kill_release - elapsed_s, 0.0))
+        left_s = 0.0 if elapsed_s is None else max(self.kill_release - elapsed_s, 0.0)
+        return Ladder(left_s, *self[1:])
 
     @property
     def before_constants_s(self) -> float:

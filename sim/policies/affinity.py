@@ -11,17 +11,19 @@ from typing import ClassVar
 import numpy as np
 
 from sim.domain import FleetSpec, Function
-from sim.policies.base import BasePolicy
+from sim.policies.executors import ExecutorPolicy
 from sim.policies.placement import assign_devices, buckets, memory_shares
-from sim.protocol import Action, Arrival, Costs, Event, Finished, Run, View
+from sim.protocol import Action, Arrival, Costs, Event, Finished, Outcome, Run, Start, View, WorkerReady, WorkerStopped
 from sim.settings import require
+
+OK = Outcome.OK
 
 _Heap = list[tuple[float, int, int]]  # key, order, function
 _STEPS_PER_MS = 2**16
 
 
 @dataclass
-class Affinity(BasePolicy):
+class Affinity(ExecutorPolicy):
     """CFS over functions; a device prefers its affine functions by ``penalty`` weights of virtual time.
 
     Each free executor, longest free first, takes the queued function with the least effective virtual time: vtime
@@ -57,8 +59,9 @@ class Affinity(BasePolicy):
         self._base = 0.0
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(fleet.n_gpus))
         turns = assign_devices(fleet.n_gpus, memory_shares(fleet, functions, costs)) if functions else []
-        self._bucket_of_function, self._bucket_of_device = buckets(fleet.n_gpus, n, turns)
-        self._affine: list[_Heap] = [[] for _ in range(max(self._bucket_of_device, default=0) + 1)]
+        self._stand(fleet)
+        self._bucket_of_function, self._bucket_of_worker = buckets(fleet.n_gpus, n, turns)
+        self._affine: list[_Heap] = [[] for _ in range(max(self._bucket_of_worker, default=0) + 1)]
         self._foreign: _Heap = []
         self._real: _Heap = []
 
@@ -77,19 +80,29 @@ class Affinity(BasePolicy):
             if len(queue) == 1:
                 self._vtime[function] = self._base
                 self._push(function)
-        elif type(event) is Finished:
+        elif (type(event) is Finished and (event.outcome is OK or event.worker in view.workers)) or (
+            type(event) is WorkerReady
+        ):
             if self._n_queued:
                 return (Run(self._take(event.worker), event.worker),)
             self._free[event.worker] = None
+        else:
+            if type(event) is WorkerStopped:
+                self._free.pop(event.worker, None)
+            return self._recover(event)
         return ()
 
-    def _take(self, device: int) -> int:
-        """Choose the next function for a device, charge it, and pop its oldest invocation."""
+    def _replace(self, device: int) -> Start:
+        self._bucket_of_worker.append(self._bucket_of_worker[device])  # the first executors have their device's number
+        return super()._replace(device)
+
+    def _take(self, worker: int) -> int:
+        """Choose the next function for an executor, charge it, and pop its oldest invocation."""
         order, real, foreign, affine = (
             self._order,
             self._real,
             self._foreign,
-            self._affine[self._bucket_of_device[device]],
+            self._affine[self._bucket_of_worker[worker]],
         )
         # An entry is out of date once its function was chosen, which renewed its order. Something is queued, so the
         # heaps of all functions have a valid entry.

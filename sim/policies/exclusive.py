@@ -12,7 +12,20 @@ import numpy as np
 
 from sim.domain import FleetSpec, Function, WorkerKind
 from sim.policies.base import BasePolicy
-from sim.protocol import ANY_DEVICE, Action, Arrival, Costs, Event, Finished, Run, Start, Stop, View
+from sim.protocol import (
+    ANY_DEVICE,
+    Action,
+    Arrival,
+    Costs,
+    DeviceChanged,
+    Event,
+    Finished,
+    Run,
+    Start,
+    Stop,
+    View,
+    WorkerStopped,
+)
 
 
 @dataclass
@@ -37,8 +50,10 @@ class Exclusive(BasePolicy):
     def reset(self, fleet: FleetSpec, functions: Sequence[Function], costs: Costs, rng: np.random.Generator) -> None:
         """No workers yet; functions are ordered by number."""
         n = len(functions)
-        self._n_devices = fleet.n_gpus
-        self._n_workers = 0  # not stopped; never falls, since a robbed worker is replaced
+        self._n_devices = fleet.n_gpus  # that have a slot
+        self._n_on_the_whole = fleet.n_gpus
+        self._down: set[int] = set()  # those that have none
+        self._n_workers = 0  # not stopped; falls only when one dies, since a robbed worker is replaced
         self._next_worker = 0
         self._owner: dict[int, int] = {}  # of the workers that are not stopped
         self._busy: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(n)]
@@ -70,6 +85,22 @@ class Exclusive(BasePolicy):
                 del self._busy[owner][event.worker]
                 self._idle[owner][event.worker] = None
             self._scan(actions, owner)
+            if self._n_workers > self._n_devices and owner >= 0:
+                self._shed(owner, actions)
+        elif isinstance(event, WorkerStopped):
+            owner = self._owner.pop(event.worker, -1)
+            if owner >= 0:  # it died
+                (self._busy if event.worker in self._busy[owner] else self._idle)[owner].pop(event.worker)
+                self._n_workers -= 1
+                self._resize(owner, -1)
+                self._wait(owner)
+                self._scan(actions, -1)
+            if self._n_workers > self._n_devices:
+                self._shed(next((f for f, idle in enumerate(self._idle) if idle), -1), actions)
+        elif isinstance(event, DeviceChanged):
+            (self._down.discard if event.slots else self._down.add)(event.device)
+            self._n_devices = self._n_on_the_whole - len(self._down)
+            self._scan(actions, -1)
         return actions
 
     def _scan(self, actions: list[Action], freed: int) -> None:
@@ -77,7 +108,7 @@ class Exclusive(BasePolicy):
         turn, passed = -1, []
         while True:
             best = (self._next_turn, -1)
-            for size in [s for s in self._waiting if self._may_rob(s)]:
+            for size in [s for s in self._waiting if self._n_workers < self._n_devices or self._may_rob(s)]:
                 heap = self._waiting[size]
                 while heap and not (self._is_current(size, heap[0]) and heap[0][0] > turn):
                     entry = heappop(heap)
@@ -135,8 +166,18 @@ class Exclusive(BasePolicy):
         self._wait(victim)
         actions.append(Stop(worker))
 
+    def _shed(self, function: int, actions: list[Action]) -> None:
+        """There are more workers than GPUs, since one is lost: an idle one makes room for one that waits."""
+        if function >= 0 and self._idle[function]:
+            worker = self._idle[function].popitem()[0]
+            del self._owner[worker]
+            self._n_workers -= 1
+            self._resize(function, -1)
+            self._wait(function)
+            actions.append(Stop(worker))
+
     def _may_rob(self, size: int) -> bool:
-        return self._n_workers == self._n_devices and (size == 0 or size + 1 < self._largest)
+        return self._n_workers >= self._n_devices > 0 and (size == 0 or size + 1 < self._largest)
 
     def _resize(self, function: int, step: int) -> None:
         size = self._size[function]

@@ -33,7 +33,7 @@ class ExclusiveRandom(Exclusive):
         self._slot = list(range(len(functions)))  # of each in its list
 
     def _may_rob(self, size: int) -> bool:
-        return self._n_workers == self._n_devices and size < self._largest
+        return self._n_workers >= self._n_devices > 0 and size < self._largest
 
     def _rob(self, actions: list[Action]) -> None:
         """Put the drawn function first in the line of the largest."""

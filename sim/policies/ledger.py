@@ -15,7 +15,9 @@ class Ledger:
 
     A worker can start at once where its memory is not used. It can start for what there is to stop where its memory is
     not busy: it then waits until what is stopping is gone. Nobody has to wait anywhere while ``used`` is at most the
-    size, so that a line of starts is never overlooked. An entry costs O(log slots).
+    size, so that a line of starts is never overlooked.
+
+    An entry costs O(log slots); where work comes and goes it costs nothing until ``idlest`` is asked.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -47,12 +49,12 @@ class Ledger:
     def work(self, slot: int, n_bytes: int) -> None:
         """A worker has work again."""
         self._busy[slot] += n_bytes
-        self._by_idle.set(slot, self._busy[slot] - self._size[slot])
+        self._stale.add(slot)
 
     def rest(self, slot: int, n_bytes: int) -> None:
         """A worker has no work any more."""
         self._busy[slot] -= n_bytes
-        self._by_idle.set(slot, self._busy[slot] - self._size[slot])
+        self._stale.add(slot)
 
     def stop(self, slot: int, n_bytes: int) -> None:
         """A worker without work is told to stop."""
@@ -71,6 +73,9 @@ class Ledger:
     @property
     def idlest(self) -> tuple[int, int]:
         """The most bytes of a slot that are not busy, and the slot, of equals the lowest."""
+        while self._stale:
+            slot = self._stale.pop()
+            self._by_idle.set(slot, self._busy[slot] - self._size[slot])
         busy, slot = self._by_idle.find()
         return -int(busy), slot
 
@@ -84,8 +89,9 @@ class Ledger:
 
     def _show(self, slot: int) -> None:
         self._by_free.set(slot, self._used[slot] - self._size[slot])
-        self._by_idle.set(slot, self._busy[slot] - self._size[slot])
+        self._stale.add(slot)
 
     def _index(self) -> None:
         self._by_free = Least([used - size for used, size in zip(self._used, self._size, strict=True)])
+        self._stale: set[int] = set()  # slots whose entry in the next is out of date
         self._by_idle = Least([busy - size for busy, size in zip(self._busy, self._size, strict=True)])

@@ -12,7 +12,7 @@ from sim.records.tables import INVOCATIONS
 
 _NUMBERS = (
     "invocation", "function", "arrival_at_s", "admitted_at_s", "queued_at_s", "completed_at_s", "started_at_s",
-    "device", "worker",
+    "device", "worker", "attempt",
 )  # fmt: skip
 
 
@@ -28,7 +28,8 @@ class EndedRows:
         return len(self.statuses)
 
     def add(self, status: str, reason: str, *numbers: float) -> None:
-        """Add a row. numbers: invocation, function, arrival, admission, pool entry, end, start, device, worker."""
+        """Add a row. numbers: invocation, function, arrival, admission, pool entry, end, start, device, worker,
+        attempt."""
         self._flat.extend(numbers)
         self.statuses.append(status)
         self._reasons.append(reason)
@@ -38,6 +39,7 @@ class EndedRows:
         numbers = np.array(self._flat).reshape(-1, len(_NUMBERS)).T
         columns: dict[str, Any] = {c.name: np.zeros(len(self)) for c in INVOCATIONS.columns}
         columns |= dict(zip(_NUMBERS, numbers, strict=True))
+        columns["batch"] = np.ones(len(self))
         columns |= {"status": pa.array(self.statuses, pa.string()), "reason": pa.array(self._reasons, pa.string())}
         self._flat, self.statuses, self._reasons = array("d"), [], []
         return columns

@@ -38,6 +38,8 @@ def inputs(scenario: Scenario, trace: Mapping[str, Fingerprint], policy: BasePol
         files["catalogue"] = scenario.catalogue
     if scenario.map is not None:
         files["map"] = scenario.map
+    if scenario.slo_file is not None:
+        files["slo"] = scenario.slo_file
     if scenario.fleet.calibration not in built_in():
         files["calibration"] = scenario.fleet.calibration
     if (file := file_of(policy)) is not None:

@@ -6,7 +6,7 @@ Nothing is kept for an invocation or a worker once its row is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sim.records.backlog import Backlog
 from sim.records.ended import EndedRows
 from sim.records.intervals import DeviceSums
 from sim.records.rows import ROWS_IN_BLOCK, Block, Floats
+from sim.records.service import Service
 from sim.records.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, WORKERS, Table
 from sim.records.totals import Totals
 from sim.records.workers import WorkerDevices, WorkerRows
@@ -33,12 +34,20 @@ ROWS_IN_GROUP = 16 * ROWS_IN_BLOCK
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``worker_device`` is told the device of each worker. The pages of the files have checksums.
+    ``worker_device`` is told the device of each worker. slo_s: see ``sim.records.service``. The pages of the files have
+    checksums.
     """
 
     def __init__(
-        self, directory: Path, workload: Workload, fleet: FleetSpec, costs: CostModel, interval_s: float
+        self,
+        directory: Path,
+        workload: Workload,
+        fleet: FleetSpec,
+        costs: CostModel,
+        interval_s: float,
+        slo_s: Sequence[float] | None = None,
     ) -> None:
+        self._service = Service(slo_s, len(workload.functions))
         self.worker_device = WorkerDevices()
         self._blocks: list[Block] = []
         self._ended = EndedRows()
@@ -94,6 +103,7 @@ class Recorder:
     def started(self, device: int, begun_at_s: float, ready_at_s: float) -> None:
         """A worker that took its device at ``begun_at_s`` is ready; only where ``underway_since_s`` is known."""
         self._startups.append((device, begun_at_s, ready_at_s))
+        self._last_start_s = max(self._last_start_s, ready_at_s)
 
     def completed(self, block: Block) -> None:
         """Invocations were completed: ``sim.records.rows.COLUMNS`` of them, all since the last block.
@@ -120,15 +130,17 @@ class Recorder:
         *,
         started_at_s: float = float("nan"),
         worker: int = -1,
+        attempt: int = 1,
     ) -> None:
         """An invocation ended without being completed; ``ended_at_s`` is NaN when it is unfinished.
 
         admitted_at_s, queued_at_s: when it was let in and when it entered the pool; NaN if it did not get there.
-        started_at_s, worker: where a device began on it. What was copied for it is not counted.
+        started_at_s, worker: where a device began on it. attempt: which it was, from 1. What was copied for it is not
+        counted.
         """
         device = self.worker_device[worker] if worker >= 0 else -1
         waited = (arrival_at_s, admitted_at_s, queued_at_s, ended_at_s)
-        self._ended.add(status, reason, invocation, function, *waited, started_at_s, device, worker)
+        self._ended.add(status, reason, invocation, function, *waited, started_at_s, device, worker, attempt)
         if len(self._ended) >= ROWS_IN_GROUP:
             self._write_ended()
 
@@ -184,7 +196,8 @@ class Recorder:
 
     def summary(self, simulated_s: float) -> dict[str, Any]:
         """What the tables add up to, see ``sim.records.totals.Totals.summary``. Called after ``close()``."""
-        return self._totals.summary(simulated_s, self._device_s, self._fleet.n_gpus)
+        totals = self._totals.summary(simulated_s, self._device_s, self._fleet.n_gpus)
+        return totals | self._service.summary(simulated_s)
 
     @property
     def last_end_s(self) -> float:
@@ -216,6 +229,8 @@ class Recorder:
         h2d_bytes = row["constant_bytes"].astype(np.int64) + self._input_bytes[function]
         copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
+        due_at_s = self._service.due_at_s(function, row["arrival_at_s"])
+        self._service.add(due_at_s, row["completed_at_s"], row["attempt"])
         self._invocation_file.write_table(
             INVOCATIONS.arrow(
                 row
@@ -226,6 +241,7 @@ class Recorder:
                     "worker": worker,
                     "expected_s": self._expected_of(function, device),
                     "reason": _same("", n),
+                    "due_at_s": due_at_s,
                 }
                 | copied,
             )
@@ -253,6 +269,8 @@ class Recorder:
         statuses = self._ended.statuses
         row = self._ended.take()
         self._totals.add_ended(statuses, row["completed_at_s"])
+        row["due_at_s"] = self._service.due_at_s(row["function"].astype(np.int32), row["arrival_at_s"])
+        self._service.add(row["due_at_s"], None, row["attempt"])
         started_at_s = row["started_at_s"]
         left_at_s = np.where(np.isnan(started_at_s), row["completed_at_s"], started_at_s)
         self._count_waiting(row["arrival_at_s"], row["queued_at_s"], left_at_s)

@@ -19,7 +19,9 @@ ROW = (
 )  # fmt: skip
 # What it tells beside that of one which was cold or did not find its buffers resident; else these are 0.
 MISS = ("row", "cold", "constant_bytes", "n_evicted")  # row: len(rows) before it
-COLUMNS = (*ROW, *MISS[1:])  # of a block, beside what its world measures
+# And of one that ran in a batch, or was tried before; else these are 1.
+SPECIAL = ("row", "batch", "attempt")
+COLUMNS = (*ROW, *MISS[1:], *SPECIAL[1:])  # of a block, beside what its world measures
 ROWS_IN_BLOCK = 4_096  # Python's numbers are packed into arrays before they fall out of the processor's cache
 
 
@@ -27,16 +29,17 @@ class Rows:
     """Flat lists, since a list of numbers is the quickest thing that Python can add to.
 
     names: of the numbers in ``completed`` for each invocation: ROW, and what this world measures of columns that
-    others have from the calibration. missed: len(MISS) numbers for some of them. Whoever adds to them calls
-    ``flush()`` when ``completed`` has ``limit`` numbers. take: gets the rows as a block of columns.
+    others have from the calibration. missed, special: len(MISS) and len(SPECIAL) numbers for some of them. Whoever adds
+    to them calls ``flush()`` when ``completed`` has ``limit`` numbers. take: gets the rows as a block of columns.
     """
 
-    __slots__ = ("_take", "completed", "limit", "missed", "names")
+    __slots__ = ("_take", "completed", "limit", "missed", "names", "special")
 
     def __init__(self, take: Callable[[Block], None], measured: tuple[str, ...] = ()) -> None:
         self.names = (*ROW, *measured)
         self.completed: list[float] = []
         self.missed: list[float] = []
+        self.special: list[float] = []
         self.limit = ROWS_IN_BLOCK * len(self.names)
         self._take = take
 
@@ -45,11 +48,12 @@ class Rows:
         if not self.completed:
             return
         block = _columns(self.names, self.completed)
-        miss = _columns(MISS, self.missed)
-        at = miss["row"].astype(np.int64) // len(self.names)
-        for name in MISS[1:]:
-            block[name] = np.zeros(len(block["invocation"]))
-            block[name][at] = miss[name]
+        for names, flat, usual in ((MISS, self.missed, 0.0), (SPECIAL, self.special, 1.0)):
+            some = _columns(names, flat)
+            at = some["row"].astype(np.int64) // len(self.names)
+            for name in names[1:]:
+                block[name] = np.full(len(block["invocation"]), usual)
+                block[name][at] = some[name]
         self._take(block)
 
 

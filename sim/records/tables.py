@@ -98,6 +98,9 @@ INVOCATIONS = Table(
         Column("d2h_bytes", _I8, "B", "copied device to host for it"),
         Column("n_evicted", _I4, "", "buffers evicted to make room for it"),
         Column("reason", _TEXT, "", "why it was rejected or failed; empty otherwise"),
+        Column("due_at_s", _F8, "s", "its deadline; NaN if it has none"),
+        Column("attempt", _I4, "", "which attempt was its last, from 1: after failures and timeouts there are more"),
+        Column("batch", _I4, "", "invocations of the batch in which it ran, itself included"),
     ),
 )
 

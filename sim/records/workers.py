@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from sim.models.startup import Ladder
 from sim.records.rows import Floats
 from sim.records.tables import STAGES, WORKERS
 
-_KINDS = tuple(kind.value for kind in WorkerKind)
+_KINDS = tuple(WorkerKind)
+_ROW = Struct(f"{len(WORKERS.columns)}d")
 
 
 class WorkerDevices:
@@ -73,10 +75,10 @@ class WorkerRows:
     ) -> None:
         """Add a row; see ``sim.records.recorder.Recorder.worker``."""
         stages_s = ladder if ladder is not None else (0.0,) * len(STAGES)
-        kind_number = _KINDS.index(kind.value)
         profile_number = self._profiles.setdefault(profile, len(self._profiles))
         place = (device, -1, profile_number)  # the node follows from the device
-        self._flat.extend((number, *place, kind_number, function, *instants_s, *stages_s, loaded_bytes))
+        row = _ROW.pack(number, *place, _KINDS.index(kind), function, *instants_s, *stages_s, loaded_bytes)
+        self._flat.frombytes(row)  # in a quarter of the time of extend
 
     def take(self) -> dict[str, Any]:
         """Hand over the columns of the rows there are, in order of the workers' numbers, and forget them."""
@@ -87,5 +89,5 @@ class WorkerRows:
         columns["node"] = np.where(device < 0, -1, self._node_of[device])
         profiles = [*self._profiles]
         columns["profile"] = pa.array([profiles[int(number)] for number in columns["profile"]], type=pa.string())
-        columns["kind"] = pa.array([_KINDS[int(kind)] for kind in columns["kind"]], type=pa.string())
+        columns["kind"] = pa.array([_KINDS[int(kind)].value for kind in columns["kind"]], type=pa.string())
         return columns

@@ -83,6 +83,9 @@ def make_tables(
             "d2h_bytes": 0,
             "n_evicted": np.where(missed & begun, n_evicted, 0),
             "reason": "",
+            "due_at_s": np.nan,
+            "attempt": 1,
+            "batch": 1,
         }
     )
     functions = pd.DataFrame(

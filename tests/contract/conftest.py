@@ -24,6 +24,12 @@ def carrier(carry_out, directory):
     return run
 
 
+@pytest.fixture(params=[worlds.scripted, worlds.simulated], ids=lambda world: world.__name__)
+def virtual_world(request, tmp_path):
+    """Each world whose time is virtual: they carry what a replay does not."""
+    return carrier(request.param, tmp_path / "run")
+
+
 @pytest.fixture(params=WITHOUT_GPU, ids=lambda world: world.__name__)
 def world(request, tmp_path):
     """Each world that needs no GPU."""

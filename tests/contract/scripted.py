@@ -1,6 +1,8 @@
 """The scripted world: the smallest thing that can carry out a dispatcher's actions. No SimPy, no cost model.
 
-Every invocation takes the seconds that the script says, on any worker; a start takes ``start_s``, a stop nothing.
+Every invocation takes the seconds that the script says, on any worker; n of a batch take (n + 1) / 2 times those of the
+longest; workers on a device take turns. A start takes ``start_s``, a stop nothing. Timers, workers with a part of a
+device, latest starts and batches are here in words of its own.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 
 from sim.dispatcher import Dispatcher
 from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph
@@ -15,16 +18,20 @@ from sim.protocol import (
     ANY_DEVICE,
     ARRIVAL,
     FINISHED,
+    WOKE,
     WORKER_CHANGED,
     Action,
     Arrival,
     Event,
     Finished,
+    Outcome,
     Policy,
     Reject,
     Run,
     Start,
     Stop,
+    Wake,
+    Woke,
     WorkerReady,
     WorkerStopped,
 )
@@ -84,76 +91,107 @@ class ScriptedWorld:
         )
         self._events: list[tuple[float, int, int, Event]] = []
         self._number = count()
-        self._device: dict[int, int] = {w: s.device for w, s in enumerate(self.dispatcher.standing)}
-        self._queues: dict[int, deque[int]] = {w: deque() for w in self._device}
+        standing = self.dispatcher.standing
+        self._device: dict[int, int] = {w: s.device for w, s in enumerate(standing)}  # of those that wait for none
+        self._takes: dict[int, int | None] = {w: s.memory_bytes for w, s in enumerate(standing)}
+        self._queues: dict[int, deque[Run]] = {w: deque() for w in self._device}
         self._ready = set(self._device)
         self._busy: set[int] = set()
         self._stopping: set[int] = set()
-        self._on: dict[int, set[int]] = {
-            d: {w for w, device in self._device.items() if device == d} for d in range(n_gpus)
-        }
-        self._lines: dict[int, deque[int]] = {d: deque() for d in (ANY_DEVICE, *range(n_gpus))}
+        self._line: list[tuple[int, int]] = []  # (worker, which device it waits for)
+        self._free_at_s = [0.0] * n_gpus  # when all have had their turns that run
+        self._timers: dict[str, tuple[float, int]] = {}  # tag -> instant, number of the event
 
     def run(self) -> ScriptedWorld:
         for number, (at_s, function, _) in enumerate(self.script):
-            heappush(self._events, (at_s, ARRIVAL, next(self._number), Arrival(number, function)))
+            self._post(at_s, ARRIVAL, Arrival(number, function))
         while self._events:
-            now_s, _, _, event = heappop(self._events)
-            if isinstance(event, Finished):
+            now_s, _, number, event = heappop(self._events)
+            if isinstance(event, Finished) and event.outcome == Outcome.OK:
                 self._busy.discard(event.worker)
-                self.ended[event.invocation] = ("completed", now_s)
+                for invocation in (event.invocation, *event.others):
+                    self.ended[invocation] = ("completed", now_s)
                 self._go_on(event.worker, now_s)
             elif isinstance(event, WorkerReady):
                 self._ready.add(event.worker)
                 self._go_on(event.worker, now_s)
-            elif isinstance(event, WorkerStopped):
-                device = self._device.get(event.worker)
-                if device is not None:
-                    self._on[device].remove(event.worker)
-                    self._occupy(device, now_s)
+            elif isinstance(event, WorkerStopped) and self._device.pop(event.worker, None) is not None:
+                self._settle(now_s)
+            elif isinstance(event, Woke):
+                if self._timers.get(event.tag) != (now_s, number):
+                    continue  # it was set anew, or taken back
+                del self._timers[event.tag]
             for action in self.dispatcher.report(now_s, event):
                 self._carry_out(action, now_s)
             self.dispatcher.check()
         return self
 
-    def _post(self, at_s: float, priority: int, event: Event) -> None:
-        heappush(self._events, (at_s, priority, next(self._number), event))
+    def _post(self, at_s: float, priority: int, event: Event) -> int:
+        number = next(self._number)
+        heappush(self._events, (at_s, priority, number, event))
+        return number
 
     def _carry_out(self, action: Action, now_s: float) -> None:
         if isinstance(action, Run):
             self.ran_on[action.invocation] = action.worker
-            self._queues[action.worker].append(action.invocation)
+            self._queues[action.worker].append(action)
             self._go_on(action.worker, now_s)
         elif isinstance(action, Start):
             self._queues[action.worker] = deque()
-            self._lines[action.device].append(action.worker)
-            for device in range(self.n_gpus) if action.device == ANY_DEVICE else [action.device]:
-                self._occupy(device, now_s)
+            self._takes[action.worker] = action.memory_bytes
+            self._line.append((action.worker, action.device))
+            self._settle(now_s)
         elif isinstance(action, Stop):
             self._stopping.add(action.worker)
-            for line in self._lines.values():
-                if action.worker in line and not self._queues[action.worker]:
-                    line.remove(action.worker)
+            if not self._queues[action.worker]:
+                self._line = [waiting for waiting in self._line if waiting[0] != action.worker]
+                self._settle(now_s)
             if action.worker in self._ready or action.worker not in self._device:
                 self._go_on(action.worker, now_s)
         elif isinstance(action, Reject):
             self.ended[action.invocation] = ("rejected", now_s)
+        elif isinstance(action, Wake):
+            self._timers.pop(action.tag, None)
+            if action.at_s < inf:
+                at_s = max(action.at_s, now_s)
+                self._timers[action.tag] = (at_s, self._post(at_s, WOKE, Woke(action.tag)))
 
-    def _occupy(self, device: int, now_s: float) -> None:
-        line = self._lines[device] or self._lines[ANY_DEVICE]
-        if line and not self._on[device]:
-            worker = line.popleft()
-            self._on[device].add(worker)
+    def _settle(self, now_s: float) -> None:
+        """Room goes to the first in the line of a device, and where there is no line to the first that wants any."""
+        while (found := self._next()) is not None:
+            (worker, _), device = found
+            self._line.remove(found[0])
             self._device[worker] = device
             self._post(now_s + self.start_s, WORKER_CHANGED, WorkerReady(worker, device))
 
+    def _next(self) -> tuple[tuple[int, int], int] | None:
+        anyone = [waiting for waiting in self._line if waiting[1] == ANY_DEVICE]
+        for device in range(self.n_gpus):
+            line = [waiting for waiting in self._line if waiting[1] == device] or anyone
+            if line and self._fits(line[0][0], device):
+                return line[0], device
+        return None
+
+    def _fits(self, worker: int, device: int) -> bool:
+        """Whole devices are for one alone, but for those that stand there from the beginning."""
+        takes = [self._takes[other] for other, on in self._device.items() if on == device]
+        wants = self._takes[worker]
+        if wants is None or None in takes:
+            return not takes
+        return sum(takes) + wants <= FLEET_MEMORY_BYTES
+
     def _go_on(self, worker: int, now_s: float) -> None:
-        if worker in self._busy:
-            return
-        if self._queues[worker]:
-            if worker in self._ready:
-                invocation = self._queues[worker].popleft()
-                self._busy.add(worker)
-                self._post(now_s + self.script[invocation][2], FINISHED, Finished(invocation, worker))
-        elif worker in self._stopping:
+        queue = self._queues[worker]
+        while worker in self._ready and worker not in self._busy and queue:
+            order = queue.popleft()
+            batch = (order.invocation, *order.others)
+            if order.latest_s < now_s:
+                self._post(now_s, FINISHED, Finished(order.invocation, worker, Outcome.LATE, order.others))
+                continue
+            self._busy.add(worker)
+            run_s = max(self.script[invocation][2] for invocation in batch) * (len(batch) + 1) / 2
+            device = self._device[worker]
+            self._free_at_s[device] = max(self._free_at_s[device], now_s) + run_s
+            self._post(self._free_at_s[device], FINISHED, Finished(order.invocation, worker, others=order.others))
+        if worker in self._stopping and worker not in self._busy and not queue:
             self._post(now_s, WORKER_CHANGED, WorkerStopped(worker))

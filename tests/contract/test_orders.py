@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from sim.protocol import ANY_DEVICE, Arrival, Finished, Reject, Run, Standing, Start, Stop, WorkerReady, WorkerStopped
+import pytest
+
+from sim.protocol import (
+    ANY_DEVICE,
+    Arrival,
+    Finished,
+    Need,
+    Outcome,
+    Reject,
+    Run,
+    Standing,
+    Start,
+    Stop,
+    Wake,
+    Woke,
+    WorkerReady,
+    WorkerStopped,
+)
 from tests.contract.policies import Script
+from tests.contract.scripted import FLEET_MEMORY_BYTES
 
 
 def test_a_stopped_worker_finishes_what_it_was_given(any_world):
@@ -95,3 +113,43 @@ def test_an_impossible_order_is_refused(world):
     told = world(Script([(Arrival(0, 0), [Start(0, 0, 0)]), (Arrival(1, 0), [Run(0, 7)])]), [0, 0])
     assert told.refusal.endswith("with Run(invocation=0, worker=7), refused: there is no worker 7")
     assert told.events == [Arrival(0, 0)]
+
+
+# What goes beyond running whole workers
+
+
+@pytest.mark.parametrize(
+    "order", [Wake("a", 1.0), Start(0, 0, 0, memory_bytes=1), Run(0, 0, 5.0), Run(0, 0, others=(1,))],
+    ids=["timers", "parts", "latest", "batches"],
+)  # fmt: skip
+def test_what_a_policy_has_not_named_is_refused(world, order):
+    standing = [Standing(0, 0)] if isinstance(order, Run) else []
+    told = world(Script([(Arrival(1, 0), [order])], standing), [0, 0])
+    assert "refused: Script.needs does not name " in told.refusal
+
+
+def test_timers_ring_in_order_and_only_as_they_were_set_last(virtual_world):
+    orders = [Wake("a", 2.0), Wake("b", 1.5), Wake("a", 1.75), Wake("c", 0.0), Wake("d", 1.0), Wake("d", float("inf"))]
+    script = Script([(Arrival(0, 0), [*orders, Run(0, 0)])], [Standing(0, 0)], [Need.TIMERS])
+    told = virtual_world(script, [0])
+    assert [(now_s, event) for now_s, event, _ in told.log] == [
+        (0.0, Arrival(0, 0)), (0.0, Woke("c")), (0.005, Finished(0, 0)), (1.5, Woke("b")), (1.75, Woke("a")),
+    ]  # fmt: skip
+
+
+def test_workers_with_parts_of_a_device_are_there_together_as_far_as_memory_allows(virtual_world):
+    half = FLEET_MEMORY_BYTES // 2
+    starts = [Start(worker, ANY_DEVICE, 0, memory_bytes=half) for worker in range(3)]
+    work = [*starts, Run(0, 0), Run(1, 1), Run(2, 2), Stop(1)]
+    told = virtual_world(Script([(Arrival(2, 0), work)], needs=[Need.SHARED_DEVICES]), [0] * 3)
+    assert told.events[3:] == [
+        WorkerReady(0, 0), WorkerReady(1, 0), Finished(0, 0), Finished(1, 1), WorkerStopped(1), WorkerReady(2, 0),
+        Finished(2, 2),
+    ]  # fmt: skip
+
+
+def test_a_batch_ends_together_and_what_is_late_waits_again(virtual_world):
+    late = Finished(3, 0, Outcome.LATE)
+    answers = [(Arrival(3, 0), [Run(0, 0, others=(2, 1)), Run(3, 0, 0.0)]), (late, [Reject(3, "late")])]
+    told = virtual_world(Script(answers, [Standing(0, 0)], needs=[Need.BATCHES, Need.LATEST]), [0] * 4)
+    assert told.events[4:] == [Finished(0, 0, others=(2, 1)), late]

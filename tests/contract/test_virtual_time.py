@@ -14,16 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.policies import make_policy
-from sim.protocol import ANY_DEVICE, Arrival, Finished, Run, Standing, Start, Stop, WorkerReady, WorkerStopped
+from sim.protocol import ANY_DEVICE, Arrival, Finished, Need, Run, Standing, Start, Stop, WorkerReady, WorkerStopped
 from tests.contract.policies import Drawn, Script
 from tests.contract.rules import check
+from tests.contract.scripted import FLEET_MEMORY_BYTES
 from tests.contract.worlds import ScriptLoad, scripted, simulated
 from tests.support import ELASTIC
 
 N_FUNCTIONS, N_GPUS = 3, 3
 Quarters = st.integers(1, 4).map(lambda n: n / 4)
 Functions = st.integers(0, N_FUNCTIONS - 1)
-Moves = st.lists(st.tuples(st.sampled_from(["start", "run", "stop", "reject"]), st.integers(0, 11)), max_size=4)
+Words = st.sampled_from(["start", "run", "batch", "stop", "reject", "wake"])
+Moves = st.lists(st.tuples(Words, st.integers(0, 11)), max_size=4)
+Needs = st.sampled_from([(), (Need.TIMERS,), (Need.TIMERS, Need.LATEST, Need.BATCHES)])
 
 
 @st.composite
@@ -44,12 +47,34 @@ def agreed(policy, load):
     return told
 
 
-@given(loads(), st.lists(Moves, max_size=25), st.sets(st.integers(0, N_GPUS - 1)), Functions)
-def test_whatever_is_ordered(load, answers, stands, function):
+@st.composite
+def odd_loads(draw):
+    """The same with instants and seconds that hardly ever coincide, unless one follows from the other."""
+    odd_s = st.integers(2**19, 2**22).map(lambda n: n / 2**20)
+    arrivals = draw(
+        st.lists(st.tuples(odd_s, Functions), min_size=1, max_size=12, unique_by=lambda arrival: arrival[0])
+    )
+    of_each = draw(st.lists(odd_s, min_size=len(arrivals), max_size=len(arrivals), unique=True))
+    start_s, n_gpus = draw(st.sampled_from([0.25, 0.5])), draw(st.integers(1, N_GPUS))
+    return ScriptLoad(sorted(arrivals), [1.0] * N_FUNCTIONS, n_gpus, start_s, of_each)
+
+
+@given(odd_loads(), st.lists(Moves, max_size=25), st.booleans(), Needs)
+def test_workers_beside_others(load, answers, stands, needs):
+    """Where workers share a device, what ends at one instant need not be told in the order of its causes."""
+    part = FLEET_MEMORY_BYTES // 4
+    standing = [Standing(0, f, memory_bytes=part) for f in range(N_FUNCTIONS)] if stands else []
+    told = agreed(Drawn(answers, standing, needs, parts=True), load)
+    arrivals = [event.invocation for event in told.events if isinstance(event, Arrival)]
+    assert arrivals == list(range(len(load.arrivals)))
+
+
+@given(loads(), st.lists(Moves, max_size=25), st.sets(st.integers(0, N_GPUS - 1)), Functions, Needs)
+def test_whatever_is_ordered(load, answers, stands, function, needs):
     standing = [
         Standing(device, (device + function) % N_FUNCTIONS) for device in sorted(stands) if device < load.n_gpus
     ]
-    told = agreed(Drawn(answers, standing), load)
+    told = agreed(Drawn(answers, standing, needs), load)
     arrivals = [event.invocation for event in told.events if isinstance(event, Arrival)]
     assert arrivals == list(range(len(load.arrivals)))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from sim.errors import PolicyError
-from sim.models.calibration import Startup
+from sim.models.calibration import GraphCosts, Startup
 from sim.protocol import Action, Event, Policy, WorkerReady
 from sim.records.decisions import FILE_NAME, read_decisions
 from sim.records.results import open_run
@@ -17,23 +17,29 @@ from tests.contract.scripted import ScriptedWorld
 from tests.replay import worlds as replay
 from tests.support import ListTrace, ideal, own, simulate
 
+BATCHED = dict.fromkeys(
+    ("kaas", "exclusive"), GraphCosts(1.0, batch_fixed_frac=0.5)
+)  # n take (n + 1) / 2 times as long
+
 
 @dataclass
 class ScriptLoad:
     """Arrivals (instant, function) in order; seconds that an invocation of each function and a start take.
 
-    What the replay takes for a start is its own.
+    of_each: seconds of each invocation, where functions don't say it. What the replay takes for a start is its own.
     """
 
     arrivals: Sequence[tuple[float, int]]
     run_s: Sequence[float]
     n_gpus: int = 1
     start_s: float = 0.5
+    of_each: Sequence[float] = ()
 
     @property
     def script(self) -> list[tuple[float, int, float]]:
         """(instant, function, seconds) of each arrival."""
-        return [(at_s, function, self.run_s[function]) for at_s, function in self.arrivals]
+        of_each = self.of_each or [self.run_s[function] for _, function in self.arrivals]
+        return [(at_s, function, run_s) for (at_s, function), run_s in zip(self.arrivals, of_each, strict=True)]
 
 
 @dataclass
@@ -68,14 +74,16 @@ def simulated(policy: Policy, load: ScriptLoad, directory: Path) -> Told:
     """The simulator, on GPUs where nothing takes time but runs and starts."""
     told = Told([])
     at_s, function, run_s = zip(*load.script, strict=True)
+    workload = own(ListTrace(at_s, function, run_s, len(load.run_s)))
+    known = tuple(replace(its, run_s=None) for its in workload.functions)  # whose batches are known, see BATCHED
     start = Startup(kill_release=0, process=load.start_s, runtime=0, context=0, first_run=0)
     try:
         simulate(
-            own(ListTrace(at_s, function, run_s, len(load.run_s))),
+            replace(workload, functions=known),
             policy,
             directory,
             gpus=load.n_gpus,
-            calibration=ideal(startup_s=start),
+            calibration=ideal(startup_s=start, graphs={"opaque": BATCHED}),
             sharing="turns",
             log=lambda now_s, event, actions: told.log.append((now_s, event, list(actions))),
         )
@@ -104,7 +112,7 @@ def replayed_on_gpu(policy: Policy, load: ScriptLoad, directory: Path) -> Told:
 def _replayed(policy: Policy, load: ScriptLoad, directory: Path, device: str) -> Told:
     served = replay.functions([f"sleep-{1000 * run_s:g}" for run_s in load.run_s])
     made = replay.experiment(served, load.arrivals, "exclusive", gpus=load.n_gpus, device=device)
-    made.policy = policy
+    replay.follow(made, policy)
     summary = made.run(directory, force=False)
     log = [(now_s, event, actions) for now_s, event, actions in read_decisions(directory / FILE_NAME)]
     if summary["valid"]:

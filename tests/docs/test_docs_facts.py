@@ -145,10 +145,13 @@ def test_the_numbers_under_the_figure_are_those_of_the_demo(tmp_path, monkeypatc
         (words,) = re.findall(rf"^\t\$\(BIN\)/{command} (.*)$", make, re.MULTILINE)
         result = CliRunner().invoke(MAIN[command], words.split())
         assert result.exit_code == 0, result.output
-    exclusive, affinity = (open_run(tmp_path / "demo/runs" / p).summary for p in ("exclusive", "affinity"))
+    policies = ("exclusive", "affinity", "keepalive")
+    exclusive, affinity, keepalive = (open_run(tmp_path / "demo/runs" / p).summary for p in policies)
     told = " ".join(prose(README).split())
     assert f"{100 * exclusive['cold_starts'] / exclusive['completed']:.0f} % of the invocations wait" in told
     assert f"in kernels for {100 * affinity['gpu_busy_frac']:.0f} % of the time" in told
+    assert f"carry it, {100 * keepalive['cold_starts'] / keepalive['completed']:.0f} % of it cold" in told
+    assert 9 < keepalive["latency_s"]["p50"] / affinity["latency_s"]["p50"] < 11, "a tenth of the p50"
 
 
 def test_figures_are_small_and_the_readme_short():

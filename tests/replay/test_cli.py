@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import sim.policies
+from replay.calibration.validate import ToldPolicy
 from replay.cli import main
 from replay.errors import ReplayError
 from replay.fleet.paced import PacedTrace, announce
@@ -125,6 +126,33 @@ def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp
     run("validate", tmp_path / "run", *options)
 
 
+def test_processes_that_share_a_device_by_memory_are_simulated_as_they_shared_it(small, tmp_path, monkeypatch):
+    trace, catalogue = small
+    words = ("--catalogue", catalogue, "--duration", 3, "--memory-limit", 1 << 20, "--window", "00:00-00:01")
+    run("run", trace, *words, "--policy", "static", "--gpus", 6, "--out", tmp_path / "static")
+    run("run", trace, *words, "--policy", "keepalive", "--out", tmp_path / "shared")
+    replay = open_run(tmp_path / "shared").manifest["replay"]
+    assert replay["mode"] == "shared"
+    assert all(0 < told["memory_bytes"] < 1 << 20 for told in replay["told"].values())
+    run("probe", "-o", tmp_path / "probe.json")
+    calibrate = ("calibrate", "--probe", tmp_path / "probe.json", "-o", tmp_path / "here.json")
+    run(*calibrate, tmp_path / "static")
+    words = ("--calibration", tmp_path / "here.json", "--out", tmp_path / "simulated", "--json")
+    asked = []
+    answer = ToldPolicy.on_event
+    monkeypatch.setattr(ToldPolicy, "on_event", lambda self, *told: asked.append(self) or answer(self, *told))
+    compared = json.loads(run("validate", tmp_path / "shared", *words))[str(tmp_path / "shared")]
+    assert len(asked) > 30, "another policy was asked, which was told something else"
+    assert asked[0]._device.memory_bytes == 1 << 20
+    assert compared["cold_starts"]["simulated"] >= 6, "each of the functions has to start"
+    assert compared["cold_starts"]["measured"] >= 6
+    twin = open_run(tmp_path / "simulated" / "shared")
+    assert twin.manifest["scenario"]["fleet"]["sharing"] == "slices"
+    assert twin.summary["completed"] == open_run(tmp_path / "shared").summary["completed"]
+    printed = run(*calibrate, tmp_path / "shared", code=2)
+    assert "is of the mode 'shared', must be of workers that had their GPUs for themselves" in printed
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -132,6 +160,9 @@ def test_static_workers_are_validated_and_shares_need_multiprocessors(small, tmp
         (("--policy", "fractional"), "mode 'fractional' needs an NVIDIA GPU, which MPS can share; the device is 'cpu'"),
         (("--policy", "fractional", "--mode", "green"), "mode 'green' needs an NVIDIA GPU"),
         (("--policy", "static"), "static: no room for 6 functions on 1 GPU: "),
+        (("--policy", "keepalive", "--mode", "exclusive"), "which is for workers of the mode 'shared'"),
+        (("--policy", "keepalive[concurrency=2]"), "needs concurrency, which no mode of a replay can carry; "),
+        (("--policy", "keepalive", "--memory-limit", 120_000), "B; a GPU has 120,000 B"),
         (("--policy", "affinity", "--catalogue", "kaas-authors"), "kernel source 'resnet50-tvm' doesn't exist"),
         (("--policy", "fifo"), "unknown policy 'fifo'"),
         (("--policy", "fifo", "--time-scale", 60), "unknown policy 'fifo'"),

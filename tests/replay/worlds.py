@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replay.fleet.fleet import PATIENCE_S
+from replay.fleet.modes import modes_of
 from replay.run import RealExperiment, ReplaySettings
 from sim.domain import Buffer, BufferArg, Direction, Function, Kernel, KernelGraph, Role
 from sim.models.calibration import load_calibration
+from sim.policies.base import BasePolicy
 from sim.policies.static import Static
 from sim.records.results import Run, open_run
 from sim.scenario import FleetSettings, Scenario
@@ -25,6 +27,10 @@ class Beside(Static):
     """Static workers, as many on a device as there are functions; all of them may use all of it."""
 
     name = "beside"
+
+    def reset(self, fleet, functions, costs, rng):
+        super().reset(fleet, functions, costs, rng)
+        self._standing = [worker._replace(memory_bytes=None) for worker in self._standing]
 
     def _shares(self, fleet, functions, costs):
         return [0.0] * len(functions)
@@ -48,14 +54,21 @@ def experiment(
     executor: str = PATH,
     limit_bytes: int = LIMIT_BYTES,
     patience_s: float = PATIENCE_S,
+    mode: str | None = None,
 ) -> RealExperiment:
     """A replay of (instant, function), instants ascending."""
     at_s, function = zip(*arrivals, strict=True)
     trace = ListTrace(at_s, function, [1.0] * len(at_s), n_functions=len(served))
     workload = Workload(trace, tuple(served), own_durations=False)
     scenario = Scenario(traces=("list",), policies=(policy,), fleet=FleetSettings(gpus=gpus))
-    setup = ReplaySettings(device, None, limit_bytes, executor, patience_s)
+    setup = ReplaySettings(device, mode, limit_bytes, executor, patience_s)
     return RealExperiment(scenario, policy, workload, load_calibration("v100-kaas"), setup)
+
+
+def follow(made: RealExperiment, policy: BasePolicy) -> None:
+    """Let a replay follow another policy, which is in no file and needs no ``reset`` to tell its standing workers."""
+    made.policy = policy
+    made.mode = modes_of(policy, policy.standing(None))[0]
 
 
 def replay(directory: Path, *args: object, **options: object) -> Run:
@@ -82,11 +95,13 @@ def check_run(run: Run) -> None:
     workers = run.table("workers")
     stands = workers.requested_at_s == workers.ready_at_s
     shared = set(workers[stands].device[workers[stands].device.duplicated()])
+    if run.manifest["replay"]["mode"] == "shared":
+        shared = set(workers.device)
     for place, mine in [*done.groupby("worker"), *done[~done.device.isin(shared)].groupby("device")]:
         assert (mine.started_at_s.iloc[1:].to_numpy() >= mine.completed_at_s.iloc[:-1].to_numpy()).all(), place
     mine = done.merge(workers, on="worker")
     assert (mine.started_at_s >= mine.ready_at_s).all()
-    for _, on_device in workers[~stands & workers.ready_at_s.notna()].groupby("device"):
+    for _, on_device in workers[~stands & workers.ready_at_s.notna() & ~workers.device.isin(shared)].groupby("device"):
         starts = on_device.sort_values("ready_at_s")
         assert (starts.ready_at_s.iloc[1:].to_numpy() > starts.stopped_at_s.iloc[:-1].to_numpy()).all()
 

@@ -224,3 +224,18 @@ def grown_bytes(work):
         return tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
+
+
+def test_a_slot_that_was_closed_is_empty_when_all_have_left_it():
+    """Two stand there as if each had it all, a third waits; then it is opened again, with another size."""
+    book = PlacementBook([10, 10])
+    standing = [Placed(), Placed()]
+    for worker in standing:
+        book.stand(worker, 0)
+    waiting, any_one = Placed(3), Placed(20)
+    assert not book.start(waiting, 0)
+    assert not book.start(any_one, ANY_DEVICE)
+    assert book.close(0) == [waiting]
+    assert [book.leave(worker) for worker in standing] == [[], []]
+    assert book.open(0, 20) == [any_one]
+    assert any_one.place == 0

@@ -32,7 +32,7 @@ def test_flags_override_single_values(tmp_path):
 
 
 def test_paths_in_a_file_are_relative_to_it(tmp_path):
-    for name in ("mine.json", "v.json", "map.csv"):
+    for name in ("mine.json", "v.json", "map.csv", "slo.csv"):
         (tmp_path / name).write_text("{}")
     file = written(
         tmp_path, {**MINIMAL, "catalogue": "mine.json", "map": "map.csv", "fleet": {"calibration": "v.json"}}
@@ -43,6 +43,7 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path):
     file = written(tmp_path, {**MINIMAL, "policies": ["affinity", "mine.py:Mine[k=2]"]})
     assert read_scenario(file, {}).policies == ("affinity", f"{tmp_path}/mine.py:Mine[k=2]")
     assert scenario.fleet.calibration == str(tmp_path / "v.json")
+    assert read_scenario(written(tmp_path, {**MINIMAL, "slo_file": "slo.csv"}), {}).slo_file == f"{tmp_path}/slo.csv"
     assert read_scenario(written(tmp_path, {**MINIMAL, "catalogue": "small"}), {}).catalogue == "small"
 
 
@@ -58,7 +59,9 @@ def test_a_flag_does_not_hide_a_wrong_fleet(tmp_path):
 
 
 def test_what_is_saved_reads_back(tmp_path):
-    scenario = read_scenario(None, {**MINIMAL, "traces": ["/a", "/b"], "window": "08:00-09:00"})
+    rough = {"failures": [{"what": "node", "mtbf_s": 9, "mttr_s": 1}, {"what": "worker", "which": 0, "at_s": 1}]}
+    patient = {"retries": 2, "slo": "3x", "slo_file": "/slo.csv", "clients": {"timeout_s": 3}}
+    scenario = read_scenario(None, {**MINIMAL, "traces": ["/a", "/b"], "window": "08:00-09:00", **rough, **patient})
     assert read_scenario(written(tmp_path, scenario.as_dict()), {}) == scenario
 
 
@@ -72,6 +75,16 @@ def test_what_is_saved_reads_back(tmp_path):
         ({"limit": 0}, "s.yaml: limit is 0, must be at least 1"),
         ({"limit": True}, "s.yaml: limit: is True, must be a whole number"),
         ({"seed": "7"}, "s.yaml: seed: is '7', must be a whole number"),
+        ({"failures": {"what": "node"}}, "s.yaml: failures: is {'what': 'node'}, must be a list"),
+        (
+            {"failures": [{"what": "device", "mtbf_s": -1}]},
+            r"s.yaml: failures\[0\]: mtbf_s is -1.0, must be a finite number above 0",
+        ),
+        ({"retries": -1}, "s.yaml: retries is -1, must be from 0 to 1000"),
+        ({"slo": "soon"}, "s.yaml: slo is 'soon', must be seconds above 0 as 0.5s, or a multiple of the isolated"),
+        ({"slo": 3}, "s.yaml: slo: is 3, must be text"),
+        ({"clients": {}}, "s.yaml: clients: the key 'timeout_s' is missing"),
+        ({"clients": {"timeout_s": 0}}, "s.yaml: clients: timeout_s is 0.0, must be a finite number above 0"),
         ({"rate_scale": 10**400}, "s.yaml: rate_scale: is a number beyond 1.8e308"),
         ({"rate_scale": -1}, "s.yaml: rate_scale is -1.0, must be a finite number above 0"),
         ({"rate_scale": float("nan")}, "s.yaml: rate_scale is nan, must be a finite number above 0"),

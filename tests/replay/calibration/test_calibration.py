@@ -75,7 +75,7 @@ def labelled(tmp_path_factory):
     workload = Workload(trace, served, own_durations=False)
 
     def make(policy, gpus=1):
-        real = experiment(served, [(0.0, 0)], policy)
+        real = experiment(served, [(0.0, 0)], policy, gpus=gpus)
         directory = tmp_path_factory.mktemp("runs") / policy
         run = simulate(workload, real.policy, directory, gpus=gpus, calibration=truth(), check=False)
         manifest = {
@@ -303,7 +303,7 @@ def test_workers_that_stood_before_a_run_tell_nothing_of_starts(labelled):
     assert {kind for kinds in content["graphs"].values() for kind in kinds} == {"exclusive"}
 
 
-@pytest.mark.parametrize("mode", ["fractional", "green"])
+@pytest.mark.parametrize("mode", ["fractional", "green", "shared"])
 def test_times_of_workers_that_shared_a_gpu_are_refused(runs, mode):
     shared = replace(runs[0], manifest={**runs[0].manifest, "replay": {"mode": mode, "device": DEVICE}})
     with pytest.raises(
@@ -323,7 +323,7 @@ def test_what_a_worker_needs_follows_from_its_buffers_whatever_was_measured_else
 
 def test_the_policy_of_a_simulation_believes_what_it_believed_in_the_replay(runs):
     told = {name: {"expected_s": 0.5 + i, "memory_bytes": 100 + i} for i, name in enumerate(SMALL)}
-    run = replace(runs[0], manifest={**runs[0].manifest, "replay": {"told": told, "device": DEVICE}})
+    run = replace(runs[0], manifest={**runs[0].manifest, "replay": {"mode": "kaas", "told": told, "device": DEVICE}})
     policy = ToldPolicy(run)
     seen = []
 

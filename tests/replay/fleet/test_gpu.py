@@ -10,12 +10,10 @@ from replay.device.seam import is_gpu
 from replay.errors import ReplayError
 from replay.fleet.machine import bus_id, release_of
 from replay.fleet.messages import EXECUTOR
-from replay.fleet.modes import check_mode
 from replay.run import RealExperiment, ReplaySettings
 from sim.domain import Function
 from sim.models.calibration import load_calibration
 from sim.models.workloads import sgemm
-from sim.policies import make_policy
 from sim.records.results import open_run
 from sim.scenario import FleetSettings, Scenario
 from sim.workload import Workload
@@ -88,7 +86,6 @@ def test_static_workers_stand_on_a_gpu(tmp_path):
 def test_workers_with_a_quarter_of_a_gpu_have_a_quarter_of_its_speed(tmp_path, mode):
     """The product keeps all multiprocessors of any GPU busy: 256 blocks."""
     try:
-        check_mode(mode, make_policy("fractional"), "cuda:0")
         parts = on_gpu(tmp_path / "parts", "fractional", 4, mode)
     except ReplayError as missing:
         if f"mode '{mode}' needs" not in str(missing):

@@ -12,8 +12,11 @@ from replay.device import green, mps
 from replay.errors import DeviceError, ReplayError
 from replay.fleet import worker_main
 from replay.fleet.messages import EXECUTOR, Assignment
-from replay.fleet.modes import MODES, check_mode, modes_of
+from replay.fleet.modes import MODES, check_mode, check_needs, check_standing, modes_of
+from sim.domain import WorkerKind
 from sim.policies import make_policy
+from sim.protocol import Need, Standing
+from tests.contract.policies import Script
 
 
 @pytest.fixture
@@ -68,38 +71,74 @@ def test_without_the_command_there_is_no_daemon_to_start(machine):
         pass
 
 
-def test_every_mode_fits_a_policy_which_has_it_by_default_or_among_others():
-    names = ("affinity", "balance", "least-loaded", "exclusive", "static", "fractional")
-    fitting = {name: modes_of(make_policy(name)) for name in names}
-    assert fitting == {
-        "affinity": ("kaas",), "balance": ("kaas",), "least-loaded": ("kaas",), "exclusive": ("exclusive",),
-        "static": ("static",), "fractional": ("fractional", "green"),
+CARRIED = {"timers", "shared devices", "executors", "latest start"}
+EXECUTORS = [Standing(0)]
+PROCESSES = [Standing(0, 0), Standing(1, 1)]
+SHARES = [Standing(0, 0, 0.5, 1 << 20), Standing(0, 1, 0.5, 1 << 20)]
+PARTS = [Standing(0, 0, memory_bytes=1 << 20)]
+
+
+def ordering(*needs, workers=(WorkerKind.EXCLUSIVE,)):
+    """A policy that needs to order this."""
+    policy = Script([])
+    policy.needs, policy.workers = frozenset(needs), workers
+    return policy
+
+
+def test_the_mode_follows_from_what_a_policy_orders_whatever_its_class():
+    kaas, processes = ordering(Need.TIMERS, Need.EXECUTORS, workers=(WorkerKind.KAAS,)), ordering()
+    fitting = {
+        modes_of(kaas, EXECUTORS), modes_of(kaas, []), modes_of(processes, []), modes_of(processes, PROCESSES),
+        modes_of(processes, SHARES), modes_of(processes, PARTS), modes_of(ordering(Need.SHARED_DEVICES), PROCESSES),
+        modes_of(ordering(Need.SHARED_DEVICES, workers=(WorkerKind.KAAS,)), EXECUTORS),
     }  # fmt: skip
-    assert {mode for modes in fitting.values() for mode in modes} == set(MODES)
+    assert fitting == {
+        ("kaas",), ("exclusive",), ("static", "fractional", "green"), ("fractional", "green"), ("shared",),
+    }  # fmt: skip
+    assert {mode for modes in fitting for mode in modes} == set(MODES)
+
+
+@pytest.mark.parametrize("need", [need for need in Need if need.value not in CARRIED])
+def test_what_no_replay_can_carry_is_refused_by_its_name(need):
+    message = f"^script needs {need.value}, which no mode of a replay can carry; of what policies may need, it carries "
+    with pytest.raises(ReplayError, match=message):
+        check_needs(ordering(need, Need.TIMERS))
+
+
+def test_what_a_replay_can_carry_is_not_refused():
+    check_needs(ordering(*(need for need in Need if need.value in CARRIED)))
+
+
+def test_workers_that_turn_out_to_be_of_another_mode_are_refused():
+    check_standing("fractional", ordering(), PROCESSES)
+    with pytest.raises(ReplayError, match=r"^script begins with workers of the mode 'fractional' or 'green', which "):
+        check_standing("static", ordering(), SHARES)
 
 
 def test_the_mode_must_fit_the_policy():
-    assert check_mode(None, make_policy("affinity"), "cpu") == "kaas"
-    assert check_mode("exclusive", make_policy("exclusive"), "cpu") == "exclusive"
-    assert check_mode("static", make_policy("static"), "cuda:0") == "static"
-    assert check_mode("green", make_policy("fractional"), "cuda:0") == "green"
+    affinity, exclusive, static = (make_policy(name) for name in ("affinity", "exclusive", "static"))
+    assert check_mode(None, affinity, EXECUTORS, "cpu") == "kaas"
+    assert check_mode("exclusive", exclusive, [], "cpu") == "exclusive"
+    assert check_mode("static", static, PROCESSES, "cuda:0") == "static"
+    assert check_mode("green", static, PROCESSES, "cuda:0") == "green"
+    assert check_mode("green", make_policy("fractional"), SHARES, "cuda:0") == "green"
     with pytest.raises(
         ReplayError, match=r"^mode 'exclusive' does not fit affinity.*, which is .* of the mode 'kaas'$"
     ):
-        check_mode("exclusive", make_policy("affinity"), "cpu")
+        check_mode("exclusive", affinity, EXECUTORS, "cpu")
     with pytest.raises(ReplayError, match=r"which is for workers of the mode 'fractional' or 'green'$"):
-        check_mode("static", make_policy("fractional"), "cpu")
+        check_mode("static", make_policy("fractional"), SHARES, "cpu")
     with pytest.raises(ReplayError, match=r"^unknown mode 'fast'; known are kaas, exclusive, static, "):
-        check_mode("fast", make_policy("affinity"), "cpu")
+        check_mode("fast", affinity, EXECUTORS, "cpu")
 
 
 def test_a_cpu_has_nothing_to_share():
     message = "^mode 'fractional' needs an NVIDIA GPU, which MPS can share; the device is 'cpu'$"
     with pytest.raises(ReplayError, match=message):
-        check_mode(None, make_policy("fractional"), "cpu")
+        check_mode(None, make_policy("fractional"), SHARES, "cpu")
     message = "^mode 'green' needs an NVIDIA GPU, which green contexts can share; the device is 'cpu'$"
     with pytest.raises(ReplayError, match=message):
-        check_mode("green", make_policy("fractional"), "cpu")
+        check_mode("green", make_policy("fractional"), SHARES, "cpu")
 
 
 def test_without_mps_the_command_is_named(machine):
@@ -109,7 +148,7 @@ def test_without_mps_the_command_is_named(machine):
         "driver$"
     )
     with pytest.raises(DeviceError, match=message):
-        check_mode(None, make_policy("fractional"), "cuda:0")
+        check_mode(None, make_policy("fractional"), SHARES, "cuda:0")
 
 
 def test_without_a_daemon_the_way_to_start_it_is_told(machine):
@@ -119,12 +158,12 @@ def test_without_a_daemon_the_way_to_start_it_is_told(machine):
         "'nvidia-cuda-mps-control -d', or let CUDA_MPS_PIPE_DIRECTORY name the folder of one$"
     )
     with pytest.raises(DeviceError, match=message):
-        check_mode(None, make_policy("fractional"), "cuda:0")
+        check_mode(None, make_policy("fractional"), SHARES, "cuda:0")
 
 
 def test_a_daemon_of_which_there_is_only_the_pipe_will_do(machine):
     machine(daemon=True)
-    assert check_mode(None, make_policy("fractional"), "cuda:0") == "fractional"
+    assert check_mode(None, make_policy("fractional"), SHARES, "cuda:0") == "fractional"
 
 
 # Green contexts

@@ -78,7 +78,11 @@ def test_devices_that_are_left_get_a_second_worker_of_a_function(tmp_path, meeti
 
 
 def test_functions_that_a_policy_refuses_are_refused_before_anything_is_written(tmp_path):
-    made = experiment(functions(["sleep-1", "sleep-2"]), [(0.0, 0)], "static")
+    with pytest.raises(ScenarioError, match="no room for 2 functions on 1 GPU: "):
+        experiment(functions(["sleep-1", "sleep-2"]), [(0.0, 0)], "static")
+    served = functions(["sleep-1", "sleep-2"], 600_000)  # each needs more than half of the memory that is found there
+    made = experiment(served, [(0.0, 0)], "fractional", device="cuda:0", mode="green", limit_bytes=1_000_000)
+    made._devices = ["cpu"]
     with pytest.raises(ScenarioError, match="no room for 2 functions on 1 GPU: "):
         made.run(tmp_path / "run", force=False)
     assert not (tmp_path / "run").exists()
@@ -197,9 +201,9 @@ class Halves(Beside):
         return 0.5
 
 
-def test_workers_under_mps_have_their_percentage_in_their_environment(tmp_path, telling, monkeypatch):
+def test_workers_under_mps_have_their_percentage_in_their_environment(tmp_path, beside, telling, monkeypatch):
     monkeypatch.delenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", raising=False)
-    made = experiment(functions(["die", "sleep-2"]), [(0.0, 0), (0.0, 1), (0.01, 0)], "static", executor=TELLING)
+    made = experiment(functions(["die", "sleep-2"]), [(0.0, 0), (0.0, 1), (0.01, 0)], "beside", executor=TELLING)
     made.policy, made.mode = Halves(), "fractional"  # past the check that there is MPS
     made.run(tmp_path / "run", force=False)
     assert Counter(t["cap"] for t in told(telling)).keys() == {"50"}, "restarted ones, too"
@@ -213,9 +217,10 @@ def test_whole_workers_have_no_percentage(tmp_path, beside, telling, monkeypatch
     assert {t["cap"] for t in told(telling)} == {None}
 
 
-def test_shares_are_refused_in_a_mode_that_has_none(tmp_path):
-    made = experiment(functions(["sleep-1", "sleep-2"]), [(0.0, 0)], "static")
+def test_shares_are_refused_in_a_mode_that_has_none(tmp_path, beside):
+    made = experiment(functions(["sleep-1", "sleep-2"]), [(0.0, 0)], "beside")
     made.policy = Halves()
-    with pytest.raises(ReplayError, match=r"^halves gives its workers parts of GPUs, which the mode 'static' can't; "):
+    message = r"^halves begins with workers of the mode 'fractional' or 'green', which the mode 'static' can't have$"
+    with pytest.raises(ReplayError, match=message):
         made.run(tmp_path / "run", force=False)
     assert not (tmp_path / "run").exists()

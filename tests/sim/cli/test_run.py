@@ -381,6 +381,15 @@ def test_policies_are_listed_with_parameters_and_source():
     assert all(p["source"] in text and p["summary"] in text for p in listed)
 
 
+def test_policies_are_listed_with_what_they_need():
+    needs = {p["name"]: p["needs"] for p in json.loads(simulate("policies", "--json").stdout)}
+    assert needs["keepalive"] == ["timers", "shared devices"]
+    assert needs["exclusive"] == []
+    text = simulate("policies").stdout
+    assert "workers: exclusive   needs: timers, shared devices\n" in text
+    assert "workers: exclusive   needs: none\n" in text
+
+
 def test_calibrations_are_listed_with_where_their_numbers_come_from():
     listed = {c["name"]: c for c in json.loads(simulate("calibrations", "--json").stdout)}
     assert list(listed) == built_in()

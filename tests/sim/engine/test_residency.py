@@ -9,7 +9,7 @@ import pytest
 from sim.domain import WorkerKind
 from sim.errors import PolicyError
 from sim.protocol import Arrival, Evict, Finished, Load, Loaded, Need, Run, Standing, Stop, Woke, WorkerStopped
-from tests.sim.engine.mechanisms.world import GPU, SLOW, at, function, play
+from tests.sim.engine.by_script import GPU, SLOW, at, function, play
 
 NEEDS = {Need.RESIDENCY, Need.TIMERS}
 SLOW_GPU = replace(GPU, copies=SLOW)

@@ -7,8 +7,20 @@ from dataclasses import replace
 import pytest
 
 from sim.domain import WorkerKind
-from sim.protocol import ANY_DEVICE, Arrival, Finished, Need, Run, Start, Stop, Woke, WorkerReady, WorkerStopped
-from tests.sim.engine.mechanisms.world import GPU, SLOW, at, function, play
+from sim.protocol import (
+    ANY_DEVICE,
+    Arrival,
+    Finished,
+    Need,
+    Run,
+    Standing,
+    Start,
+    Stop,
+    Woke,
+    WorkerReady,
+    WorkerStopped,
+)
+from tests.sim.engine.by_script import GPU, SLOW, at, function, play
 
 SHARED = {Need.SHARED_DEVICES}
 
@@ -157,3 +169,18 @@ def test_executors_and_processes_share_a_device(tmp_path):
     ]  # fmt: skip
     assert played.rows("load_s", "run_s") == [(0.5, 1.75), (0.0, 1.0)]
     assert list(played.run.table("workers").kind) == ["kaas", "exclusive"]
+
+
+def test_workers_that_stand_share_with_those_that_are_started(tmp_path):
+    """Alone from 1.0 to 1.5, then at half speed beside another."""
+    answers = [(Arrival(0, 0), [Run(0, 0), part(1, 500)]), (WorkerReady(1, 0), [Run(1, 1)])]
+    standing = [Standing(0, 0, memory_bytes=500)]
+    played = play(tmp_path, answers, [(1.0, 0), (1.0, 0)], needs=SHARED, standing=standing)
+    assert played.after(1.5) == [(2.5, Finished(0, 0)), (3.0, Finished(1, 1))]
+
+
+def test_a_worker_that_stands_runs_as_many_at_once_as_its_concurrency(tmp_path):
+    answers = [(Arrival(2, 0), [Run(i, 0) for i in range(3)])]
+    standing = [Standing(0, 0, concurrency=2)]
+    played = play(tmp_path, answers, [(1.0, 0)] * 3, needs={Need.CONCURRENCY}, standing=standing)
+    assert played.after(1.0) == [(3.0, Finished(0, 0)), (3.0, Finished(1, 0)), (4.0, Finished(2, 0))]

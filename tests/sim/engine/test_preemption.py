@@ -12,7 +12,7 @@ import pytest
 
 from sim.models.calibration import ByKind, Copies
 from sim.protocol import Arrival, Finished, Need, Outcome, Preempt, Reject, Run, Standing, Stop, Woke, WorkerStopped
-from tests.sim.engine.mechanisms.world import BATCHED, GPU, SLOW, at, function, play
+from tests.sim.engine.by_script import BATCHED, GPU, SLOW, at, function, play
 
 NEEDS = {Need.PREEMPTION, Need.TIMERS}
 PREEMPTED = Outcome.PREEMPTED

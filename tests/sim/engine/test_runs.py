@@ -21,7 +21,7 @@ from sim.protocol import (
     WorkerReady,
     WorkerStopped,
 )
-from tests.sim.engine.mechanisms.world import BATCHED, GPU, SLOW, function, play
+from tests.sim.engine.by_script import BATCHED, GPU, SLOW, function, play
 
 LATEST, BATCHES = {Need.LATEST}, {Need.BATCHES}
 LATE = Outcome.LATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from sim.protocol import Arrival, Finished, Need, Reject, Run, Start, Stop, Wake, Woke, WorkerReady, WorkerStopped
-from tests.sim.engine.mechanisms.world import play
+from tests.sim.engine.by_script import play
 
 TIMERS = {Need.TIMERS}
 
