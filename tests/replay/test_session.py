@@ -20,7 +20,7 @@ from sim.domain import Role
 from sim.errors import OutputError
 from sim.models.workloads import bert, jacobi, sgemm
 from sim.models.workloads.catalogue import CatalogueEntry, load_catalogue, save_catalogue
-from sim.models.workloads.library import CUBLAS
+from sim.models.workloads.products import CUBLAS
 from sim.records.results import open_run
 from tests.conftest import GPU_ROOMS, TESTS
 from tests.replay.worlds import functions, replay

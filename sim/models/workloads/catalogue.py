@@ -11,7 +11,7 @@ from sim.domain import KernelGraph
 from sim.errors import ScenarioError
 from sim.files.output import has_keys, write_json
 from sim.files.plaindata import read_json, read_yaml
-from sim.models.workloads import bert, cgemm, jacobi, library, resnet50, sgemm, ssd_mobilenet, superres
+from sim.models.workloads import bert, cgemm, jacobi, products, resnet50, sgemm, ssd_mobilenet, superres
 from sim.models.workloads.authors import bert as bert_tvm
 from sim.models.workloads.authors import cutlass, plain
 from sim.models.workloads.authors import resnet50 as resnet50_tvm
@@ -74,9 +74,9 @@ def _kaas_authors() -> list[CatalogueEntry]:
 def _cublas() -> list[CatalogueEntry]:
     """The networks of ``kaas`` with products by cuBLAS, in float32 and with factors in float16."""
     return [
-        CatalogueEntry(resnet50.build(conv=library.conv, name="resnet50-cublas"), fresh_inputs=False),
-        CatalogueEntry(bert.build(products=library.CUBLAS, name="bert-large-cublas"), fresh_inputs=True),
-        CatalogueEntry(bert.build(products=library.CUBLAS_FP16, name="bert-large-cublas-fp16"), fresh_inputs=True),
+        CatalogueEntry(resnet50.build(conv=products.conv, name="resnet50-cublas"), fresh_inputs=False),
+        CatalogueEntry(bert.build(products=products.CUBLAS, name="bert-large-cublas"), fresh_inputs=True),
+        CatalogueEntry(bert.build(products=products.CUBLAS_FP16, name="bert-large-cublas-fp16"), fresh_inputs=True),
     ]
 
 

@@ -11,16 +11,16 @@ import pytest
 from replay.errors import DeviceError
 from replay.executor.executor import Executor, KernelFault
 from sim.domain import Buffer, KernelGraph, Role
-from sim.models.workloads import bert, library, resnet50
+from sim.models.workloads import bert, products, resnet50
 from sim.models.workloads.gemm import Gemm
 from sim.models.workloads.matrices import Matrix
 from tests.replay.executor.rig import GRAPHS, assert_outputs, calls_of, expected, host_values
 
 MB = 1 << 20
 TINY = {"layers": 1, "hidden": 64, "heads": 2, "sequence": 16, "vocabulary": 50}
-BERT = bert.build(**TINY, products=library.CUBLAS, name="bert-cublas")
-HALF = bert.build(**TINY, products=library.CUBLAS_FP16, name="bert-cublas-fp16")
-RESNET = resnet50.build(image=32, width=4, classes=10, conv=library.conv, name="resnet-cublas")
+BERT = bert.build(**TINY, products=products.CUBLAS, name="bert-cublas")
+HALF = bert.build(**TINY, products=products.CUBLAS_FP16, name="bert-cublas-fp16")
+RESNET = resnet50.build(image=32, width=4, classes=10, conv=products.conv, name="resnet-cublas")
 MODES = {"plain": {}, "profile": {"profile": True}, "cuda graphs": {"cuda_graphs": True}}
 
 

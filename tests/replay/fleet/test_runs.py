@@ -11,7 +11,7 @@ from replay.calibration.validate import check_log
 from replay.fleet.messages import EXECUTOR
 from sim.domain import Function
 from sim.errors import RunError
-from sim.models.workloads import bert, library, sgemm
+from sim.models.workloads import bert, products, sgemm
 from sim.protocol import Finished, Run, Start, Stop, WorkerReady, WorkerStopped
 from sim.records.decisions import FILE_NAME, read_decisions
 from tests.replay.worlds import functions, replay
@@ -84,7 +84,7 @@ def test_kernels_run_on_the_cpu_device(tmp_path, policy):
 
 @pytest.mark.parametrize("policy", ["affinity", "exclusive"])
 def test_products_by_a_library_run_on_the_cpu_device(tmp_path, policy):
-    graph = bert.build(layers=1, hidden=32, heads=2, sequence=8, vocabulary=20, products=library.CUBLAS)
+    graph = bert.build(layers=1, hidden=32, heads=2, sequence=8, vocabulary=20, products=products.CUBLAS)
     served = [Function(0, "f0", graph), Function(1, "f1", sgemm.build(n=32, name="sgemm-32"))]
     arrivals = [(0.0, 0), (0.01, 1), (0.02, 0)]
     run = replay(tmp_path / "run", served, arrivals, policy, executor=EXECUTOR, limit_bytes=1 << 20)

@@ -19,7 +19,7 @@ from replay.fleet import worker_main
 from replay.fleet.messages import EXECUTOR, Assignment, Ready
 from replay.fleet.shm import SharedData, reader
 from sim.domain import Function
-from sim.models.workloads import bert, library, sgemm
+from sim.models.workloads import bert, products, sgemm
 from tests.replay.fake_executor import PATH
 
 GRAPH = sgemm.build(n=16, name="sgemm-16")
@@ -179,7 +179,7 @@ def test_only_the_stage_of_the_libraries_imports_any(fresh, device, executor, li
 def test_cublas_is_one_of_the_libraries_where_a_graph_asks_for_products(monkeypatch):
     asked = []
     monkeypatch.setattr("replay.device.cuda.import_libraries", lambda device, cublas: asked.append(cublas))
-    for graph in (sgemm.build(n=32), bert.build(layers=1, hidden=32, heads=1, sequence=8, products=library.CUBLAS)):
+    for graph in (sgemm.build(n=32), bert.build(layers=1, hidden=32, heads=1, sequence=8, products=products.CUBLAS)):
         worker_main._prepare(Assignment("cpu", (Function(0, "f", graph),), {}, EXECUTOR, 1 << 20))
     assert asked == [False, True]
 

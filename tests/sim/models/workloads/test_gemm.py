@@ -17,7 +17,7 @@ from replay.errors import KernelError
 from replay.kernels.check import check_graph
 from sim.domain import Buffer, Direction, KernelGraph, Role
 from sim.errors import ScenarioError
-from sim.models.workloads import images, library
+from sim.models.workloads import images, products
 from sim.models.workloads.build import GraphBuilder
 from sim.models.workloads.data import graph_from_dict, graph_to_dict
 from sim.models.workloads.gemm import Gemm
@@ -32,7 +32,7 @@ gaps = st.integers(0, 3)
 
 
 @st.composite
-def products(draw: st.DrawFn) -> Gemm:
+def gemms(draw: st.DrawFn) -> Gemm:
     m, n, k, batch = (draw(sizes) for _ in range(4))
     transpose = draw(st.booleans()), draw(st.booleans())
     shapes = ((k, m) if transpose[0] else (m, k), (n, k) if transpose[1] else (k, n), (m, n))
@@ -74,7 +74,7 @@ def places_of(its: Gemm, name: str) -> np.ndarray[Any, Any]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(products())
+@given(gemms())
 def test_a_product_is_that_of_numpy_and_touches_nothing_else(its: Gemm) -> None:
     graph, rng = graph_of(its), np.random.default_rng(0)
     check_graph(graph)
@@ -103,7 +103,7 @@ def test_beta_zero_never_reads_the_result() -> None:
     assert np.isfinite(Rig().run_graph(graph_of(its), values)["c"]).all()
 
 
-@given(products())
+@given(gemms())
 def test_a_product_comes_back_equal_from_a_launch_and_from_a_file(its: Gemm) -> None:
     assert Gemm.of(its.kernel()) == its
     graph = graph_of(its)
@@ -203,7 +203,7 @@ def test_a_convolution_by_the_library(
     g = GraphBuilder("conv")
     x = images.input_map(g, "x", *shape)
     added = images.input_map(g, "added", channels, out_h, out_w) if residual else None
-    library.conv(g, x, channels, size, "layer", stride=stride, relu=relu, residual=added)
+    products.conv(g, x, channels, size, "layer", stride=stride, relu=relu, residual=added)
     graph = g.finish()
     values = fill(graph)
     v = {name: array.astype(np.float64) for name, array in values.items()}

@@ -9,7 +9,7 @@ import pytest
 from replay.kernels.sources import check_launch, known_signatures, signatures, source_path
 from sim.domain import Direction, Kernel, KernelGraph, Role
 from sim.errors import ScenarioError
-from sim.models.workloads import bert, cgemm, images, jacobi, library, resnet50, ssd_mobilenet, superres
+from sim.models.workloads import bert, cgemm, images, jacobi, products, resnet50, ssd_mobilenet, superres
 from sim.models.workloads.build import GraphBuilder
 from sim.models.workloads.catalogue import load_catalogue
 from sim.models.workloads.recycle import recycle
@@ -87,9 +87,9 @@ def figures(graph: KernelGraph) -> tuple[int, ...]:
         (superres.build(), (5, 238_628, 200_704, 1_806_336, 5_970)),
         (ssd_mobilenet.build(), (49, 90_564_888, 3_145_728, 2_400, 12_621)),
         (cgemm.build(), (2, 2_000_200_000, 8_000_000, 800, 200_020)),
-        (resnet50.build(conv=library.conv), (130, 102_121_888, 602_112, 4_000, 8_178)),
-        (bert.build(products=library.CUBLAS), (266, 1_336_377_352, 9_216, 3_072, 246_425)),
-        (bert.build(products=library.CUBLAS_FP16), (362, 732_397_576, 9_216, 3_072, 246_425)),
+        (resnet50.build(conv=products.conv), (130, 102_121_888, 602_112, 4_000, 8_178)),
+        (bert.build(products=products.CUBLAS), (266, 1_336_377_352, 9_216, 3_072, 246_425)),
+        (bert.build(products=products.CUBLAS_FP16), (362, 732_397_576, 9_216, 3_072, 246_425)),
         (jacobi.build(), (3_000, 0, 1_052_672, 4_104, 1_573)),
     ],
     ids=lambda value: value.name if isinstance(value, KernelGraph) else "",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sim.domain import KernelGraph, Role
-from sim.models.workloads import bert, library, resnet50, ssd_mobilenet, superres
+from sim.models.workloads import bert, products, resnet50, ssd_mobilenet, superres
 from tests.sim.models.workloads import reference
 from tests.sim.models.workloads.device import Rig, fill
 
@@ -26,12 +26,12 @@ CASES: dict[str, tuple[Callable[[], KernelGraph], Callable[[reference.Values], n
         lambda v: reference.bert(v, 2, 60, 3, 37),
     ),
     "resnet by cuBLAS": (
-        lambda: resnet50.build(image=50, width=10, blocks=(2, 1, 2, 1), classes=37, conv=library.conv),
+        lambda: resnet50.build(image=50, width=10, blocks=(2, 1, 2, 1), classes=37, conv=products.conv),
         lambda v: reference.resnet(v, 50, (2, 1, 2, 1)),
     ),
     "bert by cuBLAS": (
         lambda: bert.build(
-            layers=2, hidden=60, heads=3, sequence=37, vocabulary=101, positions=40, products=library.CUBLAS
+            layers=2, hidden=60, heads=3, sequence=37, vocabulary=101, positions=40, products=products.CUBLAS
         ),
         lambda v: reference.bert(v, 2, 60, 3, 37),
     ),
@@ -58,7 +58,7 @@ def test_graph_computes_its_network(name: str, schedule: int) -> None:
 def test_factors_in_float16_change_a_network_by_what_they_are_rounded_by() -> None:
     """A number is rounded by at most 2^-11 of itself, and a product has two of them."""
     graph = bert.build(
-        layers=2, hidden=60, heads=3, sequence=37, vocabulary=101, positions=40, products=library.CUBLAS_FP16
+        layers=2, hidden=60, heads=3, sequence=37, vocabulary=101, positions=40, products=products.CUBLAS_FP16
     )
     values = fill(graph)
     expected = reference.bert(values, 2, 60, 3, 37).ravel()
