@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(cls=ProjectCommand)
 @click.argument("load", metavar="LOAD[k=v,...]")
 @click.option("--graph", required=True, metavar="NAME", help="The kernel graph of the catalogue that all clients run.")
-@click.option("--catalogue", metavar="NAME|FILE", help="kaas, kaas-authors, small or a file.  [default: kaas]")
+@click.option("--catalogue", metavar="NAME|FILE", help="kaas, kaas-authors, small, cublas or a file.  [default: kaas]")
 @click.option("--clients", type=int, metavar="N", help="Each has a private copy of the graph.  [default: 1]")
 @click.option("--policy", "policies", multiple=True, required=True, metavar="NAME[k=v,...]",
               help="Repeatable; see 'simulate policies'. FILE.py:CLASS[k=v,...] is one of yours.")  # fmt: skip

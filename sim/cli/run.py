@@ -33,7 +33,7 @@ from sim.terminal.progress import progress
 @click.option("--functions", type=click.Choice(["catalogue", "trace"]),
               help="Map the trace's functions onto a catalogue of kernel graphs, or run them with the trace's own "
                    "durations and memory.  [default: catalogue]")  # fmt: skip
-@click.option("--catalogue", metavar="NAME|FILE", help="kaas, kaas-authors, small or a file.  [default: kaas]")
+@click.option("--catalogue", metavar="NAME|FILE", help="kaas, kaas-authors, small, cublas or a file.  [default: kaas]")
 @click.option("--map", metavar="FILE.csv",
               help="Which function, app or trigger runs which graph.  [default: balanced by invocations]")  # fmt: skip
 @click.option("--window", metavar="HH:MM-HH:MM", help="Part of the trace, in trace time.  [default: all]")
