@@ -37,9 +37,9 @@ OK = Outcome.OK
 class Static(BasePolicy):
     """Workers of one function each, on whole GPUs, from beginning to end; no function gets another's.
 
-    One that dies is replaced as soon as its GPU is there. Functions take GPUs in turn until every GPU has a worker; more
-    functions than GPUs are refused. Invocations of a function wait in order of arrival for its workers, of which the
-    most recently freed is taken.
+    One that dies is replaced as soon as its GPU is there. Functions take GPUs in turn until every GPU has a worker;
+    more functions than GPUs are refused. Invocations of a function wait in order of arrival for its workers, of which
+    the most recently freed is taken.
     """
 
     name: ClassVar[str] = "static"
