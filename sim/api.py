@@ -12,7 +12,7 @@ from sim.files.output import scratch
 from sim.records.results import Run, hold, open_run
 from sim.scenario import Scenario, read_scenario
 
-_OF_FLEET = ("gpus", "gpus_per_node", "gpus_per_link", "calibration")
+_OF_FLEET = ("gpus", "gpus_per_node", "gpus_per_link", "memory_gib", "calibration")
 
 
 def simulate(
@@ -31,9 +31,9 @@ def simulate(
     out: a directory, in which each policy gets a run directory; force: replace older runs there. Without ``out`` the
     tables are held in memory alone. decisions: write the log of decisions into each run directory too.
     note: told, a sentence at a time, what the command says on stderr: the offered load, and what a user should know.
-    options: gpus, gpus_per_node, gpus_per_link, calibration, and the keys of ``sim.scenario.Scenario``: functions,
-    catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity, failures,
-    retries, slo, slo_file, clients.
+    options: gpus, gpus_per_node, gpus_per_link, memory_gib, calibration, and the keys of ``sim.scenario.Scenario``:
+    functions, catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity,
+    failures, retries, slo, slo_file, clients.
 
     A run that is not ``valid`` is among those returned. Raises ProjectError, with one sentence, for what can't be
     simulated; what the code of a policy raises is raised.

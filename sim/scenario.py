@@ -20,6 +20,7 @@ from sim.settings import IN_FILE, require
 from sim.text import shown
 
 MOST_GPUS = 100_000  # the largest published fleets have tens of thousands; a simulation of these needs 0.6 GB and more
+MOST_MEMORY_GIB = 100_000
 MOST_RETRIES = 1_000
 # Of a node of a cluster until its GPUs can be used: lognormal with this median in what is reported; unverified.
 NODE_START_S = 120.0
@@ -45,20 +46,22 @@ class NodeSettings:
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
     """Equal GPUs, or ``nodes`` of different ones. calibration: its name or file. gpus_per_link: neighbours that share a
-    host link. sharing: how workers share a GPU, see ``sim.models.sharing``. node_start_s: of a node on standby.
+    host link. sharing: how workers share a GPU, see ``sim.models.sharing``. memory_gib: of each GPU; None: what the
+    calibration says. node_start_s: of a node on standby.
     """
 
     gpus: int = 4
     gpus_per_node: int = 8
     gpus_per_link: int = 1
     sharing: str = "mps"
+    memory_gib: float | None = None
     calibration: str = "v100-kaas"
     nodes: tuple[NodeSettings, ...] = ()
     node_start_s: float = NODE_START_S
 
     def __post_init__(self) -> None:
         if self.nodes:
-            for name in ("gpus", "gpus_per_node", "gpus_per_link", "calibration"):
+            for name in ("gpus", "gpus_per_node", "gpus_per_link", "memory_gib", "calibration"):
                 value = getattr(self, name)
                 default = next(f.default for f in dataclasses.fields(self) if f.name == name)
                 require(value == default, name, value, "left out where nodes say it")
@@ -66,6 +69,13 @@ class FleetSettings:
             n_gpus = sum(node.count * node.gpus for node in self.nodes)
             require(n_gpus <= MOST_GPUS, "nodes", f"{n_gpus:,} GPUs", f"at most {MOST_GPUS:,}")
         require(0 <= self.node_start_s < float("inf"), "node_start_s", self.node_start_s, "at least 0")
+        memory = self.memory_gib
+        require(
+            memory is None or 0 < memory <= MOST_MEMORY_GIB,
+            "memory_gib",
+            memory,
+            f"above 0 and at most {MOST_MEMORY_GIB:,}",
+        )
         for name in ("gpus", "gpus_per_node", "gpus_per_link"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
             require(getattr(self, name) <= MOST_GPUS, name, getattr(self, name), f"at most {MOST_GPUS:,}")
