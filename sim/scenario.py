@@ -13,6 +13,7 @@ from sim.files.plaindata import read_yaml
 from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings
 from sim.models.deadlines import parse_objective
+from sim.models.eviction import make_strategy
 from sim.models.failures import Failure
 from sim.models.variation import require_spread
 from sim.schema import build
@@ -114,6 +115,8 @@ class Scenario:
     spread: of the run times of graphs, as a coefficient of variation; "calibration": as measured, see
     ``sim.models.variation``. Times of a trace vary as they do in the trace.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
+    residency: who loses constants when an executor needs room, see ``sim.models.eviction``; None: what the calibration
+    says.
     constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
     where copies take what the calibration has measured.
     failures: what fails, see ``sim.models.failures``. retries: how often what is lost by a failure is run again. slo,
@@ -137,6 +140,7 @@ class Scenario:
     frontend: Literal["none", "kaas"] = "none"
     spread: Literal["calibration"] | float = "calibration"
     granularity: Literal["graph", "kernel"] = "graph"
+    residency: str | None = None
     constants: ConstantsSettings | None = None
     failures: tuple[Failure, ...] = ()
     retries: int = 0
@@ -164,6 +168,8 @@ class Scenario:
         require(0 <= self.retries <= MOST_RETRIES, "retries", self.retries, f"from 0 to {MOST_RETRIES}")
         if self.slo is not None:
             parse_objective(self.slo, "slo")
+        if self.residency is not None:
+            make_strategy(self.residency)
         if not isinstance(self.spread, str):
             require_spread(self.spread)
             its_own = self.functions == "trace"
