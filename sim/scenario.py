@@ -203,7 +203,7 @@ def read_fleet(file: Path) -> dict[str, Any]:
 
 
 def rebase(data: dict[str, Any], folder: Path) -> None:
-    """Make the paths in the keys of a scenario absolute, from ``folder``. Names (of catalogues, calibrations, policies) are no paths, and stay."""
+    """Make the paths in a scenario absolute. Names (of catalogues, calibrations, policies) are no paths, and stay."""
 
     def move(text: Any, moves: bool = True) -> Any:
         return os.path.abspath(folder / text) if isinstance(text, str) and moves else text
