@@ -29,6 +29,11 @@ def _jobs(_: click.Context, __: click.Parameter, text: str) -> str | int:
     return int(text)
 
 
+jobs_option = click.option(
+    "--jobs", default="auto", callback=_jobs, metavar="auto|N", help="Processes; auto: one a CPU.  [default: auto]"
+)
+
+
 @click.command(cls=ProjectCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="STUDY.yaml|TRACE...", type=click.Path(path_type=Path))
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), metavar="DIR",
@@ -38,9 +43,7 @@ def _jobs(_: click.Context, __: click.Parameter, text: str) -> str | int:
 @click.option(
     "--seeds", type=click.IntRange(min=1), metavar="N", help="Seeds 0 to N - 1.  [default: those of the study]"
 )
-@click.option(
-    "--jobs", default="auto", callback=_jobs, metavar="auto|N", help="Processes; auto: one a CPU.  [default: auto]"
-)
+@jobs_option
 @click.option(
     "--ray", metavar="ADDRESS|local", help="Run on a Ray cluster, whose nodes all see DIR; local starts one here."
 )
@@ -68,7 +71,7 @@ def sweep(
     """
     from sim.sweeps.sweep import run_study
 
-    study = _study(paths, {"factors": _factors(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
+    study = _study(paths, {"factors": factors_of(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
     came = run_study(study, out, jobs=jobs, ray=ray, note=note, bar=points)
     _tell(came, out, as_json=as_json)
     if came.failed or came.interrupted:
@@ -88,7 +91,7 @@ def _study(paths: tuple[Path, ...], overrides: dict[str, Any], out: Path) -> Stu
     return make_study(data, overrides, "--set", Path.cwd())
 
 
-def _factors(texts: tuple[str, ...]) -> dict[str, list[str | float]]:
+def factors_of(texts: tuple[str, ...]) -> dict[str, list[str | float]]:
     """Factors with their values, as they are typed: ``gpus=1,2``; a dash in a key is an underscore."""
     found: dict[str, list[str | float]] = {}
     for text in texts:

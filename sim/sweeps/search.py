@@ -18,8 +18,9 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """smallest: the least size that meets the goal by its estimate. low, high: the least that may meet it, and the least
-    that surely does; None where no size up to the greatest does. odd: sizes above ``smallest`` that fail all the same.
+    """smallest: the least size that meets the goal by its estimate. low, high: the least that may meet it, and the
+    least that surely does; None where no size up to the greatest does. odd: sizes above ``smallest`` that fail all the
+    same.
     """
 
     smallest: int | None
