@@ -32,7 +32,7 @@ from sim.sweeps.sweep import run_study
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
 for _ in range(2):
     came = run_study(read_study(sys.argv[1]), Path(sys.argv[2]), ray="local")
-    print(came.n_before, len(came.frame), dict(came.failed))
+    Path(sys.argv[3]).open("a").write(f"{came.n_before} {len(came.frame)} {dict(came.failed)};")
 """
 
 
@@ -41,8 +41,10 @@ for _ in range(2):
 def test_on_a_cluster_with_a_worker_killed_amid_a_run_it_gives_the_same_table(tmp_path):
     (tmp_path / "mine.py").write_text(POLICY)
     file = write_study(tmp_path, factors={"policy": ["affinity", "mine.py:Fragile[kill=1]"], "gpus": [1, 2]})
-    done = subprocess.run([sys.executable, "-c", SWEEP, file, tmp_path / "ray"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "0 8 {}\n8 8 {}\n"), done.stderr
+    words = [sys.executable, "-c", SWEEP, file, tmp_path / "ray", tmp_path / "came"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (tmp_path / "came").read_text() == "0 8 {};8 8 {};"
     assert (tmp_path / "mine.killed").exists()
     assert (tmp_path / "mine.begun").read_text() == "x" * 5, "four points, one of them twice"
     run_study(read_study(file), tmp_path / "pool", jobs=2)
