@@ -40,13 +40,13 @@ jobs_option = click.option(
               help="The folder of the sweep: a new one, or one to go on with.")  # fmt: skip
 @click.option("--set", "factors", multiple=True, metavar="KEY=V1,V2,...",
               help="Repeatable: a factor and its values, in the place of that of the study.")  # fmt: skip
-@click.option(
-    "--seeds", type=click.IntRange(min=1), metavar="N", help="Seeds 0 to N - 1.  [default: those of the study]"
-)
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N",
+              help="Seeds 0 to N - 1.  [default: those of the study, else 0 alone]")  # fmt: skip
 @jobs_option
-@click.option(
-    "--ray", metavar="ADDRESS|local", help="Run on a Ray cluster, whose nodes all see DIR; local starts one here."
-)
+@click.option("--ray", metavar="ADDRESS|local",
+              help="Run on a Ray cluster whose nodes all see DIR; local: start one here.")  # fmt: skip
+@click.option("--tables", type=click.Choice(["all", "summary"]), default="all",
+              help="What run directories keep: all tables, or manifest and summary alone.  [default: all]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
 @quiet_option
 def sweep(
@@ -56,6 +56,7 @@ def sweep(
     seeds: int | None,
     jobs: Any,
     ray: str | None,
+    tables: Any,
     as_json: bool,
 ) -> None:
     """Run every point of a study, the product of its factors and seeds, and write one table of all runs.
@@ -72,7 +73,7 @@ def sweep(
     from sim.sweeps.sweep import run_study
 
     study = _study(paths, {"factors": factors_of(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
-    came = run_study(study, out, jobs=jobs, ray=ray, note=note, bar=points)
+    came = run_study(study, out, jobs=jobs, ray=ray, tables=tables, note=note, bar=points)
     _tell(came, out, as_json=as_json)
     if came.failed or came.interrupted:
         sys.exit(INVALID)
