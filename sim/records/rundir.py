@@ -21,10 +21,17 @@ from sim.errors import OutputError
 from sim.files.output import as_json, fresh_directory, has_keys, new_directory, write_text
 from sim.records.results import SCHEMA_VERSION
 from sim.records.seal import MANIFEST, seal
+from sim.records.sums import FILE as DISTRIBUTIONS
 from sim.records.tables import OPTIONAL, TABLES
 
 _LIBRARIES = ("numpy", "pyarrow", "simpy")
-FILES = {MANIFEST, "scenario.yaml", "summary.json", *(f"{table.name}.parquet" for table in (*TABLES, *OPTIONAL))}
+FILES = {
+    MANIFEST,
+    "scenario.yaml",
+    "summary.json",
+    DISTRIBUTIONS,
+    *(f"{table.name}.parquet" for table in (*TABLES, *OPTIONAL)),
+}
 FILES |= {"decisions.jsonl", "workers.log"}  # of replays
 
 
