@@ -7,13 +7,16 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import RunError
 from sim.records.histogram import Histogram
 from sim.records.results import Run, open_run
 from sim.records.summary import EXACT, spread
 from sim.records.totals import TIMES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -> list[Run]:
@@ -34,14 +37,27 @@ def with_exact_quantiles(run: Run) -> Run:
     from analysis.metrics import of_completed
 
     columns = sorted({column for ends in TIMES.values() for column in ends})
-    invocations = run.table("invocations", ["status", *columns])
+    invocations = measured(run, run.table("invocations", ["status", "function", *columns]))
+    values = {name: of_completed(invocations, to) - of_completed(invocations, of) for name, (of, to) in TIMES.items()}
+    isolated_s = run.table("functions", ["isolated_s"])["isolated_s"].to_numpy()[of_completed(invocations, "function")]
+    values["slowdown"] = values["latency_s"][isolated_s > 0] / isolated_s[isolated_s > 0]
     exact: dict[str, Any] = {"quantiles": EXACT}
-    for name, (from_at_s, to_at_s) in TIMES.items():
-        values = of_completed(invocations, to_at_s) - of_completed(invocations, from_at_s)
-        times_s = Histogram(few=len(values))
-        times_s.add(values)
-        exact[name] = spread(times_s)
+    for name, numbers in values.items():
+        spread_of = Histogram(few=len(numbers))
+        spread_of.add(numbers)
+        exact[name] = spread(spread_of)
     return replace(run, summary=run.summary | exact)
+
+
+def measured(run: Run, invocations: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a run's shares and distributions are of: those that arrived between warm-up and cool-down."""
+    window = run.summary.get("measured")
+    if window is None:  # a run of old, which measured all
+        return invocations
+    arrival_at_s = invocations["arrival_at_s"]
+    until_s = float("inf") if window["until_s"] is None else window["until_s"]
+    rows: pd.DataFrame = invocations[(arrival_at_s >= window["from_s"]) & (arrival_at_s < until_s)]
+    return rows
 
 
 def fault(run: Run) -> str:
