@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -64,6 +66,16 @@ def run_directory(path: Path, manifest: Mapping[str, Any], *, force: bool) -> It
     """
     with new_directory(path, partial(check_free, force=force), MANIFEST.__eq__) as hidden:
         yield RunDirectory(hidden, manifest)
+
+
+def drop_tables(path: Path) -> None:
+    """Leave of a run its manifest, scenario and summary alone, at one instant. Raises OutputError."""
+    kept = [path / name for name in ("scenario.yaml", "summary.json")]
+    manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    with new_directory(path, partial(check_free, force=True), MANIFEST.__eq__) as hidden:
+        for file in kept:
+            shutil.copyfile(file, hidden / file.name)
+        write_text(hidden / MANIFEST, as_json(seal(manifest, _sorted(hidden))))
 
 
 def check_free(path: Path, *, force: bool) -> list[str]:
