@@ -47,7 +47,7 @@ class Population:
         if abs(area_s - time_s) <= allowed_s:
             return ""
         return (
-            f"Little's law fails: by their arrivals and departures invocations were in the system for {area_s:.7g} s in "
+            f"Little's law fails: by arrivals and departures invocations were in the system for {area_s:.7g} s in "
             f"all, by their rate and times for {time_s:.7g} s; the records of this run are wrong"
         )
 
