@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import RunError
 from sim.records.histogram import Histogram
+from sim.records.prices import Prices
 from sim.records.results import Run, open_run
 from sim.records.summary import EXACT, spread
 from sim.records.totals import TIMES
@@ -47,6 +48,13 @@ def with_exact_quantiles(run: Run) -> Run:
         spread_of.add(numbers)
         exact[name] = spread(spread_of)
     return replace(run, summary=run.summary | exact)
+
+
+def with_cost(run: Run, prices: Prices) -> Run:
+    """The run with ``cost`` in its summary. Raises RunError for a summary without hours, ScenarioError for one with
+    those of a GPU that has no price."""
+    hours = lookup(run.path / "summary.json", run.summary, "gpu_hours_of")
+    return replace(run, summary=run.summary | {"cost": prices.cost(hours)})
 
 
 def measured(run: Run, invocations: pd.DataFrame) -> pd.DataFrame:
