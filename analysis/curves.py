@@ -10,7 +10,7 @@ import numpy as np
 from analysis import metrics
 from analysis.labels import brief_policies, labels, named
 from analysis.metrics import Floats
-from analysis.runs import fault, positive, warnings
+from analysis.runs import fault, measured, positive, warnings
 from sim.errors import RunError
 from sim.records.results import Run
 from sim.records.tables import GPU_PARTS
@@ -26,7 +26,7 @@ class Curves:
     """The lines of one run.
 
     Arrays by interval are one shorter than their edges, which end with the run or at the horizon. A pair is a
-    distribution as ``metrics.cdf`` gives it, empty when nothing completed.
+    distribution as ``metrics.cdf`` gives it, of measured invocations; empty when nothing completed.
     """
 
     label: str
@@ -81,12 +81,13 @@ def measure(run: Run, label: str, horizon_s: float) -> Curves:
     latency = metrics.latency_s(invocations)
     arrival = metrics.of_completed(invocations, "arrival_at_s")
     p50, p99 = metrics.quantiles_by_interval(arrival, latency, edges, (0.5, 0.99))
-    slowdown = metrics.slowdown(invocations, functions)
+    counted = measured(run, invocations)
+    slowdown = metrics.slowdown(counted, functions)
     n, n_gpu = (int(np.searchsorted(e[:-1], horizon_s)) for e in (edges, gpu_edges))
     return Curves(
         label=label if len(latency) else f"{label} (none completed)",
         warnings=list(dict.fromkeys(warning.partition(":")[0] for warning in warnings(run))),
-        latency_s=metrics.cdf(latency),
+        latency_s=metrics.cdf(metrics.latency_s(counted)),
         edges_s=edges[: n + 1],
         latency_p50_s=p50[:n],
         latency_p99_s=p99[:n],
