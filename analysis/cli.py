@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analysis.comparing import compare, interval
 from sim import __version__
 from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
 
@@ -28,6 +29,9 @@ def main() -> None:
       analyze plot runs/demo -o figures
     """
 
+
+main.add_command(compare)
+main.add_command(interval)
 
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 _VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
@@ -95,7 +99,7 @@ def table(
       analyze table runs/demo
       analyze table runs/demo/runs/balance runs/demo/runs/affinity --format latex
     """
-    from analysis import compare
+    from analysis import compare as tables
     from analysis.runs import open_runs, with_cost, with_exact_quantiles
     from sim.records.prices import read_prices
 
@@ -106,14 +110,14 @@ def table(
     more = []
     if prices is not None:
         runs = [with_cost(run, prices) for run in runs]
-        more = [compare.Column("cost", prices.currency, ("cost",), compare.digits)]
+        more = [tables.Column("cost", prices.currency, ("cost",), tables.digits)]
     if as_json:
-        click.echo(compare.as_json(runs, names))
+        click.echo(tables.as_json(runs, names))
     elif form == "csv":
-        echo(compare.as_csv(runs, names))
+        echo(tables.as_csv(runs, names))
     else:
-        write = {"text": compare.as_text, "markdown": compare.as_markdown, "latex": compare.as_latex}[form]
-        echo(write(compare.compare(runs, names, more)))
+        write = {"text": tables.as_text, "markdown": tables.as_markdown, "latex": tables.as_latex}[form]
+        echo(write(tables.compare(runs, names, more)))
 
 
 @main.command()

@@ -10,8 +10,7 @@ import numpy as np
 from analysis import metrics
 from analysis.labels import brief_policies, labels, named
 from analysis.metrics import Floats
-from analysis.runs import fault, measured, positive, warnings
-from sim.errors import RunError
+from analysis.runs import fault, measured, positive, require_functions, warnings
 from sim.records.results import Run
 from sim.records.tables import GPU_PARTS
 
@@ -73,11 +72,7 @@ def measure(run: Run, label: str, horizon_s: float) -> Curves:
     devices = run.table("devices", _DEVICES)
     functions = run.table("functions", ("isolated_s",))
     invocations = run.table("invocations", _INVOCATIONS)
-    if len(invocations) and (number := int(invocations["function"].max())) >= len(functions):
-        raise RunError(
-            f"{run.path / 'invocations.parquet'}: function {number} is not a row of functions.parquet, "
-            f"which has {len(functions)}"
-        )
+    require_functions(run, invocations, len(functions))
     latency = metrics.latency_s(invocations)
     arrival = metrics.of_completed(invocations, "arrival_at_s")
     p50, p99 = metrics.quantiles_by_interval(arrival, latency, edges, (0.5, 0.99))

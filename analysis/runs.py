@@ -19,6 +19,8 @@ from sim.records.totals import TIMES
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.metrics import Floats
+
 
 def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -> list[Run]:
     """Open the runs at ``paths`` in this order; a folder stands for all runs in and below it, sorted by path.
@@ -35,19 +37,45 @@ def with_exact_quantiles(run: Run) -> Run:
 
     Raises RunError for a table that can't be read.
     """
-    from analysis.metrics import of_completed
-
     columns = sorted({column for ends in TIMES.values() for column in ends})
     invocations = measured(run, run.table("invocations", ["status", "function", *columns]))
-    values = {name: of_completed(invocations, to) - of_completed(invocations, of) for name, (of, to) in TIMES.items()}
-    isolated_s = run.table("functions", ["isolated_s"])["isolated_s"].to_numpy()[of_completed(invocations, "function")]
-    values["slowdown"] = values["latency_s"][isolated_s > 0] / isolated_s[isolated_s > 0]
-    exact: dict[str, Any] = {"quantiles": EXACT}
-    for name, numbers in values.items():
-        spread_of = Histogram(few=len(numbers))
-        spread_of.add(numbers)
-        exact[name] = spread(spread_of)
-    return replace(run, summary=run.summary | exact)
+    isolated_s = run.table("functions", ["isolated_s"])["isolated_s"].to_numpy()
+    require_functions(run, invocations, len(isolated_s))
+    exact = exact_times(invocations) | {"slowdown": exact_slowdown(invocations, isolated_s)}
+    return replace(run, summary=run.summary | {"quantiles": EXACT} | exact)
+
+
+def exact_times(invocations: pd.DataFrame) -> dict[str, Any]:
+    """The times of a summary, from a table with status and the columns of ``TIMES``."""
+    from analysis.metrics import of_completed
+
+    return {
+        name: _spread(of_completed(invocations, to_at_s) - of_completed(invocations, from_at_s))
+        for name, (from_at_s, to_at_s) in TIMES.items()
+    }
+
+
+def exact_slowdown(invocations: pd.DataFrame, isolated_s: Floats) -> dict[str, float | None]:
+    """The slowdown of a summary, from a table with function too. isolated_s: of each function."""
+    from analysis.metrics import latency_s, of_completed
+
+    of_each_s = isolated_s[of_completed(invocations, "function")]
+    known = of_each_s > 0
+    return _spread(latency_s(invocations)[known] / of_each_s[known])
+
+
+def _spread(values: Floats) -> dict[str, float | None]:
+    found = Histogram(few=len(values))
+    found.add(values)
+    return spread(found)
+
+
+def require_functions(run: Run, invocations: pd.DataFrame, n: int) -> None:
+    """Raise RunError for an invocation of none of ``n`` functions."""
+    if len(invocations) and (number := int(invocations["function"].max())) >= n:
+        raise RunError(
+            f"{run.path / 'invocations.parquet'}: function {number} is not a row of functions.parquet, which has {n}"
+        )
 
 
 def with_cost(run: Run, prices: Prices) -> Run:
