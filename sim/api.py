@@ -38,7 +38,7 @@ def simulate(
     note: told, a sentence at a time, what the command says on stderr: the offered load, and what a user should know.
     options: gpus, gpus_per_node, gpus_per_link, memory_gib, calibration, and the keys of ``sim.scenario.Scenario``:
     functions, catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity,
-    residency, failures, retries, slo, slo_file, clients.
+    residency, failures, retries, slo, slo_file, clients, warmup_s, cooldown_s.
 
     A run that is not ``valid`` is among those returned. Raises ProjectError, with one sentence, for what can't be
     simulated; what the code of a policy raises is raised.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,7 @@ def assemble(
     retries: int = 0,
     slo: Objectives | None = None,
     clients: ClientSettings | None = None,
+    measured: tuple[float, float] = (0.0, inf),
 ) -> Inputs:
     """Inputs of an engine. Everything that can be refused is refused here, with a ScenarioError or PolicyError.
 
@@ -125,6 +127,7 @@ def assemble(
         retries=retries,
         slo_s=slo_s,
         clients=clients,
+        measured=measured,
     )
 
 
@@ -159,7 +162,9 @@ def simulate_into(
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
-    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s, inputs.slo_s)
+    recorder = Recorder(
+        directory, inputs.workload, inputs.fleet, inputs.costs, interval_s, inputs.slo_s, inputs.measured
+    )
     engine: Engine = simulate
     outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()

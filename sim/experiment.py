@@ -72,6 +72,7 @@ class Experiment:
             retries=scenario.retries,
             slo=read_slo(scenario.slo, scenario.slo_file),
             clients=scenario.clients,
+            measured=scenario.measured(workload.trace.duration_s),
         )
 
     @property

@@ -52,6 +52,10 @@ from sim.terminal.progress import progress
 )
 @spread_option
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
+@click.option("--warmup-s", type=float, metavar="S",
+              help="Leave what arrives in the first S seconds out of latencies and shares.  [default: 0]")  # fmt: skip
+@click.option("--cooldown-s", type=float, metavar="S",
+              help="The same at the end of the trace.  [default: 0]")  # fmt: skip
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",
               help="A complete description; flags override single values.")  # fmt: skip
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",

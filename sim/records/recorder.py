@@ -235,9 +235,12 @@ class Recorder:
         return summarise(self.sums(simulated_s))
 
     def faults(self, simulated_s: float) -> list[str]:
-        """A sentence for a law that these records break, if they do. Called after ``close()``."""
-        fault = self._population.fault(self._totals.in_system_s(simulated_s), simulated_s)
-        return [fault] if fault else []
+        """Sentences for a law that these records break, and for a cut that leaves nothing. Called after ``close()``."""
+        found = [self._population.fault(self._totals.in_system_s(simulated_s), simulated_s)]
+        from_s, until_s = self._measured
+        if (from_s or until_s < math.inf) and not self._totals.n_measured:
+            found.append(f"nothing arrived from {from_s:g} to {until_s:g} s, so nothing is measured")
+        return [*filter(None, found)]
 
     @property
     def last_end_s(self) -> float:

@@ -122,7 +122,8 @@ FLOORS = [
             (
                 (
                     _room(
-                        "analysis.runs analysis analysis.labels analysis.metrics analysis.curves analysis.compare",
+                        "analysis.runs analysis analysis.labels analysis.metrics analysis.curves analysis.compare "
+                        "analysis.hit_ratio",
                         "runs that are read, compared and named",
                     ),
                 ),

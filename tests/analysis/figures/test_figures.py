@@ -40,6 +40,18 @@ def curves_of(*paths):
     return [measure(run, label, horizon) for run, label in zip(runs, plot_labels(runs), strict=True)]
 
 
+def test_distributions_are_of_measured_invocations_and_time_is_of_all(make_run):
+    (run,) = open_runs([make_run()])
+    measured = replace(run, summary=run.summary | {"measured": {"from_s": 100.0, "until_s": 400.0}})
+    whole, cut = (measure(one, "fifo", horizon_s([one])) for one in (run, measured))
+    rows = run.table("invocations").query("status == 'completed' and 100 <= arrival_at_s < 400")
+    latency_s = rows.completed_at_s - rows.arrival_at_s
+    assert (cut.latency_s[0][0], cut.latency_s[0][-1]) == (latency_s.min(), latency_s.max())
+    assert len(cut.slowdown[0]) == rows.function.nunique() + 1
+    assert cut.slowdown[0][-1] != whole.slowdown[0][-1]
+    np.testing.assert_array_equal(cut.queue_length, whole.queue_length)
+
+
 def drawn(curves, width_in=WIDTH_IN):
     """Every figure by name, laid out."""
     result = {name: figure_of(curves, width_in) for name, figure_of in figures.FIGURES.items()}
