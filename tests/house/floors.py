@@ -136,7 +136,7 @@ FLOORS = [
                 ),
                 (
                     _room(
-                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts analysis.cuts",
+                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
                         "policies against a baseline: effect, interval and verdict",
                     ),
                 ),
