@@ -193,6 +193,8 @@ def _latex(text: str) -> str:
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
     }
     escapes |= {sign: "\\" + sign for sign in "&%$#_{}"}
     return text.translate(str.maketrans(escapes))

@@ -274,7 +274,9 @@ def test_the_other_forms_have_the_same_rows(study):
     assert len(rows) == len(records) == 8
     assert float(rows[0]["difference_low"]) == records[0]["difference_low"]
     assert {"metric", "gpus", "policy", "value", "ratio_high", "p_adjusted", "verdict", "notes"} <= rows[0].keys()
-    assert analyze("compare", study, "--format", "latex").output.startswith(r"\begin{tabular}")
+    latex = analyze("compare", study, "--format", "latex").output
+    assert latex.startswith(r"\begin{tabular}")
+    assert r"& \textless{}0.001 & better \\" in latex
     assert "| CFS | 2 | mean latency [s] |" in analyze("compare", study, "--format", "markdown").output
 
 
@@ -282,7 +284,7 @@ def test_options_choose(study):
     args = ("--baseline", "affinity", "--metric", "p99, jain", "--where", "gpus=4", "--by", "gpus", "--confidence", 0.9)
     result = analyze("compare", study, *args)
     assert result.exit_code == 0
-    assert "90 % interval" in result.output
+    assert result.output.splitlines()[1].split() == ["90", "%", "90", "%", "adjusted"]
     assert [line.split()[0] for line in result.output.splitlines()[2:6]] == ["balance", "keepalive[ttl=60]"] * 2
 
 
