@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analysis.single import timeline
 from sim import __version__
 from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
 
@@ -27,6 +28,8 @@ def main() -> None:
       analyze plot runs/demo -o figures
     """
 
+
+main.add_command(timeline)
 
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 _VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
