@@ -21,6 +21,7 @@ from sim.models.startup import Ladder
 from sim.records.backlog import Backlog
 from sim.records.ended import EndedRows
 from sim.records.intervals import DeviceSums
+from sim.records.residency import ResidencyLog
 from sim.records.rows import ROWS_IN_BLOCK, Block, Floats
 from sim.records.service import Service
 from sim.records.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, WORKERS, Table
@@ -34,8 +35,8 @@ ROWS_IN_GROUP = 16 * ROWS_IN_BLOCK
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``worker_device`` is told the device of each worker. slo_s: see ``sim.records.service``. The pages of the files have
-    checksums.
+    ``worker_device`` is told the device of each worker. slo_s: see ``sim.records.service``. residency: what is in
+    device memory is recorded too, of executors by telling the log of this name. The pages of the files have checksums.
     """
 
     def __init__(
@@ -46,7 +47,10 @@ class Recorder:
         costs: CostModel,
         interval_s: float,
         slo_s: Sequence[float] | None = None,
+        *,
+        residency: bool = False,
     ) -> None:
+        self.residency = ResidencyLog(directory) if residency else None
         self._service = Service(slo_s, len(workload.functions))
         self.worker_device = WorkerDevices()
         self._blocks: list[Block] = []
@@ -166,6 +170,9 @@ class Recorder:
         self._totals.add_start(loaded_bytes)
         device = self.worker_device[number]
         self._workers.add(number, device, kind, function, instants_s, ladder, loaded_bytes, profile)
+        if self.residency is not None:
+            own_bytes = int(self._constants_bytes[function]) if function >= 0 else 0
+            self.residency.worker(number, device, function, instants_s, ladder, own_bytes, took_device_at_s)
         self._gone.append(number)
         if len(self._workers) >= ROWS_IN_GROUP:
             self._write_workers()
@@ -180,6 +187,8 @@ class Recorder:
         self._invocation_file.close()
         self._write_workers()
         self._worker_file.close()
+        if self.residency is not None:
+            self.residency.close()
         self._take_startups()
         self._device_s = self._devices.close()
         self._write(DEVICES, self._devices.columns(self._fleet.node_of))
