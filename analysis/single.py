@@ -55,3 +55,32 @@ def timeline(path: Path, window: str | None, file: Path, verify: bool) -> None:
     for sentence in about["thinned"]:
         note(f"Note: {sentence}")
     echo(file)
+
+
+@click.command(cls=ProjectCommand)
+@_RUN
+@click.argument("invocation", type=int)
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON, for machines.")
+@_VERIFY
+def why(path: Path, invocation: int, as_json: bool, verify: bool) -> None:
+    """Tell where the time of an INVOCATION of a run went, and what it waited for.
+
+    INVOCATION is its number in order of arrival, from 0, as in the table of invocations and in timelines. What it
+    waited for, who ran meanwhile, the stages of a start, copies and kernels are told in order of time. The table below
+    adds up to its latency.
+
+    \b
+    Example:
+      analyze why runs/demo/affinity 1234
+    """
+    import json
+
+    from analysis.runs import open_one
+    from analysis.why import as_text
+    from analysis.why import why as explain
+
+    told = explain(open_one(path, verify=verify), invocation)
+    if as_json:
+        click.echo(json.dumps(told, indent=1, allow_nan=False))
+    else:
+        echo(as_text(told))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.metrics import Floats
 from sim.records.tables import STAGES
 
 if TYPE_CHECKING:
@@ -67,20 +66,15 @@ def workers(run: Run) -> pd.DataFrame:
     ready_at_s = rows["ready_at_s"].to_numpy()
     climbed_at_s = np.where(np.isnan(ready_at_s), over_at_s, ready_at_s)
     begun_at_s = rows["requested_at_s"].to_numpy()
-    lasts_s = np.zeros(len(rows))
-    for stage_s in stages_s(run, rows).values():
-        lasts_s += stage_s
+    lasts_s = rows[[f"{name}_s" for name in stages(run)]].sum(axis=1).to_numpy()
     begun_at_s = np.where(np.isnan(ready_at_s), begun_at_s, np.maximum(ready_at_s - lasts_s, begun_at_s))
     return rows.assign(begun_at_s=begun_at_s, climbed_at_s=climbed_at_s, over_at_s=np.maximum(over_at_s, climbed_at_s))
 
 
-def stages_s(run: Run, rows: pd.DataFrame) -> dict[str, Floats]:
-    """How long each stage of the starts of these workers took, in their order, until they were ready.
-
-    In a replay the first run is of an invocation: it comes after that.
-    """
-    names = STAGES[:-1] if run.manifest.get("world") == "replay" else STAGES
-    return {name: rows[f"{name}_s"].to_numpy() for name in names}
+def stages(run: Run) -> tuple[str, ...]:
+    """The stages of starts, in their order, until a worker is ready. In a replay the first run is of an invocation: it
+    comes after that."""
+    return STAGES[:-1] if run.manifest.get("world") == "replay" else STAGES
 
 
 def function_names(run: Run) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis import spans
 from analysis.timeline.events import piece, text
 from analysis.timeline.gpus import SLACK_NS, Gpus
 from analysis.timeline.lanes import Ints, in_turn, lanes
@@ -40,7 +41,7 @@ def _to_devices(scene: Scene, gpus: Gpus) -> _Copies:
     lasts_ns, last_ns = ns(workers["constants_s"]), ns(workers["first_run_s"])
     ready = ~np.isnan(workers["ready_at_s"].to_numpy())
     starts = (lasts_ns > 0) & ready
-    if scene.run.manifest.get("world") == "replay":
+    if "first_run" not in spans.stages(scene.run):
         last_ns = np.zeros_like(last_ns)
     end_ns = np.maximum(gpus.life_ns[:, 1] - last_ns, gpus.life_ns[:, 0])
     begin_ns = np.maximum(end_ns - lasts_ns, gpus.life_ns[:, 0])

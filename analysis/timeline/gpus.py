@@ -76,8 +76,7 @@ def lay_out(scene: Scene, tracks: Tracks) -> Gpus:
 def lives(scene: Scene, gpus: Gpus) -> Iterator[str]:
     """Slices of workers, and in them the stages of their starts."""
     workers = scene.workers
-    stages_s = spans.stages_s(scene.run, workers)
-    stages_ns = {name: ns(stage_s) for name, stage_s in stages_s.items()}
+    stages_ns = {name: ns(workers[f"{name}_s"]) for name in spans.stages(scene.run)}
     names = {name: text(name) for name in (*stages_ns, "starting")}
     ready = ~np.isnan(workers["ready_at_s"].to_numpy())
     facts = zip(workers["worker"], workers["kind"], workers["function"], workers["profile"], strict=True)
