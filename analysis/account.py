@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 from analysis import spans
 from sim.errors import RunError
 from sim.models.watched import EVICTED
+from sim.records.parts import latency_parts
 from sim.records.tables import RESIDENCY
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Others:
 @dataclass(frozen=True)
 class Account:
     """One invocation. row: of ``analysis.spans.invocations``; worker: of ``analysis.spans.workers``, None without one.
-    parts: seconds from arrival to end, by name in the order of time; they add up to ``latency_s``.
+    replayed: in a replay. parts: seconds from arrival to end, by name in the order of time; their sum is ``latency_s``.
 
     ahead: invocations that had not ended on its worker, or on its GPU if its worker is of one function, when it entered
     the pool, and began before it. passed: those that entered later and began before it. waited_beside: what others did
@@ -43,6 +45,7 @@ class Account:
     """
 
     row: dict[str, Any]
+    replayed: bool
     function: str
     isolated_s: float
     worker: dict[str, Any] | None
@@ -80,10 +83,11 @@ def account(run: Run, invocation: int) -> Account:
     on_gpu = workers[(workers["device"] == row["device"]) & (workers["worker"] != row["worker"])]
     return Account(
         row,
+        run.manifest.get("world") == "replay",
         names[row["function"]],
         run.table("functions", ["isolated_s"])["isolated_s"].tolist()[row["function"]],
         worker,
-        _parts(run, row, worker),
+        _parts(row, worker),
         int((there & first).sum()),
         int((there & ~first).sum()),
         _others(early, on_gpu if own else on_gpu.iloc[:0], names, waits, "dispatch_at_s", "left_at_s"),
@@ -112,27 +116,20 @@ def _beside(rows: pd.DataFrame, row: dict[str, Any], where: str) -> pd.DataFrame
     return found
 
 
-def _parts(run: Run, row: dict[str, Any], worker: dict[str, Any] | None) -> dict[str, float]:
-    """Seconds by part; the ends of the parts ascend from the arrival to the end."""
-    came = "issued late" if run.manifest.get("world") == "replay" else "gate"
-    ends = {came: row["admitted_at_s"], "frontend": row["queued_at_s"]}
-    if np.isnan(row["started_at_s"]):
-        ends["pool"] = row["over_at_s"]
-    else:
-        if row["cold"] and worker is not None:
-            ends |= {"pool": worker["begun_at_s"], "cold start": worker["climbed_at_s"]}
-            ends["behind others"] = row["dispatch_at_s"]
-        else:
-            ends["pool"] = row["dispatch_at_s"]
-        ends["dispatch"] = row["started_at_s"]
-        if row["status"] != "completed":
-            ends["on the GPU"] = np.inf
-        else:
-            ends |= {"load": row["kernels_at_s"], "kernels": row["store_at_s"]}
-            ends["copy back, host and reply" if spans.has_frontend(run) else "copy back and host"] = np.inf
+def _parts(row: dict[str, Any], worker: dict[str, Any] | None) -> dict[str, float]:
+    """Seconds by part, in order of time: of what was completed those of ``sim.records.parts``."""
+    waits = (row["queued_at_s"], row["dispatch_at_s"])
+    start_s = 0.0
+    if row["cold"] and worker is not None:
+        start_s = max(min(worker["climbed_at_s"], waits[1]) - max(worker["begun_at_s"], waits[0]), 0.0)
+    if row["status"] == "completed":
+        columns = {name: np.array([value]) for name, value in row.items() if isinstance(value, float)}
+        return {name: float(part_s[0]) for name, part_s in latency_parts(columns, np.array([start_s])).items()}
+    ends = {"gate": row["admitted_at_s"], "before_pool": row["queued_at_s"]}
+    ends |= {"pool": row["dispatch_at_s"], "dispatch": row["started_at_s"], "on_gpu": row["over_at_s"]}
     parts, at_s = {}, row["arrival_at_s"]
     for name, end_s in ends.items():
-        end_s = row["over_at_s"] if np.isnan(end_s) else min(max(end_s, at_s), row["over_at_s"])
+        end_s = row["over_at_s"] if math.isnan(end_s) else end_s
         parts[name] = float(end_s - at_s)
         at_s = end_s
     return parts

@@ -43,7 +43,7 @@ def as_text(told: dict[str, Any]) -> str:
     for event in told["story"]:
         wrapped = textwrap.wrap(event["text"], _WIDTH - _INDENT)
         lines += [f"{event['at_s']:10.4f}  {wrapped[0]}", *(" " * _INDENT + line for line in wrapped[1:])]
-    shown = [(part["part"], part["s"], part["frac"]) for part in told["parts"] if part["s"] > 0]
+    shown = [(part["part"].replace("_", " "), part["s"], part["frac"]) for part in told["parts"] if part["s"] > 0]
     shown.append(("in all", told["latency_s"], sum(part["frac"] for part in told["parts"])))
     width = max(len(name) for name, _, _ in shown)
     lines += ["", f"{'part':{width}}  {'ms':>12}  {'%':>5}"]
@@ -75,15 +75,14 @@ def _story(found: Account) -> Iterator[tuple[float, str]]:
     if math.isnan(row["admitted_at_s"]):
         yield from _end(found)
         return
-    if parts.get("gate"):
-        yield row["admitted_at_s"], f"The gate of the frontend let it in after {_ms(parts['gate'])}."
-    if parts.get("issued late"):
-        yield row["admitted_at_s"], f"It was issued {_ms(parts['issued late'])} late."
+    if parts["gate"]:
+        late = "It was issued {} late." if found.replayed else "It was let in after {}."
+        yield row["admitted_at_s"], late.format(_ms(parts["gate"]))
     if math.isnan(row["queued_at_s"]):
         yield from _end(found)
         return
-    if parts.get("frontend"):
-        yield row["queued_at_s"], f"It came to the pool after {_ms(parts['frontend'])} in the frontend."
+    if parts["before_pool"]:
+        yield row["queued_at_s"], f"It came to the pool after {_ms(parts['before_pool'])} in the frontend."
     if row["attempt"] > 1:
         yield row["queued_at_s"], f"What follows is its attempt {row['attempt']}; those before failed or took too long."
     yield from _waiting(found)
@@ -119,17 +118,17 @@ def _waiting(found: Account) -> Iterator[tuple[float, str]]:
 
 def _running(found: Account) -> Iterator[tuple[float, str]]:
     row, parts = found.row, found.parts
-    if parts.get("dispatch"):
+    if parts["dispatch"]:
         yield row["dispatch_at_s"], f"Worker {row['worker']} turned to it: {_ms(parts['dispatch'])} of dispatch."
     others = f" in a batch of {row['batch']}" if row["batch"] > 1 else ""
     yield row["started_at_s"], f"GPU {row['device']} began on it{others}."
     if row["status"] != "completed":
         return
-    if parts["load"] or row["constant_bytes"]:
+    if parts["loads"] or row["constant_bytes"]:
         what = f"{_size(row['h2d_bytes'])} to the device"
         if row["constant_bytes"]:
             what += f", of which {_size(row['constant_bytes'])} were constants that were not resident"
-        yield row["started_at_s"], f"Copies took {_ms(parts['load'])}: {what}."
+        yield row["started_at_s"], f"Copies took {_ms(parts['loads'])}: {what}."
     if found.evicted:
         whose = ", ".join(f"{_size(n_bytes)} of {name}" for name, n_bytes in found.evicted)
         yield row["started_at_s"], f"To make room {whose} were evicted."

@@ -21,7 +21,7 @@ MOST_INVOCATIONS = 200_000  # shown by themselves
 MOST_STARTS = 20_000
 MOST_INSTANTS = 50_000  # orders; evictions
 MOST_POINTS = 20_000  # of a counter
-PARTS = 5_000  # of the span: a gap shorter than one does not part what is shown together
+N_PARTS = 5_000  # of the span: a gap shorter than one does not part what is shown together
 
 
 def ns(at_s: Floats | pd.Series[float]) -> Ints:
@@ -47,7 +47,7 @@ class Scene:
     @property
     def gap_ns(self) -> int:
         """The longest gap between what is shown as one."""
-        return (self.span_ns[1] - self.span_ns[0]) // PARTS
+        return (self.span_ns[1] - self.span_ns[0]) // N_PARTS
 
     def inside(self, at_ns: Ints) -> Bools:
         """Which instants are in the window."""

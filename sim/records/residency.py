@@ -51,7 +51,7 @@ class ResidencyLog:
         instants_s: tuple[float, float, float],
         ladder: Ladder | None,
         constants_bytes: int,
-        took_device_at_s: float | None,
+        took_device_at_s: float,
     ) -> None:
         """A worker is gone or the run has ended, see ``sim.records.recorder.Recorder.worker``.
 
@@ -64,10 +64,7 @@ class ResidencyLog:
                 self._add((number, device, other, n_bytes, since_s, stopped_at_s, reason))
         if function < 0 or isnan(ready_at_s) or not constants_bytes:
             return
-        loaded_at_s = ready_at_s
-        if ladder is not None:
-            begun_at_s = ready_at_s - sum(ladder) if took_device_at_s is None else took_device_at_s
-            loaded_at_s = begun_at_s + ladder.before_constants_s
+        loaded_at_s = took_device_at_s + (0.0 if ladder is None else ladder.before_constants_s)
         self._add((number, device, function, constants_bytes, loaded_at_s, stopped_at_s, reason))
 
     def close(self) -> None:
