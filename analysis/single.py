@@ -32,7 +32,7 @@ def timeline(path: Path, window: str | None, file: Path, verify: bool) -> None:
 
     A process a node, a track a GPU and host link. Slices are workers, stages of their starts, invocations with
     dispatch, load, kernels and copy back, and copies; arrows lead from arrivals over what ran to the ends. Counters
-    are invocations that wait and run and, of runs with --residency, the memory of each GPU that buffers take. Of
+    are invocations that wait and run and, of runs with --stays, the memory of each GPU that buffers take. Of
     large runs not everything is shown by itself: what is left out is said here and in the file.
 
     \b

@@ -201,7 +201,7 @@ class SimFleet:
 
     def _cache(self, worker: SimWorker, costs: CostModel) -> BufferCache:
         """Memory of an executor, which tells of its changes where these are recorded."""
-        n_bytes, log = costs.cache_bytes_of(worker.takes_bytes), self._recorder.residency
+        n_bytes, log = costs.cache_bytes_of(worker.takes_bytes), self._recorder.stays
         if log is None:
             return BufferCache(n_bytes, keep_headroom=costs.keeps_headroom, eviction=costs.eviction)
         device = worker.place % self._n_gpus

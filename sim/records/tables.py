@@ -189,7 +189,7 @@ ACTIONS = Table(
 RESIDENCY = Table(
     "residency",
     "one row a stay of buffers of a function in the memory of a worker, of those that came and left together, in the "
-    "order in which they left; only with `--residency`",
+    "order in which they left; only with `--stays`",
     (
         Column("worker", _I4, "", "the worker in whose part of device memory they were"),
         Column("device", _I4, "", "its device"),
