@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.runs import lookup
 from sim.records.tables import STAGES
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _LONGEST_KEY = 40  # public traces name functions by hashes of 64 and more
 
 def end_s(run: Run) -> float:
     """When a run ended: no invocation or worker of its tables goes on after that."""
-    return float(run.summary["simulated_s"])
+    return float(lookup(run.path / "summary.json", run.summary, "simulated_s"))
 
 
 def invocations(run: Run) -> pd.DataFrame:

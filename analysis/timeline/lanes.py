@@ -13,10 +13,10 @@ Ints = npt.NDArray[np.int64]
 def lanes(group: Ints, begin_ns: Ints, end_ns: Ints, slack_ns: int = 0) -> Ints:
     """The lane of each interval, from 0 in each group: the lowest that is free when it begins.
 
-    One that begins up to ``slack_ns`` before another has ended still follows it. Those that begin at once get their
-    lanes in the order in which they are given.
+    One that begins up to ``slack_ns`` before another has ended still follows it. Of those that begin at once the
+    shorter come first, then those that are given first.
     """
-    order = np.lexsort((begin_ns, group))
+    order = np.lexsort((end_ns, begin_ns, group))
     lane = np.zeros(len(group), np.int64)
     owner, begin, end = group[order], begin_ns[order], end_ns[order]
     same = owner[1:] == owner[:-1]
@@ -44,11 +44,11 @@ def lanes(group: Ints, begin_ns: Ints, end_ns: Ints, slack_ns: int = 0) -> Ints:
 
 def in_turn(track: Ints, begin_ns: Ints, end_ns: Ints) -> tuple[Ints, Ints]:
     """The intervals, cut so that on each track one begins when those before it have ended: instants are rounded."""
-    order = np.lexsort((begin_ns, track))
+    order = np.lexsort((end_ns, begin_ns, track))
     owner, begin, end = track[order], begin_ns[order], np.maximum(end_ns, begin_ns)[order]
-    same = owner[1:] == owner[:-1]
-    begin[1:] = np.where(same, np.maximum(begin[1:], end[:-1]), begin[1:])
-    end = np.maximum(begin, end)
+    for its in np.split(np.arange(len(owner)), np.flatnonzero(owner[1:] != owner[:-1]) + 1):
+        end[its] = np.maximum.accumulate(end[its])
+        begin[its[1:]] = np.maximum(begin[its[1:]], end[its[:-1]])
     cut_begin, cut_end = np.empty_like(begin), np.empty_like(end)
     cut_begin[order], cut_end[order] = begin, end
     return cut_begin, cut_end
