@@ -13,6 +13,7 @@ from sim.text import counted, short
 
 _MOST_NAMED = 5  # functions of what else went on
 _AS_EXPECTED = 0.005
+_NOTHING_S = 1e-9  # a stage so short is none
 _WIDTH, _INDENT = 100, 12  # of the story
 
 
@@ -110,7 +111,7 @@ def _waiting(found: Account) -> Iterator[tuple[float, str]]:
         yield row["queued_at_s"], f"Meanwhile {text} on {where}."
     if row["cold"]:
         begun_at_s, ready_at_s = worker["begun_at_s"], worker["climbed_at_s"]
-        stages = ", ".join(f"{name} {_ms(stage_s)}" for name, stage_s in found.stages_s.items() if stage_s > 0)
+        stages = ", ".join(f"{name} {_ms(stage_s)}" for name, stage_s in found.stages_s.items() if stage_s > _NOTHING_S)
         began = "had begun before" if begun_at_s < row["queued_at_s"] else "began"
         yield begun_at_s, f"The start of {place} {began}, which it waited for: {stages or 'without stages'}."
         yield ready_at_s, f"Worker {row['worker']} was ready, {_ms(ready_at_s - begun_at_s)} after that."

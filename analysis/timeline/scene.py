@@ -11,6 +11,7 @@ from analysis import spans
 from analysis.metrics import Floats
 from analysis.timeline.lanes import Ints
 from analysis.timeline.thinning import NEIGHBOURS, Bools, greatest
+from sim.errors import RunError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,12 +73,15 @@ class Scene:
 
 
 def scene(run: Run, window_s: tuple[float, float] | None) -> Scene:
-    """Read a run. Raises RunError for a table that can't be read."""
+    """Read a run. Raises RunError for a table that can't be read, and a window in which no invocation is there."""
     invocations, workers = spans.invocations(run), spans.workers(run)
     end_s = spans.end_s(run)
     from_s, to_s = window_s or (0.0, end_s)
     there = (invocations["arrival_at_s"] <= to_s) & (invocations["over_at_s"] >= from_s)
     invocations = invocations[there].reset_index(drop=True)
+    if window_s and not len(invocations):
+        window = f"the window, from {from_s:g} s to {to_s:g} s"
+        raise RunError(f"{run.path}: nothing is in {window}; the run ended at {end_s:.6g} s")
     by_arrival = np.argsort(invocations["arrival_at_s"].to_numpy(), kind="stable")
     latency_s = (invocations["over_at_s"] - invocations["arrival_at_s"]).to_numpy()
     kept = np.zeros(len(invocations), bool)
