@@ -155,9 +155,10 @@ def _end(found: Account) -> Iterator[tuple[float, str]]:
 
 def _beside(others: Others) -> Iterator[str]:
     """What others did, in half sentences."""
-    named = [f"{n:,} of {name} ({_ms(spent_s)})" for name, n, spent_s in others.ran[:_MOST_NAMED]]
-    if more := others.ran[_MOST_NAMED:]:
-        named.append(f"{sum(n for _, n, _ in more):,} of {counted(len(more), 'other function')}")
+    n_named = _MOST_NAMED if len(others.ran) > _MOST_NAMED + 1 else _MOST_NAMED + 1  # the rest is never one alone
+    named = [f"{n:,} of {name} ({_ms(spent_s)})" for name, n, spent_s in others.ran[:n_named]]
+    if more := others.ran[n_named:]:
+        named.append(f"{sum(n for _, n, _ in more):,} of {len(more):,} other functions")
     n_ran = sum(n for _, n, _ in others.ran)
     if n_ran == 1:
         yield f"1 invocation ran, {named[0].removeprefix('1 ')}"

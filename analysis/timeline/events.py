@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sim.files.output import new_file
+from sim.files.output import create, new_file
 
 MADE_BY = "gpu-faas"
 _HEAD = '{"displayTimeUnit": "ms",\n"otherData": '
@@ -88,7 +88,7 @@ def write(file: Path, about: Mapping[str, Any], events: Iterable[str]) -> None:
 @contextmanager
 def _opened(part: Path) -> Iterator[io.TextIOWrapper]:
     with (
-        part.open("xb") as raw,
+        create(part) as raw,
         gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed,
         io.TextIOWrapper(packed, "utf-8", write_through=False) as out,
     ):
