@@ -13,14 +13,17 @@ import pytest
 
 from analysis.timeline import scene
 from analysis.timeline.timeline import write_timeline
+from analysis.why import why
 from sim.errors import OutputError
+from sim.models.calibration import Startup
+from sim.models.failures import Failure
 from sim.models.workloads.catalogue import load_catalogue
 from sim.policies import make_policy
 from sim.protocol import Arrival, Finished, Need, Reject, Run, Standing, Start, Stop
 from sim.workload import bind
 from tests.analysis.timeline.checks import check, of, read
-from tests.sim.engine.by_script import play
-from tests.support import POOL, poisson, simulate
+from tests.sim.engine.by_script import BATCHED, GPU, play
+from tests.support import POOL, ideal, own, poisson, simulate
 
 GIB = 2**30
 GOLDEN = Path(__file__).with_name("tiny.json")
@@ -83,6 +86,36 @@ def test_workers_climb_their_stages(tmp_path):
     for stage in ("process", "runtime", "context", "constants"):
         lasted_us = sum(float(e["dur"]) for e in of(trace, "X") if e["name"] == stage)
         assert lasted_us == pytest.approx(workers[f"{stage}_s"].sum() * 1e6, rel=1e-6)
+
+
+def test_a_batch_has_lanes(tmp_path):
+    options = {"needs": [Need.BATCHES], "gpu": replace(GPU, graphs=BATCHED), "standing": [Standing(0, 0)]}
+    batch = [(Arrival(2, 0), [Run(0, 0, others=(1, 2))])]
+    run = ended(play(tmp_path / "run", batch, [(1.0, 0), (1.5, 0), (1.75, 0)], **options).run)
+    trace = timeline(run, tmp_path)
+    assert len({e["tid"] for e in outer(trace).values()}) == 3
+    assert {e["args"]["batch"] for e in outer(trace).values()} == {3}
+    names = {e["args"]["name"] for e in of(trace, "M") if e["name"] == "thread_name"}
+    assert names >= {"GPU 0", "GPU 0 lane 1", "GPU 0 lane 2"}
+
+
+@pytest.mark.parametrize("policy", ["balance", "exclusive"])
+def test_what_is_lost_with_its_worker_is_there_too(tmp_path, policy):
+    failures = [Failure("device", 0, at_s=5.0, mttr_s=2.0), Failure("worker", 1, at_s=8.0)]
+    workload = own(poisson(40, 3.0, "constant", 5, 4))  # a second each
+    calibration = ideal(startup_s=Startup(0.0, 0.1, 0.0, 0.0, 0.0))
+    options = {"gpus": 2, "calibration": calibration, "failures": failures, "stays": True}
+    run = ended(simulate(workload, make_policy(policy), tmp_path / "run", **options))
+    rows = run.table("invocations")
+    lost = rows[(rows.status == "failed") & rows.started_at_s.notna()]
+    found = outer(timeline(run, tmp_path))
+    assert len(lost)
+    assert set(lost.invocation) <= set(found)
+    assert all(found[number]["args"]["status"] == "failed" for number in lost.invocation)
+    for number in lost.invocation:
+        told = why(run, number)
+        assert "failed" in told["told"]
+        assert sum(part["s"] for part in told["parts"]) == pytest.approx(told["latency_s"])
 
 
 def test_counters_say_who_waits_and_what_is_in_memory(tmp_path):
