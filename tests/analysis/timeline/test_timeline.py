@@ -101,7 +101,7 @@ def test_a_batch_has_lanes(tmp_path):
 
 @pytest.mark.parametrize("policy", ["balance", "exclusive"])
 def test_what_is_lost_with_its_worker_is_there_too(tmp_path, policy):
-    failures = [Failure("device", 0, at_s=5.0, mttr_s=2.0), Failure("worker", 1, at_s=8.0)]
+    failures = [Failure("device", 0, at_s=5.5, mttr_s=2.0), Failure("worker", 1, at_s=8.0)]
     workload = own(poisson(40, 3.0, "constant", 5, 4))  # a second each
     calibration = ideal(startup_s=Startup(0.0, 0.1, 0.0, 0.0, 0.0))
     options = {"gpus": 2, "calibration": calibration, "failures": failures, "stays": True}
