@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.comparing import compare, interval
+from analysis.single import timeline, why
 from sim import __version__
 from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
 
@@ -32,6 +33,8 @@ def main() -> None:
 
 main.add_command(compare)
 main.add_command(interval)
+main.add_command(timeline)
+main.add_command(why)
 
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 _VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
