@@ -7,23 +7,35 @@ from pathlib import Path
 from sim.policies.affinity import Affinity
 from sim.policies.balance import Balance
 from sim.policies.base import BasePolicy
+from sim.policies.edf import EarliestDeadline
 from sim.policies.exclusive import Exclusive
 from sim.policies.exclusive_random import ExclusiveRandom
 from sim.policies.files import load_policies
 from sim.policies.fractional import Fractional
 from sim.policies.keepalive import KeepAlive
 from sim.policies.least_loaded import LeastLoaded
+from sim.policies.least_slack import LeastSlack
+from sim.policies.least_work import LeastWork
+from sim.policies.power_of_d import PowerOfD
+from sim.policies.round_robin import RoundRobin
+from sim.policies.sjf import ShortestFirst
 from sim.policies.static import Static
 from sim.settings import IN_FILE, parse
 
 _BUILT_IN: tuple[type[BasePolicy], ...] = (
     Affinity,
     Balance,
+    EarliestDeadline,
     Exclusive,
     ExclusiveRandom,
     Fractional,
     KeepAlive,
     LeastLoaded,
+    LeastSlack,
+    LeastWork,
+    PowerOfD,
+    RoundRobin,
+    ShortestFirst,
     Static,
 )
 _POLICIES = {policy.name: policy for policy in _BUILT_IN}

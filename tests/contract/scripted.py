@@ -8,6 +8,7 @@ device, latest starts and batches are here in words of its own.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -63,6 +64,7 @@ class FixedCosts:
 class ScriptedWorld:
     """Runs a script [(arrival_at_s, function, run_s), ...] and keeps a log of (now_s, event, actions).
 
+    expected_s: of each function, 1 where it isn't given. due_at_s: deadline of each invocation, if any has one.
     ``ended`` maps invocations to (status, instant); ``ran_on`` to their worker.
     """
 
@@ -73,6 +75,8 @@ class ScriptedWorld:
         script: list[tuple[float, int, float]],
         n_functions: int,
         start_s: float = 0.5,
+        expected_s: Sequence[float] = (),
+        due_at_s: Sequence[float] = (),
     ) -> None:
         self.log: list[tuple[float, Event, list[Action]]] = []
         self.ended: dict[int, tuple[str, float]] = {}
@@ -80,12 +84,13 @@ class ScriptedWorld:
         self.script = script
         self.n_gpus = n_gpus
         self.start_s = start_s
+        self.due_at_s = due_at_s
         fleet = FleetSpec(DeviceSpec("scripted", FLEET_MEMORY_BYTES), n_gpus)
         self.dispatcher = Dispatcher(
             policy,
             fleet,
             functions(n_functions),
-            FixedCosts([1.0] * n_functions),
+            FixedCosts(list(expected_s) or [1.0] * n_functions),
             generator(0, Stream.POLICY),
             log=lambda now_s, event, actions: self.log.append((now_s, event, list(actions))),
         )
@@ -104,7 +109,8 @@ class ScriptedWorld:
 
     def run(self) -> ScriptedWorld:
         for number, (at_s, function, _) in enumerate(self.script):
-            self._post(at_s, ARRIVAL, Arrival(number, function))
+            due_at_s = self.due_at_s[number] if self.due_at_s else inf
+            self._post(at_s, ARRIVAL, Arrival(number, function, due_at_s))
         while self._events:
             now_s, _, number, event = heappop(self._events)
             if isinstance(event, Finished) and event.outcome == Outcome.OK:

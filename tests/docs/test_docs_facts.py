@@ -31,7 +31,7 @@ GLOSSARY, CALIBRATION, RUNS, TRACE, POLICY, METRICS = (
         "calibration.md",
         "run-directory.md",
         "howto/your-own-trace.md",
-        "howto/add-a-policy.md",
+        "policies.md",
         "metrics.md",
     )
 )

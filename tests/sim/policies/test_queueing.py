@@ -1,0 +1,145 @@
+"""Queueing policies against their literal rules, and by hand where the rules say who goes first.
+
+Instants and durations lie on a coarse grid, so that many things happen at once and floating point is exact.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.errors import ScenarioError
+from sim.policies import make_policy
+from tests.contract.scripted import ScriptedWorld
+from tests.sim.policies.literal.least_work import LiteralLeastWork
+from tests.sim.policies.literal.power_of_d import LiteralPowerOfD
+from tests.sim.policies.literal.ranked import LiteralDeadline, LiteralShortest, LiteralSlack
+from tests.sim.policies.literal.round_robin import LiteralRoundRobin
+
+N_FUNCTIONS = 7
+Quarters = st.integers(1, 12).map(lambda n: n / 4)
+Dues = st.one_of(st.just(inf), st.integers(0, 60).map(lambda n: n / 4))
+SCRIPTS = st.lists(
+    st.tuples(st.integers(0, 40).map(lambda n: n / 4), st.integers(0, N_FUNCTIONS - 1), Quarters), max_size=60
+).map(sorted)
+EXPECTED = st.lists(Quarters, min_size=N_FUNCTIONS, max_size=N_FUNCTIONS)
+
+
+def run(policy, n_gpus, script, expected_s=(), due_at_s=()):
+    world = ScriptedWorld(policy, n_gpus, script, N_FUNCTIONS, expected_s=expected_s, due_at_s=due_at_s).run()
+    assert set(world.ended) == set(range(len(script))), "an invocation has no end"
+    return world
+
+
+def by_hand(name, n_gpus, script, expected_s=(), due_at_s=()):
+    """The executor of each invocation, and the order in which they were given away."""
+    world = run(make_policy(name), n_gpus, script, expected_s, due_at_s)
+    orders = [action for _, _, actions in world.log for action in actions]
+    return [world.ran_on[i] for i in range(len(script))], [order.invocation for order in orders]
+
+
+RULES = [
+    ("round-robin", LiteralRoundRobin()),
+    ("power-of-d[d=1]", LiteralPowerOfD(1)),
+    ("power-of-d", LiteralPowerOfD(2)),
+    ("power-of-d[d=9]", LiteralPowerOfD(9)),
+    ("least-work", LiteralLeastWork()),
+    ("sjf", LiteralShortest(0.0)),
+    ("sjf[ageing=0.5]", LiteralShortest(0.5)),
+    ("edf", LiteralDeadline(inf)),
+    ("edf[default_s=2.5]", LiteralDeadline(2.5)),
+    ("least-slack", LiteralSlack(inf)),
+    ("least-slack[default_s=2.5]", LiteralSlack(2.5)),
+]
+
+
+@pytest.mark.parametrize(("name", "literal"), RULES, ids=[name for name, _ in RULES])
+@given(SCRIPTS, st.integers(1, 5), EXPECTED, st.data())
+def test_each_decision_is_that_of_the_literal_rule(name, literal, script, n_gpus, expected_s, data):
+    due_at_s = data.draw(st.lists(Dues, min_size=len(script), max_size=len(script)))
+    ours = run(make_policy(name), n_gpus, script, expected_s, due_at_s)
+    assert ours.log == run(literal, n_gpus, script, expected_s, due_at_s).log
+
+
+@settings(max_examples=200)
+@given(SCRIPTS, st.integers(1, 5), EXPECTED)
+def test_with_exact_expectations_least_work_begins_all_as_one_queue_does(script, n_gpus, expected_s):
+    exact = [(at_s, function, expected_s[function]) for at_s, function, _ in script]
+    ends = [run(make_policy(name), n_gpus, exact, expected_s).ended for name in ("least-work", "balance")]
+    assert ends[0] == ends[1]
+
+
+@given(SCRIPTS, st.integers(1, 5))
+def test_without_deadlines_or_differences_the_central_queues_are_balance(script, n_gpus):
+    balance = run(make_policy("balance"), n_gpus, script).log
+    for name in ("sjf", "edf", "least-slack"):
+        assert run(make_policy(name), n_gpus, script).log == balance
+
+
+def test_round_robin_takes_turns_whatever_they_have():
+    ran_on, _ = by_hand("round-robin", 3, [(0.0, 0, 9.0), (1.0, 0, 1.0), (2.0, 0, 1.0), (8.0, 0, 1.0), (8.5, 0, 1.0)])
+    assert ran_on == [0, 1, 2, 0, 1]
+
+
+def test_power_of_all_joins_the_shortest_queue():
+    ran_on, _ = by_hand("power-of-d[d=9]", 4, [(0.0, 0, 30.0)] * 3 + [(1.0 + i, 0, 0.5) for i in range(20)])
+    assert len(set(ran_on[:3])) == 3
+    assert len(set(ran_on[3:])) == 1, "the one that is idle again"
+
+
+def test_ties_of_power_of_d_are_uniform():
+    ran_on, _ = by_hand("power-of-d[d=4]", 4, [(float(i), 0, 0.25) for i in range(2000)])
+    for worker in range(4):
+        assert ran_on.count(worker) == pytest.approx(500, abs=4 * (2000 * 0.25 * 0.75) ** 0.5)
+
+
+def test_least_work_prefers_two_short_ones_to_a_long_one_and_then_the_lower_device():
+    expected_s = [4.0, 1.0] + [1.0] * 5
+    script = [(0.0, 0, 4.0), (0.0, 1, 1.0), (0.0, 1, 1.0), (0.0, 1, 1.0), (1.0, 1, 1.0), (6.0, 1, 1.0)]
+    assert by_hand("least-work", 2, script, expected_s)[0] == [0, 1, 1, 1, 1, 0]
+
+
+def test_of_an_overdue_one_nothing_is_left():
+    """Device 0 expects to be done at 1 and is not; at 3 it has no work for all that is known, a tie with device 1."""
+    script = [(0.0, 0, 9.0), (0.0, 1, 2.0), (3.0, 1, 2.0)]
+    assert by_hand("least-work", 2, script, [1.0, 2.0] + [1.0] * 5)[0] == [0, 1, 0]
+
+
+def test_the_shortest_goes_first_until_waiting_counts():
+    expected_s = [1.0, 5.0] + [1.0] * 5
+    script = [(0.0, 0, 10.0), (1.0, 1, 1.0), (9.0, 0, 1.0), (9.5, 0, 1.0)]
+    assert by_hand("sjf", 1, script, expected_s)[1] == [0, 2, 3, 1]
+    assert by_hand("sjf[ageing=0.5]", 1, script, expected_s)[1] == [0, 1, 2, 3]
+
+
+def test_what_has_no_deadline_is_last_unless_it_is_given_one():
+    script = [(0.0, 0, 10.0), (1.0, 1, 1.0), (2.0, 0, 1.0), (3.0, 0, 1.0)]
+    due_at_s = [inf, inf, 30.0, 20.0]
+    assert by_hand("edf", 1, script, due_at_s=due_at_s)[1] == [0, 3, 2, 1]
+    assert by_hand("edf[default_s=24]", 1, script, due_at_s=due_at_s)[1] == [0, 3, 1, 2]
+
+
+def test_slack_counts_what_is_still_to_do():
+    script = [(0.0, 0, 10.0), (1.0, 0, 1.0), (2.0, 1, 1.0)]
+    due = [inf, 20.0, 22.0]
+    expected_s = [1.0, 5.0] + [1.0] * 5
+    assert by_hand("edf", 1, script, expected_s, due)[1] == [0, 1, 2]
+    assert by_hand("least-slack", 1, script, expected_s, due)[1] == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("power-of-d[d=0]", "d is 0, must be at least 1"),
+        ("sjf[ageing=-1]", "ageing is -1.0, must be at least 0"),
+        ("sjf[ageing=nan]", "ageing is nan, must be at least 0"),
+        ("edf[default_s=-1]", "default_s is -1.0, must be at least 0"),
+        ("least-slack[default_s=-1]", "default_s is -1.0, must be at least 0"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_with_the_rule(text, complaint):
+    with pytest.raises(ScenarioError, match=complaint):
+        make_policy(text)
