@@ -64,7 +64,8 @@ class FixedCosts:
 class ScriptedWorld:
     """Runs a script [(arrival_at_s, function, run_s), ...] and keeps a log of (now_s, event, actions).
 
-    expected_s: of each function, 1 where it isn't given. due_at_s: deadline of each invocation, if any has one.
+    expected_s: of each function, 1 where it isn't given. due_at_s: deadline of each invocation, if any has one. served:
+    the functions, if they are others than those without anything.
     ``ended`` maps invocations to (status, instant); ``ran_on`` to their worker.
     """
 
@@ -77,6 +78,7 @@ class ScriptedWorld:
         start_s: float = 0.5,
         expected_s: Sequence[float] = (),
         due_at_s: Sequence[float] = (),
+        served: Sequence[Function] = (),
     ) -> None:
         self.log: list[tuple[float, Event, list[Action]]] = []
         self.ended: dict[int, tuple[str, float]] = {}
@@ -89,7 +91,7 @@ class ScriptedWorld:
         self.dispatcher = Dispatcher(
             policy,
             fleet,
-            functions(n_functions),
+            served or functions(n_functions),
             FixedCosts(list(expected_s) or [1.0] * n_functions),
             generator(0, Stream.POLICY),
             log=lambda now_s, event, actions: self.log.append((now_s, event, list(actions))),

@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.policies import make_policy
-from tests.contract.scripted import ScriptedWorld
+from tests.contract.scripted import FLEET_MEMORY_BYTES, ScriptedWorld
+from tests.sim.policies.literal.ch_bl import LiteralHashing
+from tests.sim.policies.literal.lalb import LiteralLocality
 from tests.sim.policies.literal.least_work import LiteralLeastWork
+from tests.sim.policies.literal.mqfq import LiteralMqfq
+from tests.sim.policies.literal.paella import LiteralPaella
 from tests.sim.policies.literal.power_of_d import LiteralPowerOfD
 from tests.sim.policies.literal.ranked import LiteralDeadline, LiteralShortest, LiteralSlack
 from tests.sim.policies.literal.round_robin import LiteralRoundRobin
+from tests.sim.policies.literal.wfq import LiteralFair
+from tests.support import opaque_functions
 
 N_FUNCTIONS = 7
 Quarters = st.integers(1, 12).map(lambda n: n / 4)
@@ -28,8 +34,13 @@ SCRIPTS = st.lists(
 EXPECTED = st.lists(Quarters, min_size=N_FUNCTIONS, max_size=N_FUNCTIONS)
 
 
+# Of different sizes; a GPU has room for some of the last three.
+SERVED = opaque_functions([0, 1, 2, 8, *[FLEET_MEMORY_BYTES * part // 8 for part in (2, 3, 5)]])
+
+
 def run(policy, n_gpus, script, expected_s=(), due_at_s=()):
-    world = ScriptedWorld(policy, n_gpus, script, N_FUNCTIONS, expected_s=expected_s, due_at_s=due_at_s).run()
+    more = {"expected_s": expected_s, "due_at_s": due_at_s, "served": SERVED}
+    world = ScriptedWorld(policy, n_gpus, script, N_FUNCTIONS, **more).run()
     assert set(world.ended) == set(range(len(script))), "an invocation has no end"
     return world
 
@@ -47,12 +58,33 @@ RULES = [
     ("power-of-d", LiteralPowerOfD(2)),
     ("power-of-d[d=9]", LiteralPowerOfD(9)),
     ("least-work", LiteralLeastWork()),
+    ("ch-bl", LiteralHashing()),
+    ("ch-bl[load=3,nodes=1]", LiteralHashing(3.0, 1)),
     ("sjf", LiteralShortest(0.0)),
     ("sjf[ageing=0.5]", LiteralShortest(0.5)),
     ("edf", LiteralDeadline(inf)),
     ("edf[default_s=2.5]", LiteralDeadline(2.5)),
     ("least-slack", LiteralSlack(inf)),
     ("least-slack[default_s=2.5]", LiteralSlack(2.5)),
+    ("wfq", LiteralFair()),
+    ("wfq[favoured=2,weight=4]", LiteralFair(2, 4.0)),
+    ("paella", LiteralPaella()),
+    ("paella[threshold=1]", LiteralPaella(1.0)),
+    ("paella[threshold=0]", LiteralPaella(0.0)),
+    ("lalb", LiteralLocality()),
+    ("lalb[skips=2,bandwidth=4,held=3]", LiteralLocality(2, 4.0, 3)),
+    ("lalb[skips=0,bandwidth=2]", LiteralLocality(0, 2.0)),
+    ("mqfq", LiteralMqfq()),
+    ("mqfq[overrun=1.25,d=2,held=2]", LiteralMqfq(1.25, d=2, held=2)),
+    ("mqfq[overrun=0]", LiteralMqfq(0.0)),
+    ("mqfq[overrun=2,service=1.5,choice=least]", LiteralMqfq(2.0, 1.5, choice="least")),
+    ("mqfq[overrun=2,choice=same,d=2]", LiteralMqfq(2.0, choice="same", d=2)),
+    ("mqfq-sticky", LiteralMqfq(5.0, d=2, select=20, choice="select_out_len")),
+    ("mqfq-sticky[overrun=1.25,select=3]", LiteralMqfq(1.25, d=2, select=3, choice="select_out_len")),
+    (
+        "mqfq-sticky[overrun=0.5,service=1,select=0,d=1]",
+        LiteralMqfq(0.5, 1.0, d=1, select=0, choice="select_out_len"),
+    ),
 ]
 
 
