@@ -146,7 +146,7 @@ class LocalityAware(ExecutorPolicy):
         """The busy device that holds a function and is done before it would be loaded elsewhere; -1: none."""
         last = self._last[function]
         busy = last >= 0 and self._holders[function] & ~self._free_bits & (1 << last)
-        return last if busy and self._done_s[last] - now_s < self._load_s[function] else -1
+        return last if busy and max(self._done_s[last] - now_s, 0.0) < self._load_s[function] else -1
 
     def _pop(self, function: int) -> int:
         queue = self._queue[function]

@@ -14,7 +14,7 @@ from itertools import count
 from math import inf
 
 from sim.dispatcher import Dispatcher
-from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph
+from sim.domain import Buffer, DeviceSpec, FleetSpec, Function, KernelGraph, Role
 from sim.protocol import (
     ANY_DEVICE,
     ARRIVAL,
@@ -42,8 +42,8 @@ FLEET_MEMORY_BYTES = 16 * 10**9
 
 
 def functions(n: int) -> list[Function]:
-    """Functions that share an empty graph."""
-    graph = KernelGraph("none", (), ())
+    """Functions that share a graph without kernels, whose constants are as large as those of a ``ListTrace``."""
+    graph = KernelGraph("none", (), (Buffer("c", 1000, Role.CONSTANT),))
     return [Function(i, f"f{i}", graph) for i in range(n)]
 
 

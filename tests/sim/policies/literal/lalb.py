@@ -54,7 +54,7 @@ class LiteralLocality(LiteralPool):
         gpu = self.last.get(new.function)
         if gpu is None or gpu in self.free or new.function not in self.holds[gpu]:
             return None
-        return gpu if self.done_s[gpu] - now_s < self.size[new.function] / self.bandwidth else None
+        return gpu if max(0.0, self.done_s[gpu] - now_s) < self.size[new.function] / self.bandwidth else None
 
     def give(self, now_s, gpu, chosen, actions):
         self.waiting.remove(chosen)

@@ -1,5 +1,6 @@
 """MQFQ: every flow's state is computed anew for each token."""
 
+from sim.domain import Role
 from sim.protocol import Arrival, Finished, Run
 from tests.sim.policies.literal.pool import LiteralPool
 
@@ -22,7 +23,9 @@ class LiteralMqfq(LiteralPool):
         super().reset(fleet, functions, costs, rng)
         self.flows = [Flow(f.id) for f in functions]
         self.virtual = 0.0
-        self.ran = [[] for _ in self.given]  # functions of each worker, the latest last
+        self.held = [[] for _ in self.given]  # functions of each worker, the latest last
+        self.room = fleet.memory_bytes
+        self.size = [f.graph.bytes_of(Role.CONSTANT) for f in functions]
         self.ended_s = [0.0] * len(self.given)
         self.longest = list(range(len(self.given)))  # workers, that whose load changed longest ago first
         self.sticky = None
@@ -62,9 +65,14 @@ class LiteralMqfq(LiteralPool):
             self.renew()
             self.given[worker].append((invocation, flow.number, now_s))
             self.touch(worker)
-            self.ran[worker] = [f for f in self.ran[worker] if f != flow.number] + [flow.number]
+            self.hold(worker, flow.number)
             actions.append(Run(invocation, worker))
         return actions
+
+    def hold(self, worker, function):
+        held = self.held[worker] = [f for f in self.held[worker] if f != function] + [function]
+        while len(held) > 1 and (len(held) > self.most or sum(self.size[f] for f in held) > self.room[worker]):
+            held.pop(0)
 
     def touch(self, worker):
         self.longest.remove(worker)
@@ -79,7 +87,7 @@ class LiteralMqfq(LiteralPool):
         return min(active, key=lambda flow: (flow.start, flow.number))
 
     def warm(self, active, worker):
-        return self.least([f for f in active if f.number in self.ran[worker][-self.most :]] or active, worker)
+        return self.least([f for f in active if f.number in self.held[worker]] or active, worker)
 
     def same(self, active, worker):
         self.sticky = self.sticky if self.sticky in active else self.least(active, worker)
