@@ -5,7 +5,7 @@ Instants and durations lie on a coarse grid, so that many things happen at once 
 
 from __future__ import annotations
 
-from math import inf
+from math import ceil, inf
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.policies import make_policy
-from tests.contract.scripted import FLEET_MEMORY_BYTES, ScriptedWorld
+from sim.protocol import Arrival, Finished, Start, WorkerReady, WorkerStopped
+from sim.streams import Stream, generator
+from tests.contract.scripted import FLEET_MEMORY_BYTES, FixedCosts, ScriptedWorld
 from tests.sim.policies.literal.ch_bl import LiteralHashing
 from tests.sim.policies.literal.lalb import LiteralLocality
 from tests.sim.policies.literal.least_work import LiteralLeastWork
@@ -23,7 +25,7 @@ from tests.sim.policies.literal.power_of_d import LiteralPowerOfD
 from tests.sim.policies.literal.ranked import LiteralDeadline, LiteralShortest, LiteralSlack
 from tests.sim.policies.literal.round_robin import LiteralRoundRobin
 from tests.sim.policies.literal.wfq import LiteralFair
-from tests.support import opaque_functions
+from tests.support import opaque_functions, scripted_fleet
 
 N_FUNCTIONS = 7
 Quarters = st.integers(1, 12).map(lambda n: n / 4)
@@ -162,6 +164,76 @@ def test_slack_counts_what_is_still_to_do():
     assert by_hand("least-slack", 1, script, expected_s, due)[1] == [0, 2, 1]
 
 
+@given(SCRIPTS, st.integers(1, 5), st.sampled_from([1.01, 1.25, 3.0]))
+def test_no_executor_has_more_than_its_bound_and_functions_stay_at_home_while_there_is_room(script, n_gpus, load):
+    loads, homes, n_given = [0] * n_gpus, {}, 0
+    for _, event, actions in run(make_policy(f"ch-bl[load={load}]"), n_gpus, script).log:
+        if isinstance(event, Finished):
+            loads[event.worker] -= 1
+            n_given -= 1
+        for order in actions:
+            n_given += 1
+            bound = ceil(load * n_given / n_gpus)
+            home = homes.setdefault(event.function, order.worker) if n_given == 1 else homes.get(event.function)
+            assert home in (None, order.worker) or loads[home] >= bound
+            loads[order.worker] += 1
+            assert loads[order.worker] <= bound
+
+
+def test_hashing_moves_only_what_was_on_the_executor_that_is_gone():
+    """Of 200 functions on 5 devices; all come back when their home does."""
+    policy = make_policy("ch-bl[load=1000]")
+    policy.reset(scripted_fleet(5), opaque_functions([0] * 200), FixedCosts([1.0] * 200), generator(0, Stream.POLICY))
+
+    def homes():
+        return [policy.on_event(0.0, Arrival(f, f), None)[0].worker for f in range(200)]
+
+    before = homes()
+    assert set(before) == set(range(5))
+    assert policy.on_event(1.0, WorkerStopped(2, died=True), None) == (Start(5, 2),)
+    assert all(now == then or then == 2 for now, then in zip(homes(), before, strict=True))
+    assert 2 not in homes()
+    assert policy.on_event(2.0, WorkerReady(5, 2), None) == []
+    assert [5 if worker == 2 else worker for worker in before] == homes()
+
+
+def test_paella_serves_the_shortest_until_another_was_passed_over_often_enough():
+    """With two functions queued a choice gives the other half: it is at 1.5 after three, and at 1 once it was served."""
+    expected_s = [1.0, 5.0] + [1.0] * 5
+    script = [(0.0, 2, 1.0)] + [(0.0, 1, 1.0)] * 2 + [(0.0, 0, 1.0)] * 6
+    assert by_hand("paella[threshold=1.5]", 1, script, expected_s)[1] == [0, 3, 4, 5, 1, 6, 2, 7, 8]
+    assert by_hand("paella[threshold=1e6]", 1, script, expected_s) == by_hand("sjf", 1, script, expected_s)
+
+
+@given(SCRIPTS, st.integers(1, 5), EXPECTED)
+def test_with_a_threshold_that_is_never_reached_paella_is_shortest_first_by_function(script, n_gpus, expected_s):
+    """Where no two functions take as long, so that ties between functions don't show."""
+    different_s = [second + f / 64 for f, second in enumerate(expected_s)]
+    logs = [run(make_policy(name), n_gpus, script, different_s).log for name in ("paella[threshold=1e6]", "sjf")]
+    assert logs[0] == logs[1]
+
+
+def test_a_free_executor_takes_what_it_holds_out_of_order_until_the_head_was_passed_over_often_enough():
+    """Executor 0 holds 4, at the end of whose run 5 and then three of 4 are queued."""
+    script = [(0.0, 4, 2.0)] + [(1.0, 5, 1.0)] + [(1.0, 4, 1.0)] * 3
+    assert by_hand("lalb", 1, script)[1] == [0, 2, 3, 4, 1]
+    assert by_hand("lalb[skips=2]", 1, script)[1] == [0, 2, 3, 1, 4]
+    assert by_hand("lalb[skips=0]", 1, script)[1] == [0, 1, 2, 3, 4]
+
+
+def test_the_head_joins_the_busy_executor_that_holds_it_if_that_is_done_before_a_load_is():
+    """2 has 2 bytes, of which executor 0 loads one a second, so that it is expected to be done at 5, or a little sooner:
+    at 3 that is as long as a load, or less."""
+    script = [(0.0, 2, 9.0), (3.0, 2, 1.0)]
+    for expected_s, ran_on in ((3.0, [0, 1]), (2.75, [0, 0])):
+        assert by_hand("lalb[bandwidth=1]", 2, script, [1.0, 1.0, expected_s] + [1.0] * 4)[0] == ran_on
+
+
+def test_an_arrival_goes_to_the_free_executor_that_holds_it():
+    script = [(0.0, 4, 1.0), (0.0, 5, 1.0), (5.0, 5, 1.0), (7.0, 4, 1.0), (9.0, 6, 1.0)]
+    assert by_hand("lalb", 2, script)[0] == [0, 1, 1, 0, 1], "the last goes to that which has been free longest"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -170,6 +242,12 @@ def test_slack_counts_what_is_still_to_do():
         ("sjf[ageing=nan]", "ageing is nan, must be at least 0"),
         ("edf[default_s=-1]", "default_s is -1.0, must be at least 0"),
         ("least-slack[default_s=-1]", "default_s is -1.0, must be at least 0"),
+        ("ch-bl[load=1]", "load is 1.0, must be above 1"),
+        ("ch-bl[nodes=0]", "nodes is 0, must be at least 1"),
+        ("paella[threshold=-1]", "threshold is -1.0, must be at least 0"),
+        ("lalb[skips=-1]", "skips is -1, must be at least 0"),
+        ("lalb[bandwidth=0]", "bandwidth is 0.0, must be above 0"),
+        ("lalb[held=0]", "held is 0, must be at least 1"),
     ],
 )
 def test_a_wrong_parameter_is_refused_with_the_rule(text, complaint):
