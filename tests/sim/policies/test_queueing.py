@@ -198,7 +198,7 @@ def test_hashing_moves_only_what_was_on_the_executor_that_is_gone():
 
 
 def test_paella_serves_the_shortest_until_another_was_passed_over_often_enough():
-    """With two functions queued a choice gives the other half: it is at 1.5 after three, and at 1 once it was served."""
+    """With two functions queued a choice gives the other half: it is at 1.5 after three, and at 1 once it is served."""
     expected_s = [1.0, 5.0] + [1.0] * 5
     script = [(0.0, 2, 1.0)] + [(0.0, 1, 1.0)] * 2 + [(0.0, 0, 1.0)] * 6
     assert by_hand("paella[threshold=1.5]", 1, script, expected_s)[1] == [0, 3, 4, 5, 1, 6, 2, 7, 8]
@@ -222,7 +222,7 @@ def test_a_free_executor_takes_what_it_holds_out_of_order_until_the_head_was_pas
 
 
 def test_the_head_joins_the_busy_executor_that_holds_it_if_that_is_done_before_a_load_is():
-    """2 has 2 bytes, of which executor 0 loads one a second, so that it is expected to be done at 5, or a little sooner:
+    """2 has 2 bytes, of which executor 0 loads one a second, so that it is expected to be done at 5, or a bit sooner:
     at 3 that is as long as a load, or less."""
     script = [(0.0, 2, 9.0), (3.0, 2, 1.0)]
     for expected_s, ran_on in ((3.0, [0, 1]), (2.75, [0, 0])):
