@@ -19,8 +19,10 @@ SHORT_S, LONG_S, SHORT_FRAC = 0.5, 5.5, 0.9  # two functions of constant service
 
 @pytest.mark.parametrize(("policy", "n_gpus", "response"), [("power-of-d[d=1]", 4, 3.333), ("power-of-d", 100, 1.6145)])
 def test_power_of_d(tmp_path, policy, n_gpus, response):
-    """A random split is M/M/1; with two choices and many servers, the sum over i >= 1 of r ** (2 ** i - 2) (Mitzenmacher,
-    IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin and Karpelevich, Probl. Inf. Transm. 32, 1996)."""
+    """A random split is M/M/1; with two choices and many servers, the sum over i >= 1 of r ** (2 ** i - 2).
+
+    Mitzenmacher, IEEE TPDS 12(10), 2001; Vvedenskaya, Dobrushin and Karpelevich, Probl. Inf. Transm. 32, 1996.
+    """
     assert_mean(mean_responses_s(policy, tmp_path, n_gpus, 0.7, "exponential"), response)
 
 
