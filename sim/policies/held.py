@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 
 from sim.domain import FleetSpec, Function, Role
 
+_NOTHING: OrderedDict[int, None] = OrderedDict()
+
 
 class Held:
     """Functions by executor, in order of last use. most: how many an executor holds, whatever their size.
@@ -22,9 +24,11 @@ class Held:
         self._used: dict[int, int] = {}
         self._by_worker: dict[int, OrderedDict[int, None]] = {}
 
-    def by(self, worker: int) -> Collection[int]:
-        """What an executor holds, the least recently used first."""
-        return self._by_worker.get(worker, ())
+    def among(self, worker: int, functions: Collection[int]) -> list[int]:
+        """Which of these an executor holds; as fast as the fewer of both, so that no more than ``most`` count."""
+        held = self._by_worker.get(worker, _NOTHING)
+        few, many = (held, functions) if len(held) < len(functions) else (functions, held)
+        return [function for function in few if function in many]
 
     def use(self, worker: int, device: int, function: int) -> list[int]:
         """An executor on this device is given a function; returns those that it holds no more."""

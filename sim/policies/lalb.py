@@ -136,11 +136,9 @@ class LocalityAware(ExecutorPolicy):
         return turn, function
 
     def _first_held(self, device: int) -> int:
-        """The function that a device holds of which something has been queued longest; -1: none. It looks at what a
-        device holds, or at what is queued, whichever are fewer functions, so at ``held`` at most."""
-        held, waiting = self._held.by(self._on[device]), self._waiting
-        few, many = (held, waiting) if len(held) < len(waiting) else (waiting, held)
-        return min(((self._queue[f][0][0], f) for f in few if f in many), default=(-1, -1))[1]
+        """The function that a device holds of which something has been queued longest; -1: none."""
+        held = self._held.among(self._on[device], self._waiting)
+        return min(((self._queue[f][0][0], f) for f in held), default=(-1, -1))[1]
 
     def _waited_for(self, now_s: float, function: int) -> int:
         """The busy device that holds a function and is done before it would be loaded elsewhere; -1: none."""

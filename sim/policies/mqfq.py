@@ -50,7 +50,7 @@ class Flows(ExecutorPolicy):
         self._stand(fleet)
         n = len(functions)
         self._queue: list[deque[tuple[float, int]]] = [deque() for _ in range(n)]  # (start tag, invocation)
-        self._n_queued = 0
+        self._waiting: dict[int, None] = {}  # flows that aren't empty
         self._start, self._finish = [0.0] * n, [0.0] * n
         self._starts = Least([inf] * n)  # of the flows that aren't empty
         self._virtual = 0.0
@@ -66,17 +66,14 @@ class Flows(ExecutorPolicy):
     def on_event(self, now_s: float, event: Event, view: View) -> Sequence[Action]:
         """Whatever frees tokens or fills flows: as long as there are both, one is given away."""
         if type(event) is Arrival:
+            if not self._waiting and self._ended_s:
+                load, worker = self._loads.least()
+                if load < self.d:
+                    return (self._pass_through(now_s, event, worker),)
             self._queue_up(event.function, event.invocation)
-        elif type(event) is Finished:
-            function, given_s = self._given.pop(event.invocation)
-            self._in_flight[function] -= 1
-            if event.worker in self._ended_s:
-                self._loads.move(event.worker, -1)
-                if event.outcome is OK:
-                    self._measured_s[function] += now_s - max(given_s, self._ended_s[event.worker])
-                    self._n_measured[function] += 1
-                self._ended_s[event.worker] = now_s
-            self._note(function)
+            return ()
+        if type(event) is Finished:
+            self._end(now_s, event)
         elif type(event) is WorkerReady:
             self._loads.join(event.worker)
             self._ended_s[event.worker] = now_s
@@ -85,15 +82,34 @@ class Flows(ExecutorPolicy):
                 self._loads.lose(event.worker)
                 self._lose(event.worker)
             return self._recover(event)
-        return self._give(now_s)
+        return self._give(now_s) if self._waiting else ()
+
+    def _end(self, now_s: float, event: Finished) -> None:
+        """An executor is done with an invocation, or it was lost with its executor."""
+        function, given_s = self._given.pop(event.invocation)
+        self._in_flight[function] -= 1
+        if event.worker in self._ended_s:
+            self._loads.move(event.worker, -1)
+            if event.outcome is OK:
+                self._measured_s[function] += now_s - max(given_s, self._ended_s[event.worker])
+                self._n_measured[function] += 1
+            self._ended_s[event.worker] = now_s
+        self._note(function)
+
+    def _pass_through(self, now_s: float, event: Arrival, worker: int) -> Run:
+        """An arrival that finds all flows empty is the least there is, and leaves its flow empty again."""
+        function = event.function
+        self._virtual = max(self._virtual, self._finish[function])
+        self._start[function] = self._finish[function] = self._virtual + self._service_s(function)
+        return self._begin(now_s, function, event.invocation, worker)
 
     def _queue_up(self, function: int, invocation: int) -> None:
         start = max(self._virtual, self._finish[function])
         self._finish[function] = start + self._service_s(function)
         queue = self._queue[function]
         queue.append((start, invocation))
-        self._n_queued += 1
         if len(queue) == 1:
+            self._waiting[function] = None
             self._start[function] = start
             self._starts.set(function, start)
             self._virtual = self._starts.find()[0]
@@ -101,24 +117,32 @@ class Flows(ExecutorPolicy):
 
     def _give(self, now_s: float) -> Sequence[Action]:
         actions: list[Action] = []
-        while self._n_queued and self._ended_s:
+        while self._waiting and self._ended_s:
             load, worker = self._loads.least()
             if load >= self.d:
                 break
             function = self._choose(worker)
             queue = self._queue[function]
             invocation = queue.popleft()[1]
-            self._n_queued -= 1
-            self._in_flight[function] += 1
-            self._start[function] = queue[0][0] if queue else self._finish[function]
-            self._starts.set(function, self._start[function] if queue else inf)
-            if self._n_queued:
+            if queue:
+                self._start[function] = queue[0][0]
+                self._starts.set(function, queue[0][0])
+            else:
+                del self._waiting[function]
+                self._start[function] = self._finish[function]
+                self._starts.set(function, inf)
+            if self._waiting:
                 self._virtual = self._starts.find()[0]
-            self._given[invocation] = (function, now_s)
-            self._loads.move(worker, +1)
-            self._note(function)
-            actions.append(Run(invocation, worker))
+            actions.append(self._begin(now_s, function, invocation, worker))
         return actions
+
+    def _begin(self, now_s: float, function: int, invocation: int, worker: int) -> Run:
+        """An executor is given an invocation, which has left its flow."""
+        self._in_flight[function] += 1
+        self._given[invocation] = (function, now_s)
+        self._loads.move(worker, +1)
+        self._note(function)
+        return Run(invocation, worker)
 
     def _service_s(self, function: int) -> float:
         if self.service > 0:
@@ -178,15 +202,19 @@ class Mqfq(Flows):
         function = self._starts.find()[1]
         if self.choice == "same":
             if self._last >= 0 and self._may_run(self._last):
-                function = self._last
-            self._last = function
+                return self._last
         elif self.choice == "warm":
             start = self._start
-            warm = [(start[f], f) for f in self._held.by(worker) if self._may_run(f)]
+            warm = [(start[f], f) for f in self._held.among(worker, self._waiting) if self._may_run(f)]
             if warm:
-                function = min(warm)[1]
-            self._held.use(worker, self._device_of[worker], function)
+                return min(warm)[1]
         return function
+
+    def _begin(self, now_s: float, function: int, invocation: int, worker: int) -> Run:
+        self._last = function
+        if self.choice == "warm":
+            self._held.use(worker, self._device_of[worker], function)
+        return super()._begin(now_s, function, invocation, worker)
 
     def _lose(self, worker: int) -> None:
         self._held.lose(worker)

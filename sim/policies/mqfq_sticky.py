@@ -63,12 +63,15 @@ class MqfqSticky(Flows):
         return self._order.find()[1]
 
     def _note(self, function: int) -> None:
+        if not self._queue[function]:
+            self._deepest.drop(function)
+            return
         if self._may_run(function):
             self._deepest.put(function, self._finish[function])
             self._show(function, function in self._deepest)
             return
         self._deepest.drop(function)
-        if self._queue[function] and function not in self._throttled:
+        if function not in self._throttled:
             self._throttled.add(function)
             heappush(self._ahead, (self._start[function], function))
 

@@ -126,7 +126,7 @@ def test_a_service_that_was_never_measured_is_a_tenth_of_the_window_and_then_the
 def test_an_executor_is_given_as_many_as_it_has_tokens():
     policy = make_policy("mqfq-sticky")
     world = ScriptedWorld(policy, 1, [(0.0, 0, 1.0)] * 3, 1)
-    orders = [world.dispatcher.report(0.0, Arrival(i, 0)) for i in range(3)]
+    orders = [list(world.dispatcher.report(0.0, Arrival(i, 0))) for i in range(3)]
     assert orders == [[Run(0, 0)], [Run(1, 0)], []]
     assert world.dispatcher.report(1.0, Finished(0, 0)) == [Run(2, 0)]
 
