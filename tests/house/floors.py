@@ -126,6 +126,19 @@ FLOORS = [
                         "runs that are read, compared and named",
                     ),
                 ),
+                (
+                    _room(
+                        "analysis.dataset analysis.measures analysis.study_report",
+                        "many runs as one table, what is measured in it, what a study asks for",
+                    ),
+                    _room("analysis.statistics", "intervals, comparisons, batches, warm-up: arrays in, numbers out"),
+                ),
+                (
+                    _room(
+                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
+                        "policies against a baseline: effect, interval and verdict",
+                    ),
+                ),
                 (_room("analysis.figures", "figures, the only room with matplotlib"),),
                 (_room("analysis.api", "tables and figures for use from Python"),),
             ),
@@ -136,7 +149,9 @@ FLOORS = [
         (
             (
                 (_room("sim.compose", "trace, policy, costs, engine and recorder put together"),),
+                (_room("sim.cells", "a fleet divided by tenant, and its tables in one"),),
                 (_room("sim.experiment", "a scenario: for each of its policies a run directory"),),
+                (_room("sim.sweeps", "studies of many runs, in processes or on a cluster"),),
                 (_room("sim.api", "simulations for use from Python"),),
             ),
         ),
