@@ -197,6 +197,18 @@ def test_hashing_moves_only_what_was_on_the_executor_that_is_gone():
     assert [5 if worker == 2 else worker for worker in before] == homes()
 
 
+def test_what_a_lost_executor_had_counts_no_more():
+    """Of 6 the home has 4. It is lost and replaced; with the 2 of the other the next 5 make 7, of which it may have 4."""
+    policy = make_policy("ch-bl[load=1.01]")
+    policy.reset(scripted_fleet(2), opaque_functions([0]), FixedCosts([1.0]), generator(0, Stream.POLICY))
+    ran_on = [policy.on_event(0.0, Arrival(i, 0), None)[0].worker for i in range(6)]
+    home = ran_on[0]
+    assert ran_on.count(home) == 4
+    policy.on_event(1.0, WorkerStopped(home, died=True), None)
+    policy.on_event(2.0, WorkerReady(2, home), None)
+    assert [policy.on_event(3.0, Arrival(i, 0), None)[0].worker for i in range(6, 11)] == [2, 2, 2, 2, 1 - home]
+
+
 def test_paella_serves_the_shortest_until_another_was_passed_over_often_enough():
     """With two functions queued a choice gives the other half: it is at 1.5 after three, and at 1 once it is served."""
     expected_s = [1.0, 5.0] + [1.0] * 5
