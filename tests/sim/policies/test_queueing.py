@@ -198,7 +198,7 @@ def test_hashing_moves_only_what_was_on_the_executor_that_is_gone():
 
 
 def test_what_a_lost_executor_had_counts_no_more():
-    """Of 6 the home has 4. It is lost and replaced; with the 2 of the other the next 5 make 7, of which it may have 4."""
+    """Of 6 the home has 4. It is lost and replaced; the other has 2, so the next 5 make 7, of which 4 may be there."""
     policy = make_policy("ch-bl[load=1.01]")
     policy.reset(scripted_fleet(2), opaque_functions([0]), FixedCosts([1.0]), generator(0, Stream.POLICY))
     ran_on = [policy.on_event(0.0, Arrival(i, 0), None)[0].worker for i in range(6)]
