@@ -25,10 +25,12 @@ class Largest:
 
     def put(self, thing: int, number: float) -> None:
         """A thing has this number from now on."""
-        if self._number.get(thing) != number:
+        before = self._number.get(thing)
+        if before != number:
             self._number[thing] = number
             self._enter(thing)
-            self._settle()
+            if thing not in self._in or before is None or number < before:
+                self._settle()
 
     def drop(self, thing: int) -> None:
         """A thing has no number any more."""

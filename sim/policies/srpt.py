@@ -81,7 +81,7 @@ class ShortestRemaining(ExecutorPolicy):
                 invocation, turn, function, rank = run
                 self._wait(invocation, turn, function, event.worker)
                 own = self._resumed.setdefault(event.worker, [])
-                heappush(own, (max(rank - now_s, self._bonus[invocation]), turn, invocation))
+                heappush(own, (rank - now_s, turn, invocation))
             else:
                 self._bonus.pop(event.invocation, None)
             if event.outcome is Outcome.OK or event.worker in view.workers:

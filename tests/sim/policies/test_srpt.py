@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from sim.dispatcher import Dispatcher
 from sim.errors import ScenarioError
 from sim.policies import make_policy
 from sim.policies.srpt import ShortestRemaining
-from sim.protocol import Finished, Outcome, Preempt, Run
+from sim.protocol import Arrival, Finished, Outcome, Preempt, Run, Start, WorkerReady, WorkerStopped
 from sim.records.decisions import check_decisions
 from sim.scenario import FleetSettings
 from sim.streams import Stream, generator
@@ -25,7 +26,7 @@ from sim.workload import Workload
 from tests.contract.scripted import FixedCosts
 from tests.sim.engine.by_script import GPU, function
 from tests.sim.policies.literal.srpt import LiteralRemaining
-from tests.support import ListTrace
+from tests.support import ListTrace, scripted_fleet
 
 N_FUNCTIONS = 4
 N_KERNELS = (1, 2, 5, 12)
@@ -92,6 +93,47 @@ def test_with_ageing_long_ones_do_not_starve():
     long = next(i for i, (_, f) in enumerate(sorted(arrivals)) if f == 2)
     assert ends[0][long] == max(ends[0].values())
     assert ends[1][long] < max(ends[1].values())
+
+
+def told(n_gpus, events):
+    """The answers of a policy to (instant, event), where functions take 10, 1, 0.5 and 7 s."""
+    policy = ShortestRemaining()
+    costs = FixedCosts([10.0, 1.0, 0.5, 7.0])
+    policy.reset(scripted_fleet(n_gpus), [function(i) for i in range(4)], costs, generator(0, Stream.POLICY))
+    workers = dict.fromkeys(range(n_gpus))
+    answers = []
+    for now_s, event in events:
+        if isinstance(event, WorkerStopped):
+            del workers[event.worker]
+        answers.append([*policy.on_event(now_s, event, SimpleNamespace(workers=workers))])
+    return answers
+
+
+STOPPED = Outcome.PREEMPTED
+
+
+def test_what_began_again_elsewhere_has_lost_what_it_had_done():
+    """0 had 6 s left on executor 0, and goes to 1; there it is preempted, too. On 0 then 4 is shorter."""
+    events = [
+        (0.0, Arrival(0, 0)), (0.0, Arrival(1, 0)), (4.0, Arrival(2, 1)), (4.0, Finished(0, 0, STOPPED)),
+        (4.5, Finished(1, 1)), (4.6, Arrival(3, 2)), (4.6, Finished(0, 1, STOPPED)), (4.7, Arrival(4, 3)),
+        (5.0, Finished(2, 0)),
+    ]  # fmt: skip
+    assert told(2, events) == [
+        [Run(0, 0)], [Run(1, 1)], [Preempt(0)], [Run(2, 0)], [Run(0, 1)], [Preempt(1)], [Run(3, 1)], [], [Run(4, 0)],
+    ]  # fmt: skip
+
+
+def test_what_was_lost_and_comes_again_is_a_new_arrival():
+    """0 was preempted once, and is lost when it runs again; 3, which came before it came again, goes first."""
+    events = [
+        (0.0, Arrival(0, 0)), (4.0, Arrival(2, 1)), (4.0, Finished(0, 0, STOPPED)), (5.0, Finished(2, 0)),
+        (6.0, WorkerStopped(0, died=True)), (6.0, Finished(0, 0, Outcome.FAILED)), (7.0, Arrival(3, 0)),
+        (7.0, Arrival(0, 0)), (8.0, WorkerReady(1, 0)),
+    ]  # fmt: skip
+    assert told(1, events) == [
+        [Run(0, 0)], [Preempt(0)], [Run(2, 0)], [Run(0, 0)], [Start(1, 0)], [], [], [], [Run(3, 1)],
+    ]  # fmt: skip
 
 
 def test_a_wrong_ageing_is_refused():

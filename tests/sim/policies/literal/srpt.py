@@ -33,7 +33,7 @@ class LiteralRemaining(LiteralPool):
         assert isinstance(event, Finished)
         one, _, _ = self.running[event.worker]
         if event.outcome is Outcome.PREEMPTED:
-            self.kept[one.turn] = (event.worker, max(0.0, self.left_s(now_s, event.worker)))
+            self.kept[one.turn] = (event.worker, self.left_s(now_s, event.worker))
             self.waiting.append(one)
         del self.running[event.worker]
         self.preempted.discard(event.worker)
