@@ -17,8 +17,10 @@ from sim.domain import Role, WorkerKind
 from sim.models.calibration import Calibration, GraphCosts
 from sim.models.tiers import Rung
 from sim.policies import known
+from sim.protocol import Need
 from sim.records.results import open_run
 from sim.records.tables import GPU_PARTS, OPTIONAL, STAGES, STATUSES, TABLES
+from sim.settings import parameters
 from tests.docs.commands import MAIN, options
 from tests.docs.pages import PAGES, README, ROOT, blocks, name, prose
 from tests.support import own, poisson, simulate
@@ -31,7 +33,7 @@ GLOSSARY, CALIBRATION, RUNS, TRACE, POLICY, METRICS = (
         "calibration.md",
         "run-directory.md",
         "howto/your-own-trace.md",
-        "howto/add-a-policy.md",
+        "policies.md",
         "metrics.md",
     )
 )
@@ -88,6 +90,15 @@ def test_the_glossary_has_every_value_of_the_code():
 def test_pages_list_all_policies_and_placements():
     assert set(known()) <= set(re.findall(r"^\| `([\w-]+)`", prose(POLICY), re.MULTILINE))
     assert set(PLACEMENTS) <= set(re.findall(r"^\| `(\w+)`", prose(TRACE), re.MULTILINE))
+
+
+def test_the_table_of_policies_says_their_parameters_and_needs():
+    table = prose(POLICY).partition("## Queueing")[0]
+    for policy_name, policy in known().items():
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{policy_name}` |"))
+        _, _, named, *_, needs, _ = (cell.strip() for cell in row.split("|"))
+        assert re.findall(r"`(\w+)`", named) == [*parameters(policy)], policy_name
+        assert needs == ", ".join(need.value for need in Need if need in policy.needs), policy_name
 
 
 def keys(cls, path=""):
