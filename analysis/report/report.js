@@ -1,0 +1,418 @@
+// Draws the figures of the page, lets readers toggle, zoom and choose, and makes tables sortable.
+// Names in the data are hostile: they only ever become text (textContent, canvas), never HTML.
+"use strict";
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const SHADES = ["#0072B2", "#E69F00", "#999999", "#D55E00"]; // of the parts of GPU time, as in analyze plot
+const PRINT_WIDTH = 335; // two figures side by side on A4
+
+// What the reader has chosen, for all figures: a value of each factor, and which lines are hidden.
+const chosen = { at: DATA.groups.length ? DATA.groups[0].at.slice() : [], hidden: new Set(), printing: false };
+const charts = [];
+
+function make(tag, properties, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+// Numbers as text
+
+function digits(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e9 || size < 1e-4) return value.toExponential(1).replace(".0e", "e");
+  return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+}
+
+function seconds(value) {
+  const size = Math.abs(value);
+  if (size === 0 || size >= 0.9995) return `${digits(value)} s`;
+  return size >= 0.9995e-3 ? `${digits(value * 1e3)} ms` : `${digits(value * 1e6)} µs`;
+}
+
+function percent(share) {
+  return `${digits(100 * share)} %`;
+}
+
+function withUnit(unit) {
+  if (unit === "s") return seconds;
+  return unit ? (value) => `${digits(value)} ${unit}` : digits;
+}
+
+function timeUnit(longest) {
+  const [name, length] = [["d", 86400], ["h", 3600], ["min", 60]].find(([, length]) => longest > 3 * length) || ["s", 1];
+  return { name, length };
+}
+
+// Lines
+
+const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const colourOf = (line) => (line.colour === "#000000" ? ink("--ink") : line.colour);
+
+// One table of several lines over all their x. fill: what a line has between its own points, of these and its y.
+function join(lines, fill) {
+  if (!lines.length) return [[]];
+  const table = uPlot.join(lines.map(([x, y]) => [x, y]));
+  return [table[0], ...table.slice(1).map(fill)];
+}
+
+// Shares of values greater than x, which stay until the next x.
+function held(above) {
+  let last = 1;
+  return above.map((share) => (last = share ?? last));
+}
+
+function distribution(key, tail) {
+  return () => {
+    const runs = here().filter((run) => run[key][0].length);
+    const [x, ...above] = join(runs.map((run) => run[key]), held);
+    const values = tail
+      ? above.map((shares) => shares.map((_, i) => (i ? shares[i - 1] : 1) || null)) // those >= x
+      : above.map((shares) => shares.map((share) => 1 - share));
+    return { x, lines: runs.map((run, i) => ({ ...run, y: values[i] })), step: tail ? -1 : 1 };
+  };
+}
+
+// Values by interval: at the middles of the intervals, which all runs of a group share.
+function overTime(edges, valuesOf) {
+  return (choice) => {
+    const runs = here();
+    const longest = runs.reduce((most, run) => (run[edges].length > most.length ? run[edges] : most), []);
+    const unit = timeUnit(longest.at(-1) ?? 0);
+    const tables = runs.map((run) => {
+      const middles = run[edges].slice(1).map((edge, i) => (edge + run[edges][i]) / 2 / unit.length);
+      return [middles, valuesOf(run, choice)];
+    });
+    const [x, ...values] = join(tables, (y) => y);
+    const lines = runs.map((run, i) => ({ ...run, y: values[i] }));
+    return { x, lines, xLabel: `Time [${unit.name}]`, xText: (value) => `${digits(value)} ${unit.name}`, gaps: true };
+  };
+}
+
+function here() {
+  const group = DATA.groups.find((group) => group.at.every((value, i) => value === chosen.at[i]));
+  return group ? group.runs : [];
+}
+
+// A metric at every value of one factor, the others as chosen, with intervals.
+function overFactor(choice) {
+  const { factors, measures, looks, points } = DATA.study;
+  const measure = measures[choice.metric];
+  const factor = factors[choice.factor];
+  const numbers = factor.values.every((value) => typeof value === "number");
+  const x = numbers ? factor.values : factor.values.map((_, i) => i);
+  const near = points.filter((point) => point.at.every((value, i) => i === choice.factor || value === chosen.at[i]));
+  const lines = looks.map((look, policy) => {
+    const found = factor.values.map((_, i) => near.find((p) => p.policy === policy && p.at[choice.factor] === i));
+    const column = (part) => found.map((point) => point?.measures[choice.metric]?.[part] ?? null);
+    return { ...look, y: column(0), low: column(1), high: column(2) };
+  });
+  return {
+    x, lines: lines.filter((line) => line.y.some((value) => value !== null)),
+    xLabel: factor.name, ticks: x, text: numbers ? null : factor.values,
+    xText: (value) => `${factor.name} ${numbers ? digits(value) : factor.values[value]}`,
+    yLabel: measure.unit ? `${measure.label} [${measure.unit}]` : measure.label, yText: withUnit(measure.unit),
+    marks: true,
+  };
+}
+
+// Figures: read gives what is drawn, from the choices in the figure's own controls.
+
+const SCALE = (axis, first) => ({ key: `${axis}Log`, label: axis, options: ["linear", "log"], first });
+
+function figures() {
+  const list = [];
+  const { factors, measures } = DATA.study;
+  if (factors.length && measures.length) {
+    list.push({
+      id: "factors", title: "Metric against factor", read: overFactor,
+      note: "Means over seeds; bands are 95 % intervals of the mean, where there are at least two seeds.",
+      controls: [
+        { key: "metric", label: "metric", options: measures.map((m) => m.label), first: 0 },
+        { key: "factor", label: "factor", options: factors.map((f) => f.name), first: 0 },
+        SCALE("x", 0), SCALE("y", 0),
+      ],
+    });
+  }
+  if (!DATA.groups.length) return list;
+  return [...list,
+    {
+      id: "cdf", title: "Latency", note: "Share of the completed invocations that took at most so long.",
+      xLabel: "Latency", yLabel: "Share of invocations", xText: seconds, yText: percent, yMax: 1,
+      controls: [SCALE("x", 1)], read: distribution("latency", false),
+    },
+    {
+      id: "ccdf", title: "Tail of latency", note: "So many took so long or longer: 1 % at the 99th percentile.",
+      xLabel: "Latency", yLabel: "Slower invocations", xText: seconds, yText: percent,
+      controls: [SCALE("x", 1), SCALE("y", 1)], read: distribution("latency", true),
+    },
+    {
+      id: "time", title: "Latency over time", note: "Of what arrived in each interval, and completed.",
+      yLabel: "Latency", yText: seconds,
+      controls: [{ key: "quantile", label: "", options: ["median", "p99"], first: 1 }, SCALE("y", 1)],
+      read: overTime("edges", (run, choice) => [run.p50, run.p99][choice.quantile]),
+    },
+    {
+      id: "queue", title: "Queue length", yLabel: "Waiting invocations", yText: digits,
+      note: "All that have arrived and not started on a GPU; means of the intervals.",
+      controls: [SCALE("y", 0)], read: overTime("edges", (run) => run.queue),
+    },
+    {
+      id: "gpu", title: "GPU use over time", yLabel: "Share of GPU time", yText: percent, yMax: 1,
+      note: "Occupied: in kernels, copies, dispatch or the start of a worker.",
+      controls: [{ key: "part", label: "", options: ["occupied", ...DATA.parts], first: 0 }],
+      read: overTime("gpuEdges", (run, choice) =>
+        choice.part ? run.gpu[choice.part - 1] : run.gpu[0].map((_, i) => run.gpu.reduce((sum, y) => sum + y[i], 0))),
+    },
+    {
+      id: "slowdown", title: "Slowdown of functions", xLabel: "Mean latency / isolated latency",
+      yLabel: "Share of functions", xText: digits, yText: percent, yMax: 1,
+      note: "Share of the functions that were slowed down at most so much.",
+      controls: [SCALE("x", 1)], read: distribution("slowdown", false),
+    },
+  ];
+}
+
+// One figure: its controls, its plot, and what is under the pointer.
+
+class Chart {
+  constructor(figure) {
+    this.figure = figure;
+    this.choice = Object.fromEntries(figure.controls.map((control) => [control.key, control.first]));
+    this.plot = null;
+    this.area = make("div", { className: "plot" });
+    this.readout = make("div", { className: "read" });
+    const reset = make("button", { type: "button", className: "tool", textContent: "reset zoom" });
+    reset.addEventListener("click", () => this.draw());
+    const bar = make("div", { className: "bar" }, ...figure.controls.map((control) => this.control(control)), reset);
+    this.node = make("figure", { id: `figure-${figure.id}` }, make("h3", { textContent: figure.title }), bar, this.area,
+      this.readout, make("figcaption", { textContent: figure.note }));
+    new ResizeObserver(() => this.resize()).observe(this.area);
+  }
+
+  control({ key, label, options, first }) {
+    const select = make("select", { name: key, ariaLabel: `${this.figure.title}: ${label || key}` });
+    select.append(...options.map((text, i) => make("option", { value: i, textContent: text, selected: i === first })));
+    select.addEventListener("change", () => {
+      this.choice[key] = select.selectedIndex;
+      this.draw();
+    });
+    return make("label", {}, label ? `${label} ` : "", select);
+  }
+
+  size() {
+    const width = chosen.printing ? PRINT_WIDTH : this.area.clientWidth;
+    return { width, height: Math.round(Math.max(230, Math.min(320, 0.56 * width))) };
+  }
+
+  resize() {
+    if (this.plot && this.size().width && this.size().width !== this.plot.width) this.plot.setSize(this.size());
+  }
+
+  draw() {
+    this.plot?.destroy();
+    this.plot = null;
+    this.readout.replaceChildren();
+    const shown = { ...this.figure, ...this.figure.read(this.choice) };
+    if (!shown.lines.some((line) => line.y.some((value) => value !== null))) {
+      this.area.replaceChildren(make("p", { className: "empty", textContent: "Nothing to draw here." }));
+      return;
+    }
+    this.area.replaceChildren();
+    const xLog = Boolean(this.choice.xLog) && !shown.text;
+    const yLog = Boolean(this.choice.yLog);
+    const [x, keep] = positive(shown.x, xLog);
+    const table = [x];
+    const series = [{}];
+    const bands = [];
+    for (const line of shown.lines) {
+      const columns = line.low ? [line.y, line.high, line.low] : [line.y];
+      if (line.low) bands.push({ series: [table.length + 1, table.length + 2], fill: `${colourOf(line)}2e` });
+      columns.forEach((column, i) => series.push(i ? edge(line) : curve(line, shown)));
+      table.push(...columns.map((column) => positive(keep(column), yLog)[2]));
+    }
+    this.lines = shown.lines;
+    const options = {
+      ...this.size(), series, bands, legend: { show: false },
+      cursor: { drag: { x: true, y: true, uni: 15 }, points: { size: 6 } },
+      scales: {
+        x: { time: false, distr: xLog ? 3 : 1, range: (_, low, high) => spread(low, high, xLog, shown.marks) },
+        y: { distr: yLog ? 3 : 1, range: (_, low, high) => upwards(low, high, yLog, shown.yMax) },
+      },
+      axes: [
+        { ...axis(shown.xLabel, 34), values: ticks(shown.xText, shown), splits: shown.ticks && (() => shown.ticks) },
+        { ...axis(shown.yLabel, 62), values: ticks(shown.yText, {}) },
+      ],
+      hooks: { setCursor: [(plot) => this.read(plot, shown)] },
+    };
+    this.plot = new uPlot(options, table, this.area);
+    this.plot.root.setAttribute("role", "img");
+    this.plot.root.setAttribute("aria-label", `${shown.yLabel} of ${shown.lines.length} lines; the tables have numbers`);
+  }
+
+  read(plot, shown) {
+    const index = plot.cursor.idx;
+    if (index === null || index === undefined || plot.cursor.left < 0) return this.readout.replaceChildren();
+    const each = plot.series.slice(1).flatMap((series, i) => {
+      const value = plot.data[i + 1][index];
+      if (!series.line || !series.show || value === null || value === undefined) return [];
+      const band = series.line.low ? [plot.data[i + 3][index], plot.data[i + 2][index]] : [null];
+      const interval = band[0] === null ? "" : ` [${band.map(shown.yText).join(", ")}]`;
+      const colour = make("i");
+      colour.style.background = colourOf(series.line);
+      return [make("span", {}, colour, `${series.line.label}: ${shown.yText(value)}${interval}`)];
+    });
+    return this.readout.replaceChildren(make("strong", { textContent: shown.xText(plot.data[0][index]) }), ...each);
+  }
+}
+
+const isShown = (line) => !chosen.hidden.has(line.label);
+
+function curve(line, { step, gaps, marks }) {
+  return {
+    line, label: line.label, show: isShown(line), stroke: colourOf(line), width: 1.7, dash: line.dash, spanGaps: !gaps,
+    paths: step ? uPlot.paths.stepped({ align: step }) : uPlot.paths.linear(), points: marks ? { show: true, size: 6 } : gaps ? {} : { show: false },
+  };
+}
+
+function edge(line) {
+  return { label: line.label, show: isShown(line), width: 0, points: { show: false }, spanGaps: true };
+}
+
+function axis(label, size) {
+  const font = "12px system-ui, sans-serif";
+  const stroke = ink("--ink");
+  const grid = { stroke: ink("--faint"), width: 1 };
+  return { label, font, labelFont: font, labelSize: 18, labelGap: 2, size, stroke, grid, ticks: { ...grid, size: 4 } };
+}
+
+// Texts of ticks, without those that uPlot leaves out on a logarithmic axis.
+function ticks(text, { ticks, text: names }) {
+  return (_, splits) => splits.map((value) => {
+    if (value === null || value === undefined) return "";
+    if (names) return names[value] ?? "";
+    return ticks ? digits(value) : text(value);
+  });
+}
+
+// On a logarithmic axis what is 0 has no place. Returns x, how to keep the same rows of y, and x with gaps in its stead.
+function positive(values, log) {
+  if (!log) return [values, (column) => column, values];
+  const rows = values.map((value, i) => [value, i]).filter(([value]) => value > 0).map(([, i]) => i);
+  const gaps = values.map((value) => (value > 0 ? value : null));
+  return [rows.map((i) => values[i]), (column) => rows.map((i) => column[i]), gaps];
+}
+
+function spread(low, high, log, marks) {
+  if (low === null || high === null) return [0, 1];
+  if (low === high) return log ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
+  if (!marks) return [low, high];
+  return log ? [low / 1.1, high * 1.1] : [low - 0.04 * (high - low), high + 0.04 * (high - low)];
+}
+
+function upwards(low, high, log, most) {
+  if (low === null || high === null) return log ? [0.1, 1] : [0, 1];
+  if (log) return low === high ? [low / 2, high * 2] : [low / 1.15, high * 1.15];
+  return [0, most ? Math.max(most, high) * 1.02 : high * 1.05 || 1];
+}
+
+// What all figures share: the legend, whose buttons show and hide lines, and the values of the factors.
+
+function toggle(label) {
+  if (!chosen.hidden.delete(label)) chosen.hidden.add(label);
+  for (const { plot } of charts) {
+    plot?.series.forEach((series, i) => {
+      if (i && series.label === label) plot.setSeries(i, { show: !chosen.hidden.has(label) });
+    });
+  }
+  return !chosen.hidden.has(label);
+}
+
+function swatch(line) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  const stroke = document.createElementNS(space, "line");
+  svg.setAttribute("class", "swatch");
+  const place = { x1: 0, x2: "100%", y1: "50%", y2: "50%", "stroke-width": 2.5, "stroke-dasharray": (line.dash || []).join() };
+  Object.entries({ ...place, stroke: colourOf(line) }).forEach(([key, value]) => stroke.setAttribute(key, value));
+  svg.append(stroke);
+  return svg;
+}
+
+function legend() {
+  const keys = DATA.lines.map((line) => {
+    const button = make("button", { type: "button", className: "key", title: "show or hide" }, swatch(line), line.label);
+    button.setAttribute("aria-pressed", String(!chosen.hidden.has(line.label)));
+    button.addEventListener("click", () => button.setAttribute("aria-pressed", String(toggle(line.label))));
+    return button;
+  });
+  document.getElementById("legend").replaceChildren(...keys);
+}
+
+function choices() {
+  const selects = DATA.study.factors.map(({ name, values }, factor) => {
+    const select = make("select", { name: `at-${factor}` });
+    select.append(...values.map((value, i) => make("option", { textContent: value, selected: i === chosen.at[factor] })));
+    select.addEventListener("change", () => {
+      chosen.at[factor] = select.selectedIndex;
+      redraw();
+    });
+    return make("label", {}, `${name} `, select);
+  });
+  document.getElementById("choice").replaceChildren(...selects);
+}
+
+function redraw() {
+  charts.forEach((chart) => chart.draw());
+}
+
+// Tables: a click on a head sorts by its column, a second one the other way; what has no number comes last.
+
+function keyOf(row, column) {
+  const cell = row.cells[column];
+  const number = cell.dataset.value === undefined ? NaN : Number(cell.dataset.value);
+  return Number.isNaN(number) ? cell.textContent.trim() : number;
+}
+
+function before(one, other, way) {
+  const numbers = [one, other].map((key) => typeof key === "number");
+  if (numbers[0] !== numbers[1]) return numbers[0] ? -1 : 1;
+  return way * (numbers[0] ? one - other : one.localeCompare(other, "en", { numeric: true }));
+}
+
+function sort(table, column) {
+  const heads = [...table.tHead.rows[0].cells];
+  const way = heads[column].getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  heads.forEach((head) => head.removeAttribute("aria-sort"));
+  heads[column].setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
+  const rows = [...table.tBodies[0].rows].map((row) => [keyOf(row, column), row]);
+  rows.sort(([one], [other]) => before(one, other, way));
+  table.tBodies[0].append(...rows.map(([, row]) => row));
+}
+
+function sortable(table) {
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const button = make("button", { type: "button" }, ...head.childNodes);
+    button.addEventListener("click", () => sort(table, column));
+    head.replaceChildren(button);
+  });
+}
+
+// Paper is white and narrow, whatever the screen is.
+function print(printing) {
+  chosen.printing = printing;
+  redraw();
+}
+
+document.querySelectorAll("table.sortable").forEach(sortable);
+if (document.getElementById("figures")) {
+  choices();
+  legend();
+  charts.push(...figures().map((figure) => new Chart(figure)));
+  document.getElementById("figures").replaceChildren(...charts.map((chart) => chart.node));
+  redraw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { legend(); redraw(); });
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+}
