@@ -20,6 +20,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from analysis.labels import wrap_label
+from analysis.palette import COLOURS, look_of
 from sim.errors import OutputError, RunError
 from sim.files import output
 
@@ -63,9 +64,6 @@ _METADATA: Mapping[str, dict[str, Any]] = {
     ".svg": {"Creator": _MARK, "Date": None},
 }
 
-# Okabe and Ito, "Color Universal Design" (2008); a grey in place of the yellow, too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
-_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MAX_RUNS = 2 * len(COLOURS)  # each with a pair of its own; more lines than that can't be told apart
 
 _CHARACTERS_PER_IN = 13.5  # that fit at the size of the legend, even as capitals
@@ -75,8 +73,8 @@ _SMALL_PRINT = {"fontsize": 7, "color": "#444444", "linespacing": 1.15}
 
 def line_of(place: int) -> dict[str, Any]:
     """Colour and line style of the run at this place: neighbours differ in both, no two share both."""
-    turn, colour = divmod(place, len(COLOURS))
-    return {"color": COLOURS[colour], "linestyle": _DASHES[(colour + turn) % len(_DASHES)]}
+    colour, dashes = look_of(place)
+    return {"color": colour, "linestyle": (0, dashes) if dashes else "-"}
 
 
 def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:

@@ -92,19 +92,19 @@ function overTime(edges, valuesOf) {
 
 function here() {
   const group = DATA.groups.find((group) => group.at.every((value, i) => value === chosen.at[i]));
-  return group ? group.runs : [];
+  return group ? group.runs.map((run) => ({ ...DATA.lines[run.line], ...run })) : [];
 }
 
 // A metric at every value of one factor, the others as chosen, with intervals.
 function overFactor(choice) {
-  const { factors, measures, looks, points } = DATA.study;
+  const { factors, measures, lines: looks, points } = DATA;
   const measure = measures[choice.metric];
   const factor = factors[choice.factor];
   const numbers = factor.values.every((value) => typeof value === "number");
   const x = numbers ? factor.values : factor.values.map((_, i) => i);
   const near = points.filter((point) => point.at.every((value, i) => i === choice.factor || value === chosen.at[i]));
   const lines = looks.map((look, policy) => {
-    const found = factor.values.map((_, i) => near.find((p) => p.policy === policy && p.at[choice.factor] === i));
+    const found = factor.values.map((_, i) => near.find((p) => p.line === policy && p.at[choice.factor] === i));
     const column = (part) => found.map((point) => point?.measures[choice.metric]?.[part] ?? null);
     return { ...look, y: column(0), low: column(1), high: column(2) };
   });
@@ -123,7 +123,7 @@ const SCALE = (axis, first) => ({ key: `${axis}Log`, label: axis, options: ["lin
 
 function figures() {
   const list = [];
-  const { factors, measures } = DATA.study;
+  const { factors, measures } = DATA;
   if (factors.length && measures.length) {
     list.push({
       id: "factors", title: "Metric against factor", read: overFactor,
@@ -271,7 +271,7 @@ const isShown = (line) => !chosen.hidden.has(line.label);
 
 function curve(line, { step, gaps, marks }) {
   return {
-    line, label: line.label, show: isShown(line), stroke: colourOf(line), width: 1.7, dash: line.dash, spanGaps: !gaps,
+    line, label: line.label, show: isShown(line), stroke: colourOf(line), width: 1.7, dash: line.dashes.map((width) => 1.7 * width), spanGaps: !gaps,
     paths: step ? uPlot.paths.stepped({ align: step }) : uPlot.paths.linear(), points: marks ? { show: true, size: 6 } : gaps ? {} : { show: false },
   };
 }
@@ -334,7 +334,7 @@ function swatch(line) {
   const svg = document.createElementNS(space, "svg");
   const stroke = document.createElementNS(space, "line");
   svg.setAttribute("class", "swatch");
-  const place = { x1: 0, x2: "100%", y1: "50%", y2: "50%", "stroke-width": 2.5, "stroke-dasharray": (line.dash || []).join() };
+  const place = { x1: 0, x2: "100%", y1: "50%", y2: "50%", "stroke-width": 2.5, "stroke-dasharray": line.dashes.map((width) => 2.5 * width).join() };
   Object.entries({ ...place, stroke: colourOf(line) }).forEach(([key, value]) => stroke.setAttribute(key, value));
   svg.append(stroke);
   return svg;
@@ -351,7 +351,7 @@ function legend() {
 }
 
 function choices() {
-  const selects = DATA.study.factors.map(({ name, values }, factor) => {
+  const selects = DATA.factors.map(({ name, values }, factor) => {
     const select = make("select", { name: `at-${factor}` });
     select.append(...values.map((value, i) => make("option", { textContent: value, selected: i === chosen.at[factor] })));
     select.addEventListener("change", () => {
@@ -406,11 +406,11 @@ function print(printing) {
 }
 
 document.querySelectorAll("table.sortable").forEach(sortable);
-if (document.getElementById("figures")) {
+if (document.getElementById("charts")) {
   choices();
   legend();
   charts.push(...figures().map((figure) => new Chart(figure)));
-  document.getElementById("figures").replaceChildren(...charts.map((chart) => chart.node));
+  document.getElementById("charts").replaceChildren(...charts.map((chart) => chart.node));
   redraw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { legend(); redraw(); });
   addEventListener("beforeprint", () => print(true));

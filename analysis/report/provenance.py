@@ -1,0 +1,132 @@
+"""Where the numbers of a page come from, and how to make them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from analysis.compare import count, digits
+from analysis.report import html
+from analysis.report.source import Source
+from sim.files.inputs import read_text
+from sim.records.results import Run
+from sim.text import counted
+
+MOST_SCENARIOS = 16  # that a page has in it
+
+
+def provenance(source: Source) -> str:
+    """Versions, commit, calibrations, files with their hashes, seeds, machines."""
+    runs = list(source.runs.values())
+    rows = [
+        ("Read from", [str(path) for path in source.paths]),
+        ("Made in", _told(runs, _world)),
+        ("Project", _told(runs, _project)),
+        ("Packages", _told(runs, lambda run: _words(run.manifest.get("versions")))),
+        ("Calibration", _told(runs, _calibration)),
+        ("Files read", _told(runs, *_inputs(runs))),
+        ("Seeds", [_ranges(sorted({row["seed"] for row in source.rows}))]),
+        ("Machine", _told(runs, lambda run: _words(run.manifest.get("machine")))),
+        ("Started", _span(run.manifest.get("started") for run in runs)),
+        ("Took", [_took(runs)] if runs else []),
+        ("Percentiles", _told(runs, _quantiles)),
+    ]
+    return html.section("provenance", "Provenance", html.pairs(rows))
+
+
+def reproduce(source: Source) -> str:
+    """Commands and files that make the runs again, and this page."""
+    commits = {run.manifest.get("project", {}).get("commit") for run in source.runs.values()} - {None}
+    checkout = f"git checkout {next(iter(commits))}\n" if len(commits) == 1 else ""
+    parts = [html.paragraph("Results are the same, byte for byte, with the same version, files and seeds.", "soft")]
+    if source.study is not None:
+        page = "analyze report study -o report.html"
+        parts.append(html.code(f"{checkout}simulate sweep study.yaml -o study\n{page}"))
+        parts.append(html.details("study.yaml", html.code(source.study)))
+        return html.section("reproduce", "Reproduce", *parts)
+    simulated = {name: run for name, run in source.runs.items() if run.manifest.get("world") != "replay"}
+    files = {name: run.path / "scenario.yaml" for name, run in simulated.items()}
+    shown = {name: file for name, file in files.items() if file.is_file()}
+    shown = dict(list(shown.items())[:MOST_SCENARIOS])
+    commands = [f"simulate run --scenario {shlex.quote(str(file))} -o again" for file in shown.values()]
+    named = " ".join(shlex.quote(str(path)) for path in source.paths)
+    parts.append(html.code("\n".join([*checkout.splitlines(), *commands, f"analyze report {named} -o report.html"])))
+    if len(simulated) < len(source.runs):
+        parts.append(html.paragraph("Replays are measurements: to measure again gives other numbers.", "soft"))
+    if len(shown) < len(files):
+        parts.append(
+            html.paragraph(f"These are the first {len(shown)} of {counted(len(files), 'simulation')}.", "soft")
+        )
+    parts += [html.details(f"scenario.yaml of {name}", html.code(read_text(file))) for name, file in shown.items()]
+    return html.section("reproduce", "Reproduce", *parts)
+
+
+def _told(runs: Sequence[Run], *tell: Callable[[Run], str]) -> list[str]:
+    """What the runs say, each only once; and how many say so, where not all do."""
+    said = Counter(text for of in tell for text in (of(run) for run in runs) if text)
+    return [text if n == len(runs) else f"{text} ({counted(n, 'run')})" for text, n in said.items()]
+
+
+def _world(run: Run) -> str:
+    if run.manifest.get("world") != "replay":
+        return "a simulation"
+    device = run.manifest.get("replay", {}).get("device", {})
+    return f"a replay on {device.get('name', 'an unknown device')}"
+
+
+def _project(run: Run) -> str:
+    project = run.manifest.get("project", {})
+    dirty = ", with files that differ from it" if project.get("dirty") else ""
+    return f"gpu-faas {project.get('version')}, commit {project.get('commit') or 'unknown'}{dirty}"
+
+
+def _calibration(run: Run) -> str:
+    calibration = run.manifest.get("calibration") or {}
+    return f"{calibration.get('name')}, SHA-256 {calibration.get('sha256')}"
+
+
+def _inputs(runs: Sequence[Run]) -> list[Callable[[Run], str]]:
+    """A teller for each file that any run read."""
+    most = max((len(run.manifest.get("inputs", [])) for run in runs), default=0)
+
+    def teller(i: int) -> Callable[[Run], str]:
+        return lambda run: _input(run.manifest["inputs"][i]) if i < len(run.manifest.get("inputs", [])) else ""
+
+    return [teller(i) for i in range(most)]
+
+
+def _input(entry: Mapping[str, Any]) -> str:
+    return f"{entry['role']} {entry['path']}, {count(entry['size_bytes'])} bytes, SHA-256 {entry['sha256']}"
+
+
+def _quantiles(run: Run) -> str:
+    quantiles = run.summary.get("quantiles") or {}
+    error = f", within {100 * quantiles['error_frac']:.1g} %" if quantiles.get("error_frac") else ""
+    return f"from {quantiles['from']}{error}" if "from" in quantiles else ""
+
+
+def _words(facts: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{key} {value}" for key, value in (facts or {}).items())
+
+
+def _span(instants: Iterable[str | None]) -> list[str]:
+    known = sorted(filter(None, instants))
+    return [known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"] if known else []
+
+
+def _took(runs: Sequence[Run]) -> str:
+    wall_s = sum(run.manifest.get("wall_s") or 0.0 for run in runs)
+    return f"{digits(wall_s)} s of wall time in {counted(len(runs), 'run')}"
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """``0-9, 12``."""
+    found: list[list[int]] = []
+    for seed in seeds:
+        if found and seed == found[-1][1] + 1:
+            found[-1][1] = seed
+        else:
+            found.append([seed, seed])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in found)
