@@ -85,7 +85,7 @@ def factors(source: Source) -> list[dict[str, Any]]:
 
 
 def keyed(source: Source) -> list[dict[str, Any]]:
-    """The rows of the table, and of each the ``line`` of its policy and ``at`` which of their values its factors are."""
+    """The rows of the table, each with the ``line`` of its policy and, ``at``, which of its values each factor has."""
     looks = source.dataset.report.looks
     indices = [(name, {value: i for i, value in enumerate(_values(source, name))}) for name in source.dataset.factors]
     return [
@@ -148,4 +148,4 @@ def _above(points: tuple[Floats, Floats]) -> list[list[float | None]]:
     """Of a distribution (``metrics.cdf``) x and the share of greater values, whose digits are those of the tail."""
     x, share = points[0][1:], points[1][1:]
     kept = np.unique(np.linspace(0, len(x) - 1, min(_POINTS, len(x))).round().astype(np.int64))
-    return [numbers(x[kept]), numbers(1 - share[kept])]
+    return [numbers(x[kept], 6), numbers(1 - share[kept])]

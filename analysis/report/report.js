@@ -86,7 +86,8 @@ function overTime(edges, valuesOf) {
     });
     const [x, ...values] = join(tables, (y) => y);
     const lines = runs.map((run, i) => ({ ...run, y: values[i] }));
-    return { x, lines, xLabel: `Time [${unit.name}]`, xText: (value) => `${digits(value)} ${unit.name}`, gaps: true };
+    const xText = (value) => `${digits(value)} ${unit.name}`;
+    return { x, lines, xLabel: `Time [${unit.name}]`, xText, tickText: digits, gaps: true };
   };
 }
 
@@ -102,6 +103,7 @@ function overFactor(choice) {
   const factor = factors[choice.factor];
   const numbers = factor.values.every((value) => typeof value === "number");
   const x = numbers ? factor.values : factor.values.map((_, i) => i);
+  const name = (value) => (numbers ? digits(value) : factor.values[value] ?? "");
   const near = points.filter((point) => point.at.every((value, i) => i === choice.factor || value === chosen.at[i]));
   const lines = looks.map((look, policy) => {
     const found = factor.values.map((_, i) => near.find((p) => p.line === policy && p.at[choice.factor] === i));
@@ -110,8 +112,7 @@ function overFactor(choice) {
   });
   return {
     x, lines: lines.filter((line) => line.y.some((value) => value !== null)),
-    xLabel: factor.name, ticks: x, text: numbers ? null : factor.values,
-    xText: (value) => `${factor.name} ${numbers ? digits(value) : factor.values[value]}`,
+    xLabel: factor.name, ticks: x, isText: !numbers, tickText: name, xText: (value) => `${factor.name} ${name(value)}`,
     yLabel: measure.unit ? `${measure.label} [${measure.unit}]` : measure.label, yText: withUnit(measure.unit),
     marks: true,
   };
@@ -220,7 +221,7 @@ class Chart {
       return;
     }
     this.area.replaceChildren();
-    const xLog = Boolean(this.choice.xLog) && !shown.text;
+    const xLog = Boolean(this.choice.xLog) && !shown.isText;
     const yLog = Boolean(this.choice.yLog);
     const [x, keep] = positive(shown.x, xLog);
     const table = [x];
@@ -234,15 +235,15 @@ class Chart {
     }
     this.lines = shown.lines;
     const options = {
-      ...this.size(), series, bands, legend: { show: false },
+      ...this.size(), series, bands, legend: { show: false }, padding: [8, 26, 0, 0],
       cursor: { drag: { x: true, y: true, uni: 15 }, points: { size: 6 } },
       scales: {
         x: { time: false, distr: xLog ? 3 : 1, range: (_, low, high) => spread(low, high, xLog, shown.marks) },
         y: { distr: yLog ? 3 : 1, range: (_, low, high) => upwards(low, high, yLog, shown.yMax) },
       },
       axes: [
-        { ...axis(shown.xLabel, 34), values: ticks(shown.xText, shown), splits: shown.ticks && (() => shown.ticks) },
-        { ...axis(shown.yLabel, 62), values: ticks(shown.yText, {}) },
+        { ...axis(shown.xLabel, 34), values: ticks(shown.tickText || shown.xText, xLog), splits: shown.ticks && (() => shown.ticks) },
+        { ...axis(shown.yLabel, 62), values: ticks(shown.yText, yLog) },
       ],
       hooks: { setCursor: [(plot) => this.read(plot, shown)] },
     };
@@ -287,13 +288,14 @@ function axis(label, size) {
   return { label, font, labelFont: font, labelSize: 18, labelGap: 2, size, stroke, grid, ticks: { ...grid, size: 4 } };
 }
 
-// Texts of ticks, without those that uPlot leaves out on a logarithmic axis.
-function ticks(text, { ticks, text: names }) {
-  return (_, splits) => splits.map((value) => {
-    if (value === null || value === undefined) return "";
-    if (names) return names[value] ?? "";
-    return ticks ? digits(value) : text(value);
-  });
+// Texts of ticks; of a logarithmic axis over several decades those of powers of ten.
+function ticks(text, log) {
+  return (_, splits) => {
+    const known = splits.filter((value) => value);
+    const decades = log && known.at(-1) / known[0] > 20;
+    const isRound = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
+    return splits.map((value) => (value === null || (decades && !isRound(value)) ? "" : text(value)));
+  };
 }
 
 // On a logarithmic axis what is 0 has no place. Returns x, how to keep the same rows of y, and x with gaps in its stead.

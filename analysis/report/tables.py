@@ -82,7 +82,7 @@ def _extremes(source: Source, rows: Sequence[Row], measure: Measure) -> str:
         f"{source.labels[row['policy']]} ({f'{digits(value)} {measure.unit}'.rstrip()})"
         for value, row in (known[0], known[-1])
     )
-    return f"{measure.label[:1].upper()}{measure.label[1:]}: best {best}, worst {worst}"
+    return f"{measure.label}: best {best}, worst {worst}"
 
 
 def _verdicts(source: Source) -> Said:

@@ -72,7 +72,9 @@ class Page:
         """Show a file in a window of this size, and wait until it is there."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.call("Page.navigate", url=file.resolve().as_uri())
         while not self.run("document.readyState === 'complete' && location.protocol === 'file:'"):
             pass
@@ -122,7 +124,15 @@ def browser() -> Iterator[Page]:
     to_receive, to_write = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "sh", CHROMIUM, *_FLAGS, f"--user-data-dir={home}"],
+            [
+                "/bin/sh",
+                "-c",
+                f'exec "$@" 3<&{to_read} 4>&{to_write}',
+                "sh",
+                CHROMIUM,
+                *_FLAGS,
+                f"--user-data-dir={home}",
+            ],
             pass_fds=(to_read, to_write),
             stderr=subprocess.DEVNULL,
         )
