@@ -60,6 +60,17 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """Watts of the GPU while no kernel runs, and while some do."""
+
+    idle_w: float
+    busy_w: float
+
+    def __post_init__(self) -> None:
+        require(self.busy_w >= self.idle_w, "busy_w", self.busy_w, f"at least idle_w, {self.idle_w}")
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorFacts:
     """How a KaaS executor uses device memory; every buffer takes a multiple of ``alignment_bytes``.
 
@@ -243,6 +254,7 @@ class Calibration:
     library_s: dict[str, float] = field(default_factory=dict)
     host_s: ByKind = ByKind(kaas=0.0, exclusive=0.0)
     tiers: Tiers | None = None
+    power: Power | None = None
     spread: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration
 
@@ -284,6 +296,14 @@ class Calibration:
             for name, kinds in self.graphs.items()
         }
         return replace(self, frontend=None, graphs=graphs)
+
+    def with_memory(self, memory_bytes: int) -> Calibration:
+        """The same, but the GPU has so much memory."""
+        return replace(self, device=replace(self.device, memory_bytes=memory_bytes))
+
+    def with_eviction(self, name: str) -> Calibration:
+        """The same with another strategy of the executors' caches, see ``sim.models.eviction``."""
+        return replace(self, executor=replace(self.executor, eviction=name))
 
     def with_spread(self, spread: float) -> Calibration:
         """The same, but run times of all graphs vary by this much."""
