@@ -11,6 +11,7 @@ from string import Template
 from typing import Any
 
 from analysis.report import html
+from analysis.report.comparison import comparison, effects_of, in_words
 from analysis.report.data import Group, drawn, groups
 from analysis.report.functions import functions
 from analysis.report.points import points
@@ -36,9 +37,10 @@ def write_report(paths: Sequence[Path], file: Path, *, verify: bool = True) -> N
 
 def page(source: Source) -> str:
     """The text of the page: the same runs give the same bytes."""
-    shown = groups(source)
+    shown, effects = groups(source), effects_of(source)
     sections = {
-        "summary": summary(source),
+        "summary": summary(source, in_words(source, effects)),
+        "comparison": comparison(source, effects),
         "figures": _figures(shown),
         "runs": runs(source),
         "functions": functions(source, shown),

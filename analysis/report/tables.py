@@ -20,8 +20,8 @@ Row = Mapping[str, Any]
 Said = list[tuple[str, str]]  # sentences, each after its class
 
 
-def summary(source: Source) -> str:
-    """What there is, what is wrong with it, and which policy did best, in words."""
+def summary(source: Source, compared: Said) -> str:
+    """What there is, what is wrong with it, and which policy did best, in words. compared: verdicts of a comparison."""
     rows = source.rows
     policies, seeds = ({row[name] for row in rows} for name in ("policy", "seed"))
     glance = [
@@ -31,7 +31,9 @@ def summary(source: Source) -> str:
         (counted(len(seeds), "seed"), "replications" if len(seeds) > 1 else "no replication"),
         (count(sum(_number(row, "invocations") or 0 for row in rows)), "invocations"),
     ]
-    return html.section("summary", "Summary", html.facts(glance), html.bullets([*_best(source), *_verdicts(source)]))
+    return html.section(
+        "summary", "Summary", html.facts(glance), html.bullets([*_best(source), *compared, *_verdicts(source)])
+    )
 
 
 def runs(source: Source) -> str:
@@ -68,9 +70,7 @@ def _best(source: Source) -> Said:
     rows = [row for row in source.rows if row["valid"] and row["steady"]]
     if len(rows) < 2 or len({row["policy"] for row in rows}) < len(rows):
         return []
-    said = [("", text) for measure in source.dataset.report.measures if (text := _extremes(source, rows, measure))]
-    chance = ("warn", "One run of each policy: no interval can be told, and small differences may be chance")
-    return [*said, chance] if said else []
+    return [("", text) for measure in source.dataset.report.measures if (text := _extremes(source, rows, measure))]
 
 
 def _extremes(source: Source, rows: Sequence[Row], measure: Measure) -> str:

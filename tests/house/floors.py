@@ -122,7 +122,8 @@ FLOORS = [
             (
                 (
                     _room(
-                        "analysis.runs analysis analysis.labels analysis.metrics analysis.curves analysis.compare",
+                        "analysis.runs analysis analysis.labels analysis.metrics analysis.curves analysis.compare "
+                        "analysis.palette",
                         "runs that are read, compared and named",
                     ),
                 ),
@@ -139,7 +140,10 @@ FLOORS = [
                         "policies against a baseline: effect, interval and verdict",
                     ),
                 ),
-                (_room("analysis.figures", "figures, the only room with matplotlib"),),
+                (
+                    _room("analysis.figures", "figures, the only room with matplotlib"),
+                    _room("analysis.report", "one page about runs, to explore and to pass on"),
+                ),
                 (_room("analysis.api", "tables and figures for use from Python"),),
             ),
         ),
