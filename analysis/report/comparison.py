@@ -12,9 +12,7 @@ from analysis.report.html import Cell, Column
 from analysis.report.source import Source
 from analysis.statistics.interval import CONFIDENCE
 from analysis.verdicts import tabulate
-from sim.text import counted
 
-_WORDS = ("policy", "metric", "verdict")  # columns that are not of numbers
 _KINDS = {"better": "good", "worse": "bad", "not steady": "warn", "too few seeds": "warn", "no value": "warn"}
 
 
@@ -35,15 +33,11 @@ def in_words(source: Source, effects: Sequence[Effect]) -> list[tuple[str, str]]
     said = []
     for (label, policy), verdicts in counts.items():
         n = verdicts.total()
-        told = ", ".join(
-            verdict if n == 1 else f"{verdict} at {count} of {counted(n, 'point')}"
-            for verdict, count in verdicts.items()
-        )
+        told = ", ".join(verdict if n == 1 else f"{verdict} at {count}" for verdict, count in verdicts.most_common())
         kinds = {_KINDS.get(verdict, "") for verdict in verdicts}
-        baseline = source.labels[effects[0].baseline]
-        said.append(
-            (kinds.pop() if len(kinds) == 1 else "", f"{label}: {source.labels[policy]} against {baseline}: {told}")
-        )
+        points = "" if n == 1 else f", {n} points"
+        who = f"{source.labels[policy]} against {source.labels[effects[0].baseline]}{points}"
+        said.append((kinds.pop() if len(kinds) == 1 else "", f"{label}, {who}: {told}"))
     return said
 
 
@@ -52,20 +46,25 @@ def comparison(source: Source, effects: Sequence[Effect]) -> str:
     if not effects:
         return ""
     table = tabulate(effects, source.dataset.report.looks, CONFIDENCE)
-    heads = [" ".join(filter(None, head)) for head in table.heads]
-    columns = [Column(head, "text" if head in _WORDS else "") for head in heads]
-    rows = [_row(source, effect, row) for effect, row in zip(effects, table.rows, strict=True)]
+    *heads, _ = (" ".join(filter(None, head)) for head in table.heads)
+    texts = ("policy", "metric", *(name for name, value in effects[0].at.items() if isinstance(value, str)))
+    columns = [Column(head, "text" if head in texts else "") for head in heads]
+    place = len(effects[0].at) + 2  # of the verdict, behind what it is about
+    columns.insert(place, Column("verdict", "text"))
+    rows = [_row(effect, row, place) for effect, row in zip(effects, table.rows, strict=True)]
     notes = html.details("How to read it", html.bullets(("", note) for note in table.notes))
     return html.section("comparison", "Comparison", html.table("by-effect", columns, rows), notes)
 
 
-def _row(source: Source, effect: Effect, texts: Sequence[str]) -> list[Cell]:
+def _row(effect: Effect, texts: Sequence[str], place: int) -> list[Cell]:
+    """Cells for a row of ``tabulate``, whose last is the verdict. place: where it goes."""
     pairing = effect.pairing
     numbers = (effect.baseline_value, effect.value, pairing.difference.estimate, None, pairing.ratio.estimate, None)
     settings = [value if isinstance(value, int | float) else None for value in effect.at.values()]
-    values = [None, *settings, None, *numbers, effect.p, None]
-    cells = [Cell(text, _finite(value)) for text, value in zip(texts, values, strict=True)]
-    return [Cell(source.labels[effect.policy]), *cells[1:-1], Cell(effect.verdict, kind=_KINDS.get(effect.verdict, ""))]
+    values = [None, *settings, None, *numbers, effect.p]
+    cells = [Cell(text, _finite(value)) for text, value in zip(texts[:-1], values, strict=True)]
+    cells.insert(place, Cell(effect.verdict, kind=_KINDS.get(effect.verdict, "")))
+    return cells
 
 
 def _finite(value: float | None) -> float | None:

@@ -63,8 +63,8 @@ def groups(source: Source) -> list[Group]:
     Of the latter so many that no more than MOST_DRAWN runs are read, but one group.
     """
     if source.together:
-        return [Group([], dict(enumerate(source.runs.values())))] if source.runs else []
-    rows = [row for row in keyed(source) if row["valid"] and row["run"] in source.runs]
+        return [Group([], dict(enumerate(source.runs.values())))]
+    rows = [row for row in keyed(source) if row["valid"] and _has_tables(source.runs.get(row["run"]))]
     first: dict[tuple[int, ...], dict[int, str]] = {}
     for row in sorted(rows, key=lambda row: (row["at"], row["line"], row["seed"])):
         first.setdefault(row["at"], {}).setdefault(row["line"], row["run"])
@@ -107,6 +107,11 @@ def numbers(values: Floats | Sequence[float], digits: int = 4) -> list[float | N
 def _values(source: Source, factor: str) -> list[Any]:
     values = list(dict.fromkeys(row[factor] for row in source.rows))
     return sorted(values) if all(map(_is_number, values)) else values
+
+
+def _has_tables(run: Run | None) -> bool:
+    """Whether there is more of a run than its summary: a sweep may keep no tables."""
+    return run is not None and (run.path / "invocations.parquet").is_file()
 
 
 def _is_number(value: object) -> bool:

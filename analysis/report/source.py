@@ -13,6 +13,7 @@ from analysis.dataset import STUDY, Dataset, dataset_of, is_study, open_dataset,
 from analysis.labels import brief_policies
 from analysis.runs import open_runs
 from sim.files.inputs import read_text
+from sim.files.plaindata import read_yaml
 from sim.records.results import Run, open_run
 
 MOST_TOGETHER = 8  # ordinary runs that are drawn together, as by ``analyze plot``; of more, those at chosen factors
@@ -24,6 +25,7 @@ class Source:
 
     dataset: their table. runs: by the column ``run``, without those of which there is no directory. labels: what
     policies are called. study: the text of its file, if ``simulate sweep`` made them. paths: as the user named them.
+    name: what the page is called.
     """
 
     dataset: Dataset
@@ -31,6 +33,7 @@ class Source:
     labels: Mapping[str, str]
     study: str | None
     paths: Sequence[Path]
+    name: str
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -48,11 +51,6 @@ class Source:
         """Whether each run is a line of its own, and all are drawn at once."""
         return self.study is None and len(self.runs) <= MOST_TOGETHER
 
-    @property
-    def name(self) -> str:
-        """What the page is called."""
-        return ", ".join(path.resolve().name for path in self.paths[:3]) + (", ..." if len(self.paths) > 3 else "")
-
 
 def open_source(paths: Sequence[Path], *, verify: bool = True) -> Source:
     """Open a data set, or runs and folders of runs. verify: see ``analysis.runs.open_runs``.
@@ -64,9 +62,12 @@ def open_source(paths: Sequence[Path], *, verify: bool = True) -> Source:
         names = [name for name in dataset.frame["run"] if (dataset.runs / name).is_dir()]
         runs = {name: open_run(dataset.runs / name, verify=verify) for name in names}
         labels = {policy: look.label for policy, look in dataset.report.looks.items()}
-        return Source(dataset, runs, labels, read_text(paths[0] / STUDY), paths)
+        file = paths[0] / STUDY
+        name = read_yaml(file).get("name") or paths[0].resolve().name
+        return Source(dataset, runs, labels, read_text(file), paths, str(name))
     opened = open_runs(paths, verify=verify)
     folder = Path(os.path.commonpath([run.path.parent for run in opened]))
     labels = dict(zip((run.label for run in opened), brief_policies(opened), strict=True))
     by_name = {os.path.relpath(run.path, folder): run for run in opened}
-    return Source(dataset_of(opened, folder), by_name, labels, None, paths)
+    name = ", ".join(path.resolve().name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return Source(dataset_of(opened, folder), by_name, labels, None, paths, name)
