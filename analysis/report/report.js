@@ -3,7 +3,7 @@
 "use strict";
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const SHADES = ["#0072B2", "#E69F00", "#999999", "#D55E00"]; // of the parts of GPU time, as in analyze plot
+const WIDTH = 1.7; // of lines
 const PRINT_WIDTH = 335; // two figures side by side on A4
 
 // What the reader has chosen, for all figures: a value of each factor, and which lines are hidden.
@@ -41,8 +41,9 @@ function withUnit(unit) {
 }
 
 function timeUnit(longest) {
-  const [name, length] = [["d", 86400], ["h", 3600], ["min", 60]].find(([, length]) => longest > 3 * length) || ["s", 1];
-  return { name, length };
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 0]];
+  const [name, length] = units.find(([, length]) => longest > 3 * length) || ["s", 0];
+  return { name, length: length || 1 };
 }
 
 // Lines
@@ -108,11 +109,13 @@ function overFactor(choice) {
   const lines = looks.map((look, policy) => {
     const found = factor.values.map((_, i) => near.find((p) => p.line === policy && p.at[choice.factor] === i));
     const column = (part) => found.map((point) => point?.measures[choice.metric]?.[part] ?? null);
-    return { ...look, y: column(0), low: column(1), high: column(2) };
+    const isSteady = found.map((point) => !point?.unsteady);
+    return { ...look, y: column(0), low: column(1), high: column(2), isSteady };
   });
   return {
     x, lines: lines.filter((line) => line.y.some((value) => value !== null)),
-    xLabel: factor.name, ticks: x, isText: !numbers, tickText: name, xText: (value) => `${factor.name} ${name(value)}`,
+    xLabel: factor.name, isText: !numbers, xAxis: { splits: () => x, filter: (_, splits) => splits },
+    tickText: name, xText: (value) => `${factor.name} ${name(value)}`,
     yLabel: measure.unit ? `${measure.label} [${measure.unit}]` : measure.label, yText: withUnit(measure.unit),
     marks: true,
   };
@@ -128,7 +131,7 @@ function figures() {
   if (factors.length && measures.length) {
     list.push({
       id: "factors", title: "Metric against factor", read: overFactor,
-      note: "Means over seeds; bands are 95 % intervals of the mean, where there are at least two seeds.",
+      note: "Means over seeds, bands of 95 % intervals. Hollow: work piled up, so it depends on how long the runs lasted.",
       controls: [
         { key: "metric", label: "metric", options: measures.map((m) => m.label), first: 0 },
         { key: "factor", label: "factor", options: factors.map((f) => f.name), first: 0 },
@@ -228,9 +231,14 @@ class Chart {
     const series = [{}];
     const bands = [];
     for (const line of shown.lines) {
-      const columns = line.low ? [line.y, line.high, line.low] : [line.y];
-      if (line.low) bands.push({ series: [table.length + 1, table.length + 2], fill: `${colourOf(line)}2e` });
-      columns.forEach((column, i) => series.push(i ? edge(line) : curve(line, shown)));
+      const columns = [line.y];
+      series.push(curve(line, shown));
+      if (line.isSteady) {
+        bands.push({ series: [table.length + 1, table.length + 2], fill: `${colourOf(line)}2e` });
+        const only = (kind) => line.y.map((y, i) => (line.isSteady[i] === kind ? y : null));
+        columns.push(line.high, line.low, only(true), only(false));
+        series.push(unseen(line), unseen(line), dots(line, colourOf(line)), dots(line, ink("--page")));
+      }
       table.push(...columns.map((column) => positive(keep(column), yLog)[2]));
     }
     this.lines = shown.lines;
@@ -242,8 +250,8 @@ class Chart {
         y: { distr: yLog ? 3 : 1, range: (_, low, high) => upwards(low, high, yLog, shown.yMax) },
       },
       axes: [
-        { ...axis(shown.xLabel, 34), values: ticks(shown.tickText || shown.xText, xLog), splits: shown.ticks && (() => shown.ticks) },
-        { ...axis(shown.yLabel, 62), values: ticks(shown.yText, yLog) },
+        { ...axis(shown.xLabel, 34), ...ticks(shown.tickText || shown.xText, xLog, 70), ...shown.xAxis },
+        { ...axis(shown.yLabel, 62), ...ticks(shown.yText, yLog, 30) },
       ],
       hooks: { setCursor: [(plot) => this.read(plot, shown)] },
     };
@@ -259,7 +267,7 @@ class Chart {
       const value = plot.data[i + 1][index];
       if (!series.line || !series.show || value === null || value === undefined) return [];
       const band = series.line.low ? [plot.data[i + 3][index], plot.data[i + 2][index]] : [null];
-      const interval = band[0] === null ? "" : ` [${band.map(shown.yText).join(", ")}]`;
+      const interval = band.includes(null) ? "" : ` [${band.map(shown.yText).join(", ")}]`;
       const colour = make("i");
       colour.style.background = colourOf(series.line);
       return [make("span", {}, colour, `${series.line.label}: ${shown.yText(value)}${interval}`)];
@@ -270,15 +278,23 @@ class Chart {
 
 const isShown = (line) => !chosen.hidden.has(line.label);
 
-function curve(line, { step, gaps, marks }) {
+function curve(line, { step, gaps }) {
   return {
-    line, label: line.label, show: isShown(line), stroke: colourOf(line), width: 1.7, dash: line.dashes.map((width) => 1.7 * width), spanGaps: !gaps,
-    paths: step ? uPlot.paths.stepped({ align: step }) : uPlot.paths.linear(), points: marks ? { show: true, size: 6 } : gaps ? {} : { show: false },
+    line, label: line.label, show: isShown(line), stroke: colourOf(line), width: WIDTH,
+    dash: line.dashes.map((length) => WIDTH * length), spanGaps: !gaps,
+    paths: step ? uPlot.paths.stepped({ align: step }) : uPlot.paths.linear(), points: gaps ? {} : { show: false },
   };
 }
 
-function edge(line) {
+// The end of an interval, of which only the band between it and the other is drawn.
+function unseen(line) {
   return { label: line.label, show: isShown(line), width: 0, points: { show: false }, spanGaps: true };
+}
+
+function dots(line, fill) {
+  const stroke = colourOf(line);
+  const points = { show: true, size: 7, stroke, fill };
+  return { label: line.label, show: isShown(line), stroke, paths: () => null, points };
 }
 
 function axis(label, size) {
@@ -288,14 +304,24 @@ function axis(label, size) {
   return { label, font, labelFont: font, labelSize: 18, labelGap: 2, size, stroke, grid, ticks: { ...grid, size: 4 } };
 }
 
-// Texts of ticks; of a logarithmic axis over several decades those of powers of ten.
-function ticks(text, log) {
-  return (_, splits) => {
-    const known = splits.filter((value) => value);
-    const decades = log && known.at(-1) / known[0] > 20;
-    const isRound = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
-    return splits.map((value) => (value === null || (decades && !isRound(value)) ? "" : text(value)));
-  };
+// Places of ticks on a logarithmic axis: powers of ten as far as there is room; over few decades 1, 2 and 5 times them.
+function decades(low, high, most) {
+  const [first, last] = [low, high].map((value) => Math.floor(Math.log10(value)));
+  const step = Math.max(1, Math.ceil((last - first) / most));
+  const digits = last - first < most / 3 ? [1, 2, 5] : [1];
+  const found = [];
+  for (let power = Math.ceil(first / step) * step; power <= last; power += step) {
+    found.push(...digits.map((digit) => Number(`${digit}e${power}`)));
+  }
+  const inside = found.filter((value) => value >= low && value <= high);
+  return inside.length > 1 ? inside : [0.1, 0.4, 0.7, 1].map((part) => low + part * (high - low));
+}
+
+function ticks(text, log, room) {
+  const texts = { values: (_, splits) => splits.map((value) => (value === null ? "" : text(value))) };
+  if (!log) return texts;
+  const most = (plot) => (room > 50 ? plot.bbox.width : plot.bbox.height) / devicePixelRatio / room;
+  return { ...texts, splits: (plot, _, low, high) => decades(low, high, most(plot)), filter: (_, splits) => splits };
 }
 
 // On a logarithmic axis what is 0 has no place. Returns x, how to keep the same rows of y, and x with gaps in its stead.
@@ -336,7 +362,8 @@ function swatch(line) {
   const svg = document.createElementNS(space, "svg");
   const stroke = document.createElementNS(space, "line");
   svg.setAttribute("class", "swatch");
-  const place = { x1: 0, x2: "100%", y1: "50%", y2: "50%", "stroke-width": 2.5, "stroke-dasharray": line.dashes.map((width) => 2.5 * width).join() };
+  const dashes = line.dashes.map((length) => 2.5 * length).join();
+  const place = { x1: 0, x2: "100%", y1: "50%", y2: "50%", "stroke-width": 2.5, "stroke-dasharray": dashes };
   Object.entries({ ...place, stroke: colourOf(line) }).forEach(([key, value]) => stroke.setAttribute(key, value));
   svg.append(stroke);
   return svg;

@@ -11,30 +11,21 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _TIMEOUT_S = 60
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--remote-debugging-pipe",
-]
+_FLAGS = """
+--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --remote-debugging-pipe
+"""
 
 
 class Page:
     """An open page. said: what it wrote to the console, and errors. asked: addresses that it wanted to load."""
 
-    def __init__(self, send: int, receive: int) -> None:
-        self._send, self._receive = os.fdopen(send, "wb"), os.fdopen(receive, "rb")
+    def __init__(self, send: BinaryIO, receive: BinaryIO) -> None:
+        self._send, self._receive = send, receive
         self._number = 0
         self._session: str | None = None
         self.said: list[str] = []
@@ -120,10 +111,6 @@ class Page:
         data = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, preferCSSPageSize=True)["data"]
         return base64.b64decode(data)
 
-    def close(self) -> None:
-        self._send.close()
-        self._receive.close()
-
 
 @contextmanager
 def browser() -> Iterator[Page]:
@@ -132,25 +119,17 @@ def browser() -> Iterator[Page]:
     to_read, to_send = os.pipe()
     to_receive, to_write = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        pipes = f'exec "$@" 3<&{to_read} 4>&{to_write}'  # where Chromium looks for them
         process = subprocess.Popen(
-            [
-                "/bin/sh",
-                "-c",
-                f'exec "$@" 3<&{to_read} 4>&{to_write}',
-                "sh",
-                CHROMIUM,
-                *_FLAGS,
-                f"--user-data-dir={home}",
-            ],
+            ["bash", "-c", pipes, "bash", CHROMIUM, *_FLAGS.split(), f"--user-data-dir={home}"],
             pass_fds=(to_read, to_write),
             stderr=subprocess.DEVNULL,
         )
         os.close(to_read)
         os.close(to_write)
-        page = Page(to_send, to_receive)
         try:
-            yield page
+            with os.fdopen(to_send, "wb") as send, os.fdopen(to_receive, "rb") as receive:
+                yield Page(send, receive)
         finally:
-            page.close()
             process.kill()
             process.wait(_TIMEOUT_S)
