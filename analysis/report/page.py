@@ -19,7 +19,7 @@ from analysis.report.provenance import provenance, reproduce
 from analysis.report.source import Source, open_source
 from analysis.report.tables import runs, summary
 from sim import __version__
-from sim.files import output
+from sim.files.output import new_file, write_text
 
 _HERE = Path(__file__).parent
 _GENERATOR = "gpu-faas analyze report"  # tells that a page is ours to replace
@@ -31,8 +31,8 @@ def write_report(paths: Sequence[Path], file: Path, *, verify: bool = True) -> N
     paths: what ``simulate sweep`` made, or runs and folders of runs. verify: see ``analysis.runs.open_runs``. Raises
     RunError for what can't be read, and OutputError where the page can't be written.
     """
-    with output.new_file(file, _is_page) as part:
-        output.write_text(part, page(open_source(paths, verify=verify)))
+    with new_file(file, _is_page) as part:
+        write_text(part, page(open_source(paths, verify=verify)))
 
 
 def page(source: Source) -> str:
