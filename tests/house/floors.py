@@ -136,7 +136,7 @@ FLOORS = [
                 ),
                 (
                     _room(
-                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
+                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts analysis.cuts",
                         "policies against a baseline: effect, interval and verdict",
                     ),
                 ),
@@ -168,7 +168,7 @@ FLOORS = [
                 (
                     _room("replay.cli", "the replay command"),
                     _room("traces.cli", "the traces command"),
-                    _room("analysis.cli", "the analyze command"),
+                    _room("analysis.cli analysis.comparing", "the analyze command"),
                     _room("sim.studies.kaas.command sim.studies.mig.command", "simulate reproduce"),
                 ),
                 (_room("sim.cli", "the simulate command"),),
