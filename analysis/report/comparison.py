@@ -52,7 +52,7 @@ def comparison(source: Source, effects: Sequence[Effect]) -> str:
     place = len(effects[0].at) + 2  # of the verdict, behind what it is about
     columns.insert(place, Column("verdict", "text"))
     rows = [_row(effect, row, place) for effect, row in zip(effects, table.rows, strict=True)]
-    notes = html.details("How to read it", html.bullets(("", note) for note in table.notes))
+    notes = html.bullets(("soft", note) for note in table.notes)
     return html.section("comparison", "Comparison", html.table("by-effect", columns, rows), notes)
 
 

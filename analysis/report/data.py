@@ -13,6 +13,7 @@ from analysis.curves import Curves, horizon_s, measure, plot_labels
 from analysis.metrics import Floats
 from analysis.palette import look_of
 from analysis.report.source import Source
+from sim.records.parts import PARTS
 from sim.records.results import Run
 from sim.records.tables import GPU_PARTS
 from sim.text import printable
@@ -34,12 +35,13 @@ def drawn(source: Source, groups: Sequence[Group]) -> dict[str, Any]:
 
     lines: label, colour and dashes (widths of the line on and off) of each entry of the legend. groups: what is drawn
     at once, ``at`` these indices of the values of factors, the curves of each run by its line. parts: of GPU time.
-    factors: names and values.
+    latencyParts: of latency. factors: names and values.
     """
     return {
         "lines": lines(source),
         "groups": [{"at": group.at, "runs": _group(group)} for group in groups],
         "parts": list(GPU_PARTS),
+        "latencyParts": [text(part.replace("_", " ")) for part in PARTS],
         "factors": [] if source.together else factors(source),
     }
 
@@ -134,6 +136,7 @@ def _curves(line: int, run: Run, end_s: float) -> dict[str, Any]:
         "seed": run.manifest["scenario"].get("seed"),
         "latency": _above(curves.latency_s),
         "slowdown": _above(curves.slowdown),
+        "parts": _parts(run),
         **_by_interval(curves),
     }
 
@@ -147,6 +150,13 @@ def _by_interval(curves: Curves) -> dict[str, Any]:
         "gpuEdges": numbers(curves.gpu_edges_s, 8),
         "gpu": [numbers(part) for part in curves.gpu_frac],
     }
+
+
+def _parts(run: Run) -> list[float | None] | None:
+    """Mean seconds of each part of latency; None where nothing completed, and of runs from before there were parts."""
+    means = run.summary.get("latency_parts_s") or {}
+    known = [means.get(part) for part in PARTS]
+    return None if None in known else numbers([float(mean) for mean in known if mean is not None])
 
 
 def _above(points: tuple[Floats, Floats]) -> list[list[float | None]]:

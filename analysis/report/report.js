@@ -4,6 +4,8 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const WIDTH = 1.7; // of lines
+const PARTS = // of latency, in their order
+  ["#999999", "#CCCCCC", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#0072B2", "#009E73", "#666666"];
 const PRINT_WIDTH = 335; // two figures side by side on A4
 
 // What the reader has chosen, for all figures: a value of each factor, and which lines are hidden.
@@ -131,7 +133,7 @@ function figures() {
   if (factors.length && measures.length) {
     list.push({
       id: "factors", title: "Metric against factor", read: overFactor,
-      note: "Means over seeds, bands of 95 % intervals. Hollow: work piled up, so it depends on how long the runs lasted.",
+      note: "Means over seeds, bands of 95 % intervals. Hollow: work piled up, and the value depends on how long it did.",
       controls: [
         { key: "metric", label: "metric", options: measures.map((m) => m.label), first: 0 },
         { key: "factor", label: "factor", options: factors.map((f) => f.name), first: 0 },
@@ -140,6 +142,12 @@ function figures() {
     });
   }
   if (!DATA.groups.length) return list;
+  if (DATA.groups.some((group) => group.runs.some((run) => run.parts))) {
+    list.push({
+      id: "parts", title: "Where latency comes from", kind: Bars, note: "Means over completed invocations.",
+      controls: [{ key: "scale", label: "", options: ["seconds", "shares"], first: 0 }],
+    });
+  }
   return [...list,
     {
       id: "cdf", title: "Latency", note: "Share of the completed invocations that took at most so long.",
@@ -187,9 +195,12 @@ class Chart {
     this.plot = null;
     this.area = make("div", { className: "plot" });
     this.readout = make("div", { className: "read" });
-    const reset = make("button", { type: "button", className: "tool", textContent: "reset zoom" });
-    reset.addEventListener("click", () => this.draw());
-    const bar = make("div", { className: "bar" }, ...figure.controls.map((control) => this.control(control)), reset);
+    const bar = make("div", { className: "bar" }, ...figure.controls.map((control) => this.control(control)));
+    if (figure.read) {
+      const reset = make("button", { type: "button", className: "tool", textContent: "reset zoom" });
+      reset.addEventListener("click", () => this.draw());
+      bar.append(reset);
+    }
     this.node = make("figure", { id: `figure-${figure.id}` }, make("h3", { textContent: figure.title }), bar, this.area,
       this.readout, make("figcaption", { textContent: figure.note }));
     new ResizeObserver(() => this.resize()).observe(this.area);
@@ -226,22 +237,7 @@ class Chart {
     this.area.replaceChildren();
     const xLog = Boolean(this.choice.xLog) && !shown.isText;
     const yLog = Boolean(this.choice.yLog);
-    const [x, keep] = positive(shown.x, xLog);
-    const table = [x];
-    const series = [{}];
-    const bands = [];
-    for (const line of shown.lines) {
-      const columns = [line.y];
-      series.push(curve(line, shown));
-      if (line.isSteady) {
-        bands.push({ series: [table.length + 1, table.length + 2], fill: `${colourOf(line)}2e` });
-        const only = (kind) => line.y.map((y, i) => (line.isSteady[i] === kind ? y : null));
-        columns.push(line.high, line.low, only(true), only(false));
-        series.push(unseen(line), unseen(line), dots(line, colourOf(line)), dots(line, ink("--page")));
-      }
-      table.push(...columns.map((column) => positive(keep(column), yLog)[2]));
-    }
-    this.lines = shown.lines;
+    const { table, series, bands } = columns(shown, xLog, yLog);
     const options = {
       ...this.size(), series, bands, legend: { show: false }, padding: [8, 26, 0, 0],
       cursor: { drag: { x: true, y: true, uni: 15 }, points: { size: 6 } },
@@ -257,7 +253,7 @@ class Chart {
     };
     this.plot = new uPlot(options, table, this.area);
     this.plot.root.setAttribute("role", "img");
-    this.plot.root.setAttribute("aria-label", `${shown.yLabel} of ${shown.lines.length} lines; the tables have numbers`);
+    this.plot.root.setAttribute("aria-label", `${shown.yLabel}, ${shown.lines.length} lines; numbers are in the tables`);
   }
 
   read(plot, shown) {
@@ -274,6 +270,65 @@ class Chart {
     });
     return this.readout.replaceChildren(make("strong", { textContent: shown.xText(plot.data[0][index]) }), ...each);
   }
+
+  toggle(label) {
+    this.plot?.series.forEach((series, i) => {
+      if (i && series.label === label) this.plot.setSeries(i, { show: isShown(series) });
+    });
+  }
+}
+
+// Bars of parts, in HTML: a row a run.
+
+class Bars extends Chart {
+  resize() {}
+
+  toggle() {
+    this.draw();
+  }
+
+  draw() {
+    const runs = here().filter((run) => run.parts && isShown(run));
+    const sum = (run) => run.parts.reduce((total, value) => total + value, 0);
+    const longest = Math.max(...runs.map(sum));
+    const used = DATA.latencyParts.map((_, i) => i).filter((i) => runs.some((run) => run.parts[i] > 0));
+    const rows = runs.map((run) => {
+      const whole = this.choice.scale ? sum(run) : longest;
+      const pieces = used.map((i) => coloured(make("div", { title: partText(run, i) }), i, run.parts[i] / whole));
+      const said = make("span", {}, make("b", { textContent: run.label }), ` ${seconds(sum(run))}`);
+      return make("div", { className: "row" }, said, make("div", { className: "track" }, ...pieces));
+    });
+    this.area.replaceChildren(...rows);
+    this.readout.replaceChildren(...used.map((i) => make("span", {}, coloured(make("i"), i), DATA.latencyParts[i])));
+  }
+}
+
+const partText = (run, i) => `${DATA.latencyParts[i]}: ${seconds(run.parts[i])}`;
+
+function coloured(node, part, share) {
+  node.style.background = PARTS[part % PARTS.length];
+  if (share !== undefined) node.style.width = `${100 * share}%`;
+  return node;
+}
+
+// What uPlot is given: x and the columns of all lines, how each looks, and bands between two.
+function columns(shown, xLog, yLog) {
+  const [x, keep] = positive(shown.x, xLog);
+  const table = [x];
+  const series = [{}];
+  const bands = [];
+  for (const line of shown.lines) {
+    const own = [line.y];
+    series.push(curve(line, shown));
+    if (line.isSteady) {
+      bands.push({ series: [table.length + 1, table.length + 2], fill: `${colourOf(line)}2e` });
+      const only = (kind) => line.y.map((y, i) => (line.isSteady[i] === kind ? y : null));
+      own.push(line.high, line.low, only(true), only(false));
+      series.push(unseen(line), unseen(line), dots(line, colourOf(line)), dots(line, ink("--page")));
+    }
+    table.push(...own.map((column) => positive(keep(column), yLog)[2]));
+  }
+  return { table, series, bands };
 }
 
 const isShown = (line) => !chosen.hidden.has(line.label);
@@ -324,7 +379,7 @@ function ticks(text, log, room) {
   return { ...texts, splits: (plot, _, low, high) => decades(low, high, most(plot)), filter: (_, splits) => splits };
 }
 
-// On a logarithmic axis what is 0 has no place. Returns x, how to keep the same rows of y, and x with gaps in its stead.
+// On a logarithmic axis 0 has no place. Returns x without it, how to keep the same rows of y, and x with gaps for it.
 function positive(values, log) {
   if (!log) return [values, (column) => column, values];
   const rows = values.map((value, i) => [value, i]).filter(([value]) => value > 0).map(([, i]) => i);
@@ -349,11 +404,7 @@ function upwards(low, high, log, most) {
 
 function toggle(label) {
   if (!chosen.hidden.delete(label)) chosen.hidden.add(label);
-  for (const { plot } of charts) {
-    plot?.series.forEach((series, i) => {
-      if (i && series.label === label) plot.setSeries(i, { show: !chosen.hidden.has(label) });
-    });
-  }
+  charts.forEach((chart) => chart.toggle(label));
   return !chosen.hidden.has(label);
 }
 
@@ -438,7 +489,7 @@ document.querySelectorAll("table.sortable").forEach(sortable);
 if (document.getElementById("charts")) {
   choices();
   legend();
-  charts.push(...figures().map((figure) => new Chart(figure)));
+  charts.push(...figures().map((figure) => new (figure.kind || Chart)(figure)));
   document.getElementById("charts").replaceChildren(...charts.map((chart) => chart.node));
   redraw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { legend(); redraw(); });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,12 @@ MOST_TOGETHER = 8  # ordinary runs that are drawn together, as by ``analyze plot
 class Source:
     """Runs that a page is about.
 
-    dataset: their table. runs: by the column ``run``, without those of which there is no directory. labels: what
-    policies are called. study: the text of its file, if ``simulate sweep`` made them. paths: as the user named them.
-    name: what the page is called.
+    dataset: their table. runs: by the column ``run``, without those of which there is no directory. study: the text of
+    its file, if ``simulate sweep`` made them. paths: as the user named them. name: what the page is called.
     """
 
     dataset: Dataset
     runs: Mapping[str, Run]
-    labels: Mapping[str, str]
     study: str | None
     paths: Sequence[Path]
     name: str
@@ -47,6 +45,11 @@ class Source:
         return bool(self.dataset.frame[name].nunique() > 1)
 
     @property
+    def labels(self) -> dict[str, str]:
+        """What policies are called, in their order."""
+        return {policy: look.label for policy, look in self.dataset.report.looks.items()}
+
+    @property
     def together(self) -> bool:
         """Whether each run is a line of its own, and all are drawn at once."""
         return self.study is None and len(self.runs) <= MOST_TOGETHER
@@ -61,13 +64,20 @@ def open_source(paths: Sequence[Path], *, verify: bool = True) -> Source:
         dataset = open_dataset(paths[0])
         names = [name for name in dataset.frame["run"] if (dataset.runs / name).is_dir()]
         runs = {name: open_run(dataset.runs / name, verify=verify) for name in names}
-        labels = {policy: look.label for policy, look in dataset.report.looks.items()}
         file = paths[0] / STUDY
         name = read_yaml(file).get("name") or paths[0].resolve().name
-        return Source(dataset, runs, labels, read_text(file), paths, str(name))
+        return Source(dataset, runs, read_text(file), paths, str(name))
     opened = open_runs(paths, verify=verify)
     folder = Path(os.path.commonpath([run.path.parent for run in opened]))
-    labels = dict(zip((run.label for run in opened), brief_policies(opened), strict=True))
     by_name = {os.path.relpath(run.path, folder): run for run in opened}
     name = ", ".join(path.resolve().name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    return Source(dataset_of(opened, folder), by_name, labels, None, paths, name)
+    return Source(_briefly(dataset_of(opened, folder), opened), by_name, None, paths, name)
+
+
+def _briefly(dataset: Dataset, runs: Sequence[Run]) -> Dataset:
+    """With policies called by no more of their parameters than tell them apart."""
+    labels = dict(zip((run.label for run in runs), brief_policies(runs), strict=True))
+    if len(set(labels.values())) < len(labels):
+        return dataset
+    looks = {policy: replace(look, label=labels[policy]) for policy, look in dataset.report.looks.items()}
+    return replace(dataset, report=replace(dataset.report, looks=looks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from analysis.dataset import RESULTS, RUNS, STUDY, dataset_of
 from analysis.report.page import write_report
 from analysis.runs import open_runs
+from sim.records.parts import PARTS
 from tests.analysis.mmc_runs import make_tables, write_run
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">&amp;\u2028'"
@@ -29,6 +31,10 @@ def run_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _run(folder / "runs" / "sjf", "sjf", 3, manifest={"scenario": scenario}, warnings=warnings)
     invalid = {"scenario": scenario, "valid": False, "reasons": [f"cut {HOSTILE}"]}
     _run(folder / "runs" / "exclusive", "exclusive", 3, manifest=invalid)
+    for run in (folder / "runs").iterdir():
+        summary = json.loads((run / "summary.json").read_text("utf-8"))
+        summary["latency_parts_s"] = {part: i / 8 for i, part in enumerate(PARTS)}
+        (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     write_report([folder / "runs"], folder / "report.html")
     return folder / "report.html"
 

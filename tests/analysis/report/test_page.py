@@ -19,6 +19,7 @@ from analysis.report.data import MOST_DRAWN, groups
 from analysis.report.page import page
 from analysis.report.source import MOST_TOGETHER, open_source
 from analysis.runs import open_runs
+from sim.records.seal import seal
 from tests.analysis.mmc_runs import make_tables, write_run
 from tests.analysis.report.conftest import HOSTILE
 
@@ -231,6 +232,17 @@ def test_a_page_is_replaced_and_nothing_else(make_run, tmp_path):
     assert result.exit_code == 2
     assert "replaces only what it wrote itself" in result.stderr
     assert file.read_text("utf-8") == "mine"
+
+
+def test_runs_that_were_changed_are_refused_unless_asked_for(make_run, tmp_path):
+    run, file = make_run("fifo", n=50), tmp_path / "page.html"
+    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
+    files = sorted(path for path in run.iterdir() if path.name != "manifest.json")
+    (run / "manifest.json").write_text(json.dumps(seal(manifest, files)), encoding="utf-8")
+    assert analyze(run, "-o", file).exit_code == 0
+    (run / "summary.json").write_text((run / "summary.json").read_text("utf-8") + " ", encoding="utf-8")
+    assert "summary.json" in analyze(run, "-o", file).stderr
+    assert analyze(run, "-o", file, "--no-verify").exit_code == 0
 
 
 def test_mistakes_are_a_sentence(tmp_path):
