@@ -17,12 +17,16 @@ _KINDS = {"better": "good", "worse": "bad", "not steady": "warn", "too few seeds
 
 
 def effects_of(source: Source) -> list[Effect]:
-    """All policies against that which the study names, or else the first; none where points can't be told apart."""
-    frame = source.dataset.frame
-    looks = source.dataset.report.looks
-    if frame["policy"].nunique() < 2 or frame.duplicated(["policy", "seed", *source.dataset.factors]).any():
+    """All policies against that which the study names, or else the first; none where points can't be told apart.
+
+    Of what the study wants to know that which any run has: a run that failed has no numbers.
+    """
+    frame, report = source.dataset.frame, source.dataset.report
+    measures = [measure for measure in report.measures if measure.column in frame]
+    alike = frame.duplicated(["policy", "seed", *source.dataset.factors]).any()
+    if frame["policy"].nunique() < 2 or alike or not measures:
         return []
-    return compare_policies(source.dataset, source.dataset.report.baseline or next(iter(looks)))
+    return compare_policies(source.dataset, report.baseline or next(iter(report.looks)), measures)
 
 
 def in_words(source: Source, effects: Sequence[Effect]) -> list[tuple[str, str]]:

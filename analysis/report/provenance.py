@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from analysis.compare import count, digits
@@ -50,9 +51,11 @@ def reproduce(source: Source) -> str:
     files = {name: run.path / "scenario.yaml" for name, run in simulated.items()}
     shown = {name: file for name, file in files.items() if file.is_file()}
     shown = dict(list(shown.items())[:MOST_SCENARIOS])
-    commands = [f"simulate run --scenario {shlex.quote(str(file))} -o again" for file in shown.values()]
-    named = " ".join(shlex.quote(str(path)) for path in source.paths)
-    parts.append(html.code("\n".join([*checkout.splitlines(), *commands, f"analyze report {named} -o report.html"])))
+    commands = [
+        f"simulate run --scenario {shlex.quote(str(file))} -o {shlex.quote(str(Path('again', name).parent))}"
+        for name, file in shown.items()
+    ]
+    parts.append(html.code("\n".join([*checkout.splitlines(), *commands, "analyze report again -o report.html"])))
     if len(simulated) < len(source.runs):
         parts.append(html.paragraph("Replays are measurements: to measure again gives other numbers.", "soft"))
     if len(shown) < len(files):

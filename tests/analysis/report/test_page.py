@@ -9,6 +9,7 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -202,6 +203,29 @@ def test_of_many_runs_some_are_drawn(tmp_path):
     source = open_source([runs])
     assert len(source.runs) > MOST_TOGETHER
     assert [group.at for group in groups(source)] == [[i] for i in range(MOST_DRAWN)]
+
+
+def test_points_that_failed_are_told(study, tmp_path):
+    frame = pd.read_parquet(study / "results.parquet")
+    numbers = frame.select_dtypes("float64").columns
+    failed = (frame["policy"] == "sjf") & (frame["gpus"] == 2)
+    frame.loc[failed, numbers] = np.nan
+    frame.loc[failed, ["valid", "error"]] = [False, "no room"]
+    copy = tmp_path / "study"
+    copy.mkdir()
+    (copy / "study.yaml").write_bytes((study / "study.yaml").read_bytes())
+    frame.to_parquet(copy / "results.parquet", index=False)
+    (copy / "runs").symlink_to(study / "runs")
+    source = open_source([copy])
+    assert "INVALID: Shortest &lt;b&gt;first&lt;/b&gt;, gpus 2, sharing mps, seed 0: no room" in page(source)
+    assert [(group.at, list(group.runs)) for group in groups(source)] == [
+        ([0, 0], [1]),
+        ([0, 1], [1]),
+        ([1, 0], [0, 1]),
+        ([1, 1], [0, 1]),
+    ]
+    frame.drop(columns=numbers).assign(valid=False).to_parquet(copy / "results.parquet", index=False)
+    assert "There is no run to draw" in page(open_source([copy]))  # none has a number
 
 
 def test_runs_without_tables_are_not_drawn(study, tmp_path):
