@@ -133,7 +133,6 @@ def _curves(line: int, run: Run, end_s: float) -> dict[str, Any]:
     curves = measure(run, "", end_s)
     return {
         "line": line,
-        "seed": run.manifest["scenario"].get("seed"),
         "latency": _above(curves.latency_s),
         "slowdown": _above(curves.slowdown),
         "parts": _parts(run),

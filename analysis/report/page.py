@@ -15,7 +15,7 @@ from analysis.report.comparison import comparison, effects_of, in_words
 from analysis.report.data import Group, drawn, groups
 from analysis.report.functions import functions
 from analysis.report.points import points
-from analysis.report.provenance import provenance, reproduce
+from analysis.report.provenance import provenance, reproduce, told
 from analysis.report.source import Source, open_source
 from analysis.report.tables import runs, summary
 from sim import __version__
@@ -107,8 +107,8 @@ def _figures(shown: Sequence[Group]) -> str:
 
 def _subtitle(source: Source) -> str:
     """What was run, in a line."""
-    scenarios = [run.manifest.get("scenario") or {} for run in source.runs.values()]
-    traces = dict.fromkeys(Path(trace).name for scenario in scenarios for trace in scenario.get("traces") or [])
-    calibrations = dict.fromkeys(run.manifest["calibration"]["name"] for run in source.runs.values())
+    runs = source.runs.values()
+    traces = dict.fromkeys(Path(str(trace)).name for run in runs for trace in told(run, "scenario").get("traces") or [])
+    calibrations = dict.fromkeys(str(told(run, "calibration").get("name")) for run in runs)
     said = [f"Trace {', '.join(traces)}"] if traces else []
     return "; ".join([*said, f"calibration {', '.join(calibrations)}"] if calibrations else said)

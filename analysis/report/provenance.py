@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.compare import count, digits
+from analysis.compare import digits
 from analysis.report import html
 from analysis.report.source import Source
+from analysis.runs import lookup, number
 from sim.files.inputs import read_text
 from sim.records.results import Run
 from sim.text import counted
@@ -23,23 +24,23 @@ def provenance(source: Source) -> str:
     runs = list(source.runs.values())
     rows = [
         ("Read from", [str(path) for path in source.paths]),
-        ("Made in", _told(runs, _world)),
-        ("Project", _told(runs, _project)),
-        ("Packages", _told(runs, lambda run: _words(run.manifest.get("versions")))),
-        ("Calibration", _told(runs, _calibration)),
-        ("Files read", _told(runs, *_inputs(runs))),
+        ("Made in", _each(runs, _world)),
+        ("Project", _each(runs, _project)),
+        ("Packages", _each(runs, lambda run: _words(told(run, "versions")))),
+        ("Calibration", _each(runs, _calibration)),
+        ("Files read", _inputs(runs)),
         ("Seeds", [_ranges(sorted({row["seed"] for row in source.rows}))]),
-        ("Machine", _told(runs, lambda run: _words(run.manifest.get("machine")))),
+        ("Machine", _each(runs, lambda run: _words(told(run, "machine")))),
         ("Started", _span(run.manifest.get("started") for run in runs)),
         ("Took", [_took(runs)] if runs else []),
-        ("Percentiles", _told(runs, _quantiles)),
+        ("Percentiles", _each(runs, _quantiles)),
     ]
     return html.section("provenance", "Provenance", html.pairs(rows))
 
 
 def reproduce(source: Source) -> str:
     """Commands and files that make the runs again, and this page."""
-    commits = {run.manifest.get("project", {}).get("commit") for run in source.runs.values()} - {None}
+    commits = {told(run, "project").get("commit") for run in source.runs.values()} - {None}
     checkout = f"git checkout {next(iter(commits))}\n" if len(commits) == 1 else ""
     parts = [html.paragraph("Results are the same, byte for byte, with the same version, files and seeds.", "soft")]
     if source.study is not None:
@@ -66,61 +67,63 @@ def reproduce(source: Source) -> str:
     return html.section("reproduce", "Reproduce", *parts)
 
 
-def _told(runs: Sequence[Run], *tell: Callable[[Run], str]) -> list[str]:
+def told(run: Run, *keys: str) -> Mapping[str, Any]:
+    """An object of the manifest; empty where there is none, as in runs of old."""
+    value: Any = run.manifest
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _each(runs: Sequence[Run], tell: Callable[[Run], str]) -> list[str]:
     """What the runs say, each only once; and how many say so, where not all do."""
-    said = Counter(text for of in tell for text in (of(run) for run in runs) if text)
+    said = Counter(filter(None, map(tell, runs)))
     return [text if n == len(runs) else f"{text} ({counted(n, 'run')})" for text, n in said.items()]
 
 
 def _world(run: Run) -> str:
     if run.manifest.get("world") != "replay":
         return "a simulation"
-    device = run.manifest.get("replay", {}).get("device", {})
-    return f"a replay on {device.get('name', 'an unknown device')}"
+    return f"a replay on {told(run, 'replay', 'device').get('name', 'an unknown device')}"
 
 
 def _project(run: Run) -> str:
-    project = run.manifest.get("project", {})
+    project = told(run, "project")
     dirty = ", with files that differ from it" if project.get("dirty") else ""
-    return f"gpu-faas {project.get('version')}, commit {project.get('commit') or 'unknown'}{dirty}"
+    return f"gpu-faas {project.get('version')}, commit {project.get('commit') or 'unknown'}{dirty}" if project else ""
 
 
 def _calibration(run: Run) -> str:
-    calibration = run.manifest.get("calibration") or {}
-    return f"{calibration.get('name')}, SHA-256 {calibration.get('sha256')}"
+    calibration = told(run, "calibration")
+    return f"{calibration.get('name')}, SHA-256 {calibration.get('sha256')}" if calibration else ""
 
 
-def _inputs(runs: Sequence[Run]) -> list[Callable[[Run], str]]:
-    """A teller for each file that any run read."""
-    most = max((len(run.manifest.get("inputs", [])) for run in runs), default=0)
-
-    def teller(i: int) -> Callable[[Run], str]:
-        return lambda run: _input(run.manifest["inputs"][i]) if i < len(run.manifest.get("inputs", [])) else ""
-
-    return [teller(i) for i in range(most)]
-
-
-def _input(entry: Mapping[str, Any]) -> str:
-    return f"{entry['role']} {entry['path']}, {count(entry['size_bytes'])} bytes, SHA-256 {entry['sha256']}"
+def _inputs(runs: Sequence[Run]) -> list[str]:
+    """Every file that a run read, each only once."""
+    read = [entry for run in runs for entry in run.manifest.get("inputs") or [] if isinstance(entry, Mapping)]
+    said = ("{role} {path}, {size_bytes} bytes, SHA-256 {sha256}".format_map(defaultdict(str, entry)) for entry in read)
+    return list(dict.fromkeys(said))
 
 
 def _quantiles(run: Run) -> str:
-    quantiles = run.summary.get("quantiles") or {}
-    error = f", within {100 * quantiles['error_frac']:.1g} %" if quantiles.get("error_frac") else ""
-    return f"from {quantiles['from']}{error}" if "from" in quantiles else ""
+    known = run.summary.get("quantiles") or {"from": "values", "error_frac": 0.0}  # as before there were two ways
+    file = run.path / "summary.json"
+    error_frac = number(file, known, "error_frac")
+    within = f", within {100 * error_frac:.1g} %" if error_frac else ""
+    return f"from {lookup(file, known, 'from')}{within}"
 
 
-def _words(facts: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{key} {value}" for key, value in (facts or {}).items())
+def _words(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def _span(instants: Iterable[str | None]) -> list[str]:
-    known = sorted(filter(None, instants))
+    known = sorted(map(str, filter(None, instants)))
     return [known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"] if known else []
 
 
 def _took(runs: Sequence[Run]) -> str:
-    wall_s = sum(run.manifest.get("wall_s") or 0.0 for run in runs)
+    wall_s = sum(number(run.path / "summary.json", run.summary, "wall_s") or 0.0 for run in runs)
     return f"{digits(wall_s)} s of wall time in {counted(len(runs), 'run')}"
 
 
