@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from analysis.compare import records
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.figures import runs as figures
-from analysis.figures.style import WIDTH_IN
 from analysis.runs import flatten, with_exact_quantiles
+from analysis.series.widths import WIDTH_IN
 from sim.records.results import Run
 
 if TYPE_CHECKING:
