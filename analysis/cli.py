@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.drawing import figure, paper, width_option
+from analysis.single import timeline, why
 from sim import __version__
 from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
 
@@ -31,6 +32,8 @@ def main() -> None:
 
 main.add_command(figure)
 main.add_command(paper)
+main.add_command(timeline)
+main.add_command(why)
 
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 _VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,

@@ -140,6 +140,11 @@ FLOORS = [
                     ),
                     _room("analysis.series", "what figures of data sets draw, as tables"),
                 ),
+                (_room("analysis.spans", "what invocations and workers did when"),),
+                (
+                    _room("analysis.why analysis.account", "where the time of one invocation went"),
+                    _room("analysis.timeline", "a run as a file that Perfetto opens"),
+                ),
                 (_room("analysis.figures", "figures, the only room with matplotlib"),),
                 (
                     _room("analysis.api", "tables and figures for use from Python"),
@@ -168,7 +173,7 @@ FLOORS = [
                 (
                     _room("replay.cli", "the replay command"),
                     _room("traces.cli", "the traces command"),
-                    _room("analysis.cli analysis.drawing", "the analyze command"),
+                    _room("analysis.cli analysis.drawing analysis.single", "the analyze command"),
                     _room("sim.studies.kaas.command sim.studies.mig.command", "simulate reproduce"),
                 ),
                 (_room("sim.cli", "the simulate command"),),

@@ -20,6 +20,8 @@ from matplotlib.transforms import Bbox
 from analysis.figures.style import WIDE_IN, add_legend, add_small_print, line_of, new_figure, wrap
 from analysis.series.table import UNSTEADY, Series
 from analysis.study_report import Look
+from sim.records.parts import PARTS
+from sim.records.tables import STAGES
 
 Looks = Mapping[str, Look]
 
@@ -28,8 +30,9 @@ _MARKERS = "os^DvPX*"
 _AROUND = {
     (4, 0): ("left", "center"), (-4, 0): ("right", "center"), (0, 4): ("center", "bottom"), (0, -4): ("center", "top"),
 }  # fmt: skip
-_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "||||")
-_SHADES = ("#0072B2", "#E69F00", "#D0D0D0", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")  # neighbours differ in grey
+_HATCHES = ("", "////", "....", "\\\\\\\\", "", "----", "xxxx", "||||", "++++")
+_SHADES = ("#7F7F7F", "#56B4E9", "#0072B2", "#E69F00", "#D0D0D0", "#D55E00", "#009E73", "#CC79A7", "#FFFFFF")
+_PLACES = {part.replace("_", " "): place for parts in (PARTS, STAGES) for place, part in enumerate(parts)}
 PANEL_IN = 1.75  # height
 _ROW_IN = 1.45
 _BESIDE_IN = 0.45  # ticks and what is left of them
@@ -57,8 +60,9 @@ def mark_style(look: Look) -> dict[str, Any]:
     return {"color": line_style(look)["color"], "marker": _MARKERS[look.order % len(_MARKERS)]}
 
 
-def part_style(place: int) -> dict[str, Any]:
-    """Fill of a part of a bar: neighbours differ in grey print, and in their hatching."""
+def part_style(part: str) -> dict[str, Any]:
+    """Fill of a part of a bar, the same in every figure: neighbours differ in grey print, or in their hatching."""
+    place = _PLACES[part]
     return {
         "facecolor": _SHADES[place % len(_SHADES)],
         "hatch": _HATCHES[place % len(_HATCHES)],

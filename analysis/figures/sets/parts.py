@@ -32,10 +32,10 @@ def bars(series: Series, looks: Looks, width_in: float) -> Figure:
     for number, (axes, panel) in enumerate(zip(grid.ravel(), panels, strict=False)):
         axes.set_title(panel, loc="left", fontsize=7, pad=3)
         left = np.zeros(len(policies))
-        for place, part in enumerate(parts):
+        for part in parts:
             of_part = table[(table["panel"] == panel) & (table["part"] == part)].set_index("policy")["mean_s"]
             widths = of_part.reindex(policies).fillna(0.0).to_numpy()
-            axes.barh(y, widths, 0.62 * _BAR_IN, left, **part_style(place))
+            axes.barh(y, widths, 0.62 * _BAR_IN, left, **part_style(part))
             left += widths
         for at, end in zip(y, left, strict=True):
             told = short(end) if end else "none"
@@ -50,5 +50,5 @@ def bars(series: Series, looks: Looks, width_in: float) -> Figure:
         axes.remove()
     grid[0, 0].set_yticks(y, labels)
     grid[0, 0].set_ylim(heights_in.sum(), 0)
-    add_legend(figure, parts, [Patch(**part_style(place)) for place in range(len(parts))])
+    add_legend(figure, parts, [Patch(**part_style(part)) for part in parts])
     return close(figure, series)

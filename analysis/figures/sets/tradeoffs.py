@@ -29,8 +29,8 @@ def pareto(series: Series, looks: Looks, width_in: float) -> Figure:
     for axes, name, label in zip(panels, ("cost", "fairness"), (series.x, series.z), strict=True):
         _axis(axes, "x", table[name].to_numpy(float), label)
         _axis(axes, "y", table["metric"].to_numpy(float), series.y)
-        for policy in policies_of(series, looks):
-            for dominated in (True, False):
+        for dominated in (True, False):
+            for policy in policies_of(series, looks):
                 rows = table[(table["policy"] == policy) & (table["dominated"] == dominated)]
                 for hollow, part in rows.groupby(rows["unsteady"] > 0):
                     style = mark_style(looks[policy]) | ({"color": _GREY} if dominated else {})
