@@ -77,7 +77,7 @@ def figure(
       heat         GPUs over time                  coldstart   where cold starts go
       functions    a point a function              fairness    slowdown over functions, Jain's index
       pareto       latency, cost and fairness      attainment  over the scale of deadlines
-      validation   simulated against measured
+      residency    device memory over time         validation  simulated against measured
 
     Factors that are neither chosen nor on an axis have panels. docs/figures.md says what each draws.
 

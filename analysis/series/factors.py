@@ -28,12 +28,14 @@ def lines(dataset: Dataset, where: Mapping[str, Value], *, metric: str = "p99", 
     x: the factor; without it the first that differs. Columns: panel, policy, x, mean, low and high (NaN of one seed),
     seeds, unsteady (runs that were not steady), runs.
     """
+    import pandas as pd
+
     shown = measure(metric)
     x = x or _first(dataset)
     chosen = choose(dataset, where, [known_factor(dataset, x)])
-    rows = [_point(key, group, shown, x) for key, group in chosen.groups(x)]
+    rows = [{**_line(key), **_point(group, shown, key[x])} for key, group in chosen.groups(x)]
     band = ["Shaded: 95 % intervals of the mean over seeds."] if chosen.rows["seed"].nunique() > 1 else []
-    return Series(_frame(rows), factor_label(x), metric_label(shown), chosen.runs, (*band, *chosen.notes))
+    return Series(pd.DataFrame(rows), factor_label(x), metric_label(shown), chosen.runs, (*band, *chosen.notes))
 
 
 def needed(dataset: Dataset, where: Mapping[str, Value], *, limit: float, metric: str = "p99", x: str = "") -> Series:
@@ -44,6 +46,8 @@ def needed(dataset: Dataset, where: Mapping[str, Value], *, limit: float, metric
     high (where the near and the far end of the 95 % interval meet it), most (tried), runs. Raises RunError for a
     metric of which nobody knows which way is better.
     """
+    import pandas as pd
+
     shown = measure(metric)
     if shown.better is None:
         raise RunError(f"metric {shown.name}: nobody can say which way it is better, so it has no limit")
@@ -52,21 +56,25 @@ def needed(dataset: Dataset, where: Mapping[str, Value], *, limit: float, metric
     chosen = choose(dataset, where, [known_factor(dataset, DEVICES), known_factor(dataset, x)])
     rows = []
     for key, group in chosen.groups(x):
-        points = [_point({}, at, shown, DEVICES, n) for n, at in group.groupby(DEVICES, sort=True)]
-        rows.append({**key, "x": key[x], **_fewest(points, shown, limit), "runs": names(group)})
+        points = [_point(at, shown, n) for n, at in group.groupby(DEVICES, sort=True)]
+        rows.append({**_line(key), "x": key[x], **_fewest(points, shown, limit), "runs": names(group)})
     sign = "≤" if shown.better == "lower" else "≥"
     said = (
         f"Fewest GPUs of those tried with {shown.label} {sign} {short(limit)} {shown.unit}".rstrip() + ", and steady."
     )
     bars = ["Bars: 95 % intervals."] if chosen.rows["seed"].nunique() > 1 else []
-    return Series(_frame(rows), factor_label(x), "GPUs needed", chosen.runs, (said, *bars, *chosen.notes))
+    return Series(pd.DataFrame(rows), factor_label(x), "GPUs needed", chosen.runs, (said, *bars, *chosen.notes))
 
 
-def _point(key: Mapping[str, Any], group: pd.DataFrame, shown: Measure, x: str, at: Any = None) -> dict[str, Any]:
+def _point(group: pd.DataFrame, shown: Measure, at: Any) -> dict[str, Any]:
     found = replicated(np.asarray(shown.of(group).dropna(), np.float64), skewed=shown.quantile)
     band = {"mean": found.estimate, "low": found.low, "high": found.high}
     told = {"seeds": len(group), "unsteady": n_unsteady(group), "runs": names(group)}
-    return {**key, "x": key[x] if at is None else at, **band, **told}
+    return {"x": at, **band, **told}
+
+
+def _line(key: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: key[name] for name in ("panel", "policy")}
 
 
 def _fewest(points: list[dict[str, Any]], shown: Measure, limit: float) -> dict[str, float]:
@@ -84,14 +92,6 @@ def _fewest(points: list[dict[str, Any]], shown: Measure, limit: float) -> dict[
         return found
 
     return {DEVICES: first("mean"), "low": first(near), "high": first(far), "most": float(points[-1]["x"])}
-
-
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.DataFrame(rows)
-    first = [name for name in ("panel", "policy", "x") if name in frame]
-    return frame[[*first, *(name for name in frame if name not in first)]]
 
 
 def known_factor(dataset: Dataset, factor: str) -> str:

@@ -13,6 +13,7 @@ from analysis.series.distributions import attainment, ccdf, cdf
 from analysis.series.factors import DEVICES, lines, needed
 from analysis.series.functions import fairness, functions
 from analysis.series.parts import breakdown, coldstart
+from analysis.series.residency import residency
 from analysis.series.table import Series
 from analysis.series.tradeoffs import pareto
 from analysis.series.validation import validation
@@ -28,7 +29,7 @@ Kind = Callable[..., Series]
 KINDS: Mapping[str, Kind] = {
     kind.__name__: kind
     for kind in (
-        cdf, ccdf, attainment, lines, needed, breakdown, coldstart, heat, functions, fairness, pareto, validation,
+        cdf, ccdf, attainment, lines, needed, breakdown, coldstart, heat, residency, functions, fairness, pareto, validation,
     )
 }  # fmt: skip
 

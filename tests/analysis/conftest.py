@@ -11,7 +11,7 @@ import pytest
 
 from analysis.dataset import Dataset, open_dataset
 from tests.analysis.mmc_runs import make_tables, write_run
-from tests.analysis.sweeps import write_sweep
+from tests.analysis.sweeps import write_stays, write_sweep
 
 MakeRun = Callable[..., Path]
 
@@ -41,3 +41,9 @@ def make_run(tmp_path: Path) -> MakeRun:
 def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A small data set of real runs, see ``tests.analysis.sweeps``. Nobody may write to it."""
     return open_dataset(write_sweep(tmp_path_factory.mktemp("small")))
+
+
+@pytest.fixture(scope="session")
+def small_stays(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Two runs that tell what was in device memory when. Nobody may write to it."""
+    return open_dataset(write_stays(tmp_path_factory.mktemp("stays")))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from sim.cli import main as simulate
 from sim.sweeps.study import make_study
 from sim.sweeps.sweep import run_study
 from traces.cli import main as traces
@@ -38,3 +39,11 @@ def write_sweep(home: Path) -> Path:
     """The folder of the sweep."""
     run_study(make_study(study_keys(write_trace(home / "trace")), {}, "study", home), home / "sweep", jobs=1)
     return home / "sweep"
+
+
+def write_stays(home: Path) -> Path:
+    """A folder of two runs with the table of residency."""
+    words = ["run", str(write_trace(home / "trace")), "--window", "00:00-00:01", "--gpus", "2", "--stays"]
+    policies = ["--policy", "affinity", "--policy", "keepalive"]
+    assert CliRunner().invoke(simulate, [*words, *policies, "-o", str(home / "runs")]).exit_code == 0
+    return home / "runs"

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis.figures.sets import distributions, factors, functions, parts, tradeoffs
-from analysis.figures.sets.devices import heat
+from analysis.figures.sets.devices import heat, residency
 from analysis.figures.sets.panels import Looks
 from analysis.figures.sets.validation import validation
 from analysis.figures.style import MARK, put
@@ -25,6 +25,7 @@ DRAWINGS: Mapping[str, Callable[[Series, Looks, float], Figure]] = {
     "breakdown": parts.bars,
     "coldstart": parts.bars,
     "heat": heat,
+    "residency": residency,
     "functions": functions.functions,
     "fairness": functions.fairness,
     "pareto": tradeoffs.pareto,

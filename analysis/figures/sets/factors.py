@@ -64,7 +64,9 @@ def needed(series: Series, looks: Looks, width_in: float) -> Figure:
     policies = policies_of(series, looks)
     for panel, policy, line in lines_of(table):
         axes, look = panels[panel], looks[policy]
-        beside = 1.0 if set(places) <= set(looks) else 1 + 0.02 * (policies.index(policy) - (len(policies) - 1) / 2)  # equal numbers stay apart
+        beside = (
+            1.0 if set(places) <= set(looks) else 1 + 0.02 * (policies.index(policy) - (len(policies) - 1) / 2)
+        )  # equal numbers stay apart
         x = _beside(axes, line["x"].map(places).to_numpy(float), beside)
         n = line["gpus"].to_numpy(float)
         known = np.isfinite(n)

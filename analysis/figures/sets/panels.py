@@ -30,7 +30,7 @@ _MARKERS = "os^DvPX*"
 _AROUND = {
     (4, 0): ("left", "center"), (-4, 0): ("right", "center"), (0, 4): ("center", "bottom"), (0, -4): ("center", "top"),
 }  # fmt: skip
-_HATCHES = ("", "////", "....", "\\\\\\\\", "", "----", "xxxx", "||||", "++++")
+_HATCHES = ("", "////", "....", "\\\\\\\\", "oo", "----", "xxxx", "||||", "++++")
 _SHADES = ("#7F7F7F", "#56B4E9", "#0072B2", "#E69F00", "#D0D0D0", "#D55E00", "#009E73", "#CC79A7", "#FFFFFF")
 _PLACES = {part.replace("_", " "): place for parts in (PARTS, STAGES) for place, part in enumerate(parts)}
 PANEL_IN = 1.75  # height

@@ -125,6 +125,18 @@ def test_the_map_has_the_time_of_every_gpu(small_sweep, part, columns):
     assert table["share"].between(0, 1).all()
 
 
+def test_residency_adds_up_to_the_stays(small_stays, small_sweep):
+    table = drawn(small_stays, "residency", {}).table
+    for policy, rows in table.groupby("policy"):
+        stays = small_stays.open(rows["run"].iloc[0]).table("residency")
+        end_s = rows["end_at_s"].max()
+        inside_s = stays["left_at_s"].fillna(end_s).clip(upper=end_s) - stays["loaded_at_s"].clip(upper=end_s)
+        spent = (rows["mean_bytes"] * (rows["end_at_s"] - rows["start_at_s"])).sum()
+        assert spent == pytest.approx((inside_s * stays["bytes"]).sum()) and spent > 0, policy
+    with pytest.raises(RunError, match="has no table residency; simulate run --stays writes it"):
+        drawn(small_sweep, "residency")
+
+
 def test_functions_fare_as_their_invocations_did(small_sweep):
     rows = drawn(small_sweep, "functions").table.query("policy == 'affinity'").set_index("function")
     frames = []

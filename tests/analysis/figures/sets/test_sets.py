@@ -42,7 +42,7 @@ def figure_of(dataset, name, where=ONE, width_in=WIDTH_IN, looks=None, **setting
 
 
 def test_every_kind_is_drawn_and_every_drawing_is_tested():
-    assert set(DRAWINGS) == set(KINDS) == {name for name, _, _ in DRAWN} | {"validation"}
+    assert set(DRAWINGS) == set(KINDS) == {name for name, _, _ in DRAWN} | {"validation", "residency"}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,11 @@ def test_validation_is_readable_and_marks_stand_where_the_table_says(tmp_path, w
     check_readable(figure, width_in)
     marks = {tuple(xy) for line in figure.axes[0].lines[1:] for xy in np.transpose(line.get_data())}
     assert marks == set(zip(made.table["measured"], made.table["simulated"], strict=True))
+
+
+@pytest.mark.parametrize("width_in", [WIDTH_IN, TEXT_WIDTH_IN])
+def test_residency_is_readable(small_stays, width_in):
+    check_readable(figure_of(small_stays, "residency", ALL, width_in)[0], width_in)
 
 
 def test_lines_are_drawn_through_the_table(small_sweep):
