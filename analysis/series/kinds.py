@@ -29,7 +29,8 @@ Kind = Callable[..., Series]
 KINDS: Mapping[str, Kind] = {
     kind.__name__: kind
     for kind in (
-        cdf, ccdf, attainment, lines, needed, breakdown, coldstart, heat, residency, functions, fairness, pareto, validation,
+        cdf, ccdf, attainment, lines, needed, breakdown, coldstart, heat, residency, functions,
+        fairness, pareto, validation,
     )
 }  # fmt: skip
 

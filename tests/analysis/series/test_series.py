@@ -132,7 +132,8 @@ def test_residency_adds_up_to_the_stays(small_stays, small_sweep):
         end_s = rows["end_at_s"].max()
         inside_s = stays["left_at_s"].fillna(end_s).clip(upper=end_s) - stays["loaded_at_s"].clip(upper=end_s)
         spent = (rows["mean_bytes"] * (rows["end_at_s"] - rows["start_at_s"])).sum()
-        assert spent == pytest.approx((inside_s * stays["bytes"]).sum()) and spent > 0, policy
+        assert spent > 0
+        assert spent == pytest.approx((inside_s * stays["bytes"]).sum()), policy
     with pytest.raises(RunError, match="has no table residency; simulate run --stays writes it"):
         drawn(small_sweep, "residency")
 
