@@ -13,6 +13,10 @@ def __getattr__(name: str) -> Any:
         from analysis.api import table
 
         return table
+    if name == "effects":
+        from analysis.api import effects
+
+        return effects
     if name == "plot":
         from analysis.api import plot
 

@@ -1,16 +1,23 @@
-"""Tables and figures of runs from Python. ``analyze plot`` is thin over ``plot``; ``analyze table`` writes text."""
+"""Tables and figures of runs from Python. ``analyze plot`` is thin over ``plot``; ``analyze table`` and
+``analyze compare`` write text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.compare import records
+from analysis.comparison import compare_policies
 from analysis.curves import horizon_s, measure, plot_labels
+from analysis.dataset import Dataset
 from analysis.figures import runs as figures
+from analysis.measures import measure as named
 from analysis.runs import flatten, with_exact_quantiles
 from analysis.series.widths import WIDTH_IN
+from analysis.statistics.interval import CONFIDENCE
+from analysis.study_report import Value
+from analysis.verdicts import records as effect_records
 from sim.records.results import Run
 
 if TYPE_CHECKING:
@@ -30,6 +37,28 @@ def table(runs: Sequence[Run], names: Sequence[str] = (), *, exact: bool = False
     if exact:
         runs = [with_exact_quantiles(run) for run in runs]
     return pd.DataFrame([flatten(record) for record in records(runs, names)])
+
+
+def effects(
+    data: Dataset,
+    baseline: str | None = None,
+    metrics: Sequence[str] = (),
+    *,
+    by: Sequence[str] | None = None,
+    where: Mapping[str, Value] | None = None,
+    confidence: float = CONFIDENCE,
+) -> pd.DataFrame:
+    """What ``analyze compare --format csv`` prints: a row each effect of a policy, with intervals, p and verdict.
+
+    See ``analysis.comparison.compare_policies``; metrics by their names. Raises RunError for names that the data set
+    lacks.
+    """
+    import pandas as pd
+
+    found = compare_policies(
+        data, baseline, [named(name) for name in metrics], by=by, where=where, confidence=confidence
+    )
+    return pd.DataFrame(effect_records(found))
 
 
 def plot(

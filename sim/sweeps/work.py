@@ -49,7 +49,7 @@ def experiment(scenario: Scenario) -> tuple[Experiment, Workload, list[str]]:
 
     Beside it what a user should know of the workload. Raises ProjectError for what can't be simulated.
     """
-    workload, notes = _opened(Scenario(policies=("any",), **{name: getattr(scenario, name) for name in OF_WORKLOAD}))
+    workload, notes = opened(Scenario(policies=("any",), **{name: getattr(scenario, name) for name in OF_WORKLOAD}))
     calibration = load_calibration(scenario.fleet.first_calibration)
     return Experiment(scenario, scenario.policies[0], workload, calibration), workload, notes
 
@@ -77,7 +77,7 @@ def perform(task: Task) -> str:
 
 def finished(task: Task) -> bool:
     """Whether its folder has a valid run, with all files that it wrote, and with tables where they are to be kept."""
-    with suppress(RunError, OSError):
+    with suppress(RunError, OSError, KeyError, TypeError, AttributeError):  # of a manifest that no run writes
         run = open_run(task.folder, verify=False)  # whose hashes would take reading all tables
         files = run.manifest["files"]
         whole = all((task.folder / name).stat().st_size == facts["size_bytes"] for name, facts in files.items())
@@ -86,6 +86,7 @@ def finished(task: Task) -> bool:
 
 
 @lru_cache(maxsize=_HELD)
-def _opened(scenario: Scenario) -> tuple[Workload, list[str]]:
+def opened(scenario: Scenario) -> tuple[Workload, list[str]]:
+    """The workload of a scenario that has no other keys, and what a user should know of it."""
     notes: list[str] = []
     return open_workload(scenario, notes.append), notes

@@ -135,7 +135,7 @@ FLOORS = [
                 ),
                 (
                     _room(
-                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
+                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts analysis.cuts",
                         "policies against a baseline: effect, interval and verdict",
                     ),
                     _room("analysis.series", "what figures of data sets draw, as tables"),
@@ -173,7 +173,7 @@ FLOORS = [
                 (
                     _room("replay.cli", "the replay command"),
                     _room("traces.cli", "the traces command"),
-                    _room("analysis.cli analysis.drawing analysis.single", "the analyze command"),
+                    _room("analysis.cli", "the analyze command"),
                     _room("sim.studies.kaas.command sim.studies.mig.command", "simulate reproduce"),
                 ),
                 (_room("sim.cli", "the simulate command"),),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from analysis.cli.options import where_option, width_option
 from sim.terminal.console import ProjectCommand, echo, quiet_option, shows_progress
 
 _DATASET = click.argument("path", metavar="DATASET", type=click.Path(path_type=Path))
@@ -13,44 +14,11 @@ _OUT = click.option("--out", "-o", "folder", metavar="DIR", required=True, type=
                     help="Folder for the files; made if need be. Those of an earlier call are replaced.")  # fmt: skip
 
 
-def _inches(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """The width of a figure: that of one column, of both, or a number."""
-    from analysis.series.widths import width_in
-
-    try:
-        return width_in(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-width_option = click.option(
-    "--width",
-    "wide_in",
-    metavar="column|text|INCHES",
-    callback=_inches,
-    default="column",
-    show_default=True,
-    help="Of the figures: one column of a paper (3.3 inches), both (7), or a number of inches.",
-)
-
-
-def _wanted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Factors and the values that they must have."""
-    wanted = {}
-    for value in values:
-        factor, equals, text = value.partition("=")
-        if not (factor and equals and text) or factor in wanted:
-            raise click.BadParameter(f"{value!r} must be FACTOR=VALUE, each factor once")
-        wanted[factor] = text
-    return wanted
-
-
 @click.command(cls=ProjectCommand)
 @click.argument("name", metavar="FIGURE")
 @_DATASET
 @_OUT
-@click.option("--where", metavar="FACTOR=VALUE", multiple=True, callback=_wanted,
-              help="Only runs with this value; once for each factor.")  # fmt: skip
+@where_option
 @click.option("--metric", metavar="NAME", help="Of lines, needed, pareto: p99, goodput, ...  [default: p99]")
 @click.option("--x", metavar="FACTOR", help="Of lines, needed.  [default: the first that differs]")
 @click.option("--limit", type=float, metavar="NUMBER", help="Of needed: what the metric must be within.")
