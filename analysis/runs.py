@@ -29,6 +29,14 @@ def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -
     return [_open(path, verify) for path in found.values()]
 
 
+def open_one(path: Path, *, verify: bool = True) -> Run:
+    """Open the one run that ``path`` stands for. Raises RunError as ``open_runs`` does, and when there are several."""
+    runs = open_runs([path], verify=verify)
+    if len(runs) > 1:
+        raise RunError(f"{path}: holds {len(runs)} runs; name one of them, such as {runs[0].path}")
+    return runs[0]
+
+
 def with_exact_quantiles(run: Run) -> Run:
     """The run with the times of its summary as they are in its table, whatever the summary had them from.
 

@@ -142,7 +142,7 @@ class RealExperiment:
             interval_s = choose_interval_s(self._workload.trace.duration_s)
             manifest = self._manifest(interval_s, first, told, seats)
             out = stack.enter_context(run_directory(directory, manifest, force=force))
-            recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
+            recorder = Recorder(out.path, self._workload, spec, costs, interval_s, stays=True)
             shared = self.mode == "shared"
             if shared or share_devices([worker for worker, _ in seats]):
                 recorder.share_devices()

@@ -148,18 +148,20 @@ def simulate_into(
     inputs: Inputs,
     log: Log | None = None,
     *,
+    stays: bool = False,
     progress: Callable[[int], None] | None = None,
     interrupting: Interrupting | None = None,
 ) -> tuple[Recorder, Ending]:
     """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed.
 
+    stays: record what is in device memory.
     A run in which every invocation has ended is over with the last of them, or the last start of a worker: those that
     are kept warm for nobody after that make it no longer.
     """
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
-    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s, inputs.slo_s)
+    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s, inputs.slo_s, stays=stays)
     engine: Engine = simulate
     outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()

@@ -58,6 +58,7 @@ from sim.terminal.progress import progress
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace older runs in DIR.")
 @click.option("--decisions", is_flag=True, help="Write decisions.jsonl too: all that policies were told and answered.")
+@click.option("--stays", is_flag=True, help="Write residency.parquet too: what was in device memory when.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 @quiet_option
 def run(
@@ -67,6 +68,7 @@ def run(
     out: Path | None,
     force: bool,
     decisions: bool,
+    stays: bool,
     as_json: bool,
     gpus: int | None,
     calibration: str | None,
@@ -103,7 +105,7 @@ def run(
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     if scenario is not None:
         tell_changes(scenario)
-    summaries = run_scenario(resolved, out, force=force, decisions=decisions, note=note, bar=progress)
+    summaries = run_scenario(resolved, out, force=force, decisions=decisions, stays=stays, note=note, bar=progress)
     show(summaries, as_json=as_json)
     if not all(s["valid"] for s in summaries.values()):
         sys.exit(INVALID)

@@ -76,7 +76,13 @@ class FakeExecutor:
         self._ran.add(name)
         run_s = 0.0 if name.startswith("host") else time.perf_counter() - begun_s
         return SimpleNamespace(
-            modules_s=0.0, load_s=0.0, run_s=run_s, store_s=0.0, constant_bytes=loaded_bytes, n_evicted=n_evicted
+            modules_s=0.0,
+            load_s=0.0,
+            run_s=run_s,
+            store_s=0.0,
+            constant_bytes=loaded_bytes,
+            n_evicted=n_evicted,
+            changes=(),
         )
 
     def _place(self, function):
