@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analysis.compare import COLUMNS, count, digits
@@ -37,25 +37,25 @@ def summary(source: Source, compared: Said) -> str:
 
 
 def runs(source: Source) -> str:
-    """Every run with the numbers of ``analyze table``."""
+    """Every run with the numbers of ``analyze table``, and what else the study wants to know."""
     own = [*source.dataset.factors, *(["seed"] if source.varies("seed") else [])]
-    shown = [column for column in COLUMNS if ".".join(column.keys) in source.dataset.frame]
+    shown = _numbers(source)
     columns = [
         Column("policy", "text"),
         *(Column(name, "text" if isinstance(source.rows[0][name], str) else "") for name in own),
         Column("verdict", "text"),
-        *(Column(f"{column.upper} {column.lower}".strip()) for column in shown),
+        *(Column(head) for head, _, _ in shown),
         Column("run", "text"),
     ]
     cells = []
     for row in source.rows:
-        numbers = [(column, _number(row, ".".join(column.keys))) for column in shown]
+        numbers = [(write, _number(row, column)) for _, column, write in shown]
         cells.append(
             [
                 Cell(source.labels[row["policy"]]),
                 *(_setting(row[name]) for name in own),
                 _verdict(row),
-                *(Cell("-") if value is None else Cell(column.write(value), value) for column, value in numbers),
+                *(Cell("-") if value is None else Cell(write(value), value) for write, value in numbers),
                 Cell(row["run"]),
             ]
         )
@@ -63,6 +63,16 @@ def runs(source: Source) -> str:
         "Click on a head to sort. Percentiles are of completed invocations; GPU % are shares of the time of all GPUs."
     )
     return html.section("runs", "Runs", html.paragraph(said, "soft"), html.table("by-run", columns, cells))
+
+
+def _numbers(source: Source) -> list[tuple[str, str, Callable[[float], str]]]:
+    """Head, column of the data set, and how to write it, of what the table of runs shows."""
+    known = source.dataset.frame.columns
+    usual = [(f"{c.upper} {c.lower}".strip(), ".".join(c.keys), c.write) for c in COLUMNS]
+    shown = [(head, column, write) for head, column, write in usual if column in known]
+    there = {column for _, column, _ in shown}
+    wanted = [m for m in source.dataset.report.measures if m.column in known and m.column not in there]
+    return [*shown, *((measure.axis, measure.column, digits) for measure in wanted)]
 
 
 def _best(source: Source) -> Said:

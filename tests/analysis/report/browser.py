@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _TIMEOUT_S = 60
@@ -24,8 +26,9 @@ _FLAGS = """
 class Page:
     """An open page. said: what it wrote to the console, and errors. asked: addresses that it wanted to load."""
 
-    def __init__(self, send: BinaryIO, receive: BinaryIO) -> None:
+    def __init__(self, send: int, receive: int) -> None:
         self._send, self._receive = send, receive
+        self._heard = b""
         self._number = 0
         self._session: str | None = None
         self.said: list[str] = []
@@ -41,8 +44,9 @@ class Page:
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
-        self._send.write(json.dumps(message).encode() + b"\0")
-        self._send.flush()
+        text = json.dumps(message).encode() + b"\0"
+        while text:
+            text = text[os.write(self._send, text) :]
         while True:
             answer = self._next()
             if answer.get("id") == self._number:
@@ -50,10 +54,12 @@ class Page:
                 return answer["result"]
 
     def _next(self) -> dict[str, Any]:
-        text = bytearray()
-        while (byte := self._receive.read(1)) != b"\0":
-            assert byte, "Chromium has ended"
-            text += byte
+        while b"\0" not in self._heard:
+            assert select.select([self._receive], [], [], _TIMEOUT_S)[0], "Chromium says nothing"
+            more = os.read(self._receive, 1 << 16)
+            assert more, "Chromium has ended"
+            self._heard += more
+        text, _, self._heard = self._heard.partition(b"\0")
         event = json.loads(text)
         self._hear(event.get("method"), event.get("params", {}))
         return event
@@ -76,8 +82,9 @@ class Page:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         self.call("Page.navigate", url=file.resolve().as_uri())
+        until_s = time.monotonic() + _TIMEOUT_S
         while not self.run("document.readyState === 'complete' && location.protocol === 'file:'"):
-            pass
+            assert time.monotonic() < until_s, f"{file} doesn't load"
         self.settle()
 
     def settle(self) -> None:
@@ -128,8 +135,9 @@ def browser() -> Iterator[Page]:
         os.close(to_read)
         os.close(to_write)
         try:
-            with os.fdopen(to_send, "wb") as send, os.fdopen(to_receive, "rb") as receive:
-                yield Page(send, receive)
+            yield Page(to_send, to_receive)
         finally:
+            os.close(to_send)
+            os.close(to_receive)
             process.kill()
             process.wait(_TIMEOUT_S)

@@ -58,7 +58,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame.rename(columns={"fleet.sharing": "sharing"}).to_parquet(folder / RESULTS, index=False)
     factors = {"policy": ["fifo", "sjf"], "gpus": [2, 4], "sharing": ["mps", "turns"]}
     looks: dict[str, Any] = {"sjf": {"label": "Shortest <b>first</b>", "colour": "#123456"}, "fifo": {}}
-    report = {"baseline": "fifo", "metrics": ["p99", "jain"], "policies": looks}
+    report = {"baseline": "fifo", "metrics": ["p99", "max-latency"], "policies": looks}
     text = yaml.safe_dump({"name": "fleets", "scenario": {}, "factors": factors, "report": report}, sort_keys=False)
     (folder / STUDY).write_text(text, encoding="utf-8")
     return folder

@@ -187,6 +187,14 @@ def test_means_over_seeds_stand_at_their_factors(study, study_page):
         assert low < mean
 
 
+def test_the_runs_have_what_the_study_wants_to_know(study, study_page):
+    frame = open_source([study]).dataset.frame.set_index("run")
+    rows = table_of(study_page, "by-run")
+    assert len(rows) == len(frame) == 24
+    for row in rows:
+        assert float(row["longest latency [s]"]) == pytest.approx(frame.loc[row["run"], "latency_s.max"], rel=5e-3)
+
+
 def test_the_comparison_has_a_verdict_for_each_point(study_page):
     rows = table_of(study_page, "by-effect")
     assert len(rows) == 2 * 4  # metrics, points
