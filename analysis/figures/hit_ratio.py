@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.axes import log_axis
-from analysis.figures.style import COLOURS, add_small_print, new_figure, save
+from analysis.figures.style import add_small_print, new_figure, save
 from analysis.hit_ratio import HitRatios
+from analysis.palette import COLOURS
 
 
 def hit_ratio_figure(curve: HitRatios) -> Figure:

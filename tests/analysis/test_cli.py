@@ -36,7 +36,10 @@ def check_mistake(result, *parts):
         assert part in result.stderr
 
 
-@pytest.mark.parametrize("command", [(), ("table",), ("plot",), ("compare",), ("interval",), ("timeline",), ("why",)])
+COMMANDS = ["table", "plot", "figure", "paper", "compare", "interval", "timeline", "why", "hit-ratio", "report"]
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_help_has_an_example(command, flag):
     result = analyze(*command, flag)

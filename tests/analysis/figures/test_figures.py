@@ -18,10 +18,12 @@ from matplotlib.text import Text
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.figures import runs as figures
 from analysis.figures.axes import named_durations, plain, time_unit
-from analysis.figures.style import MAX_RUNS, STYLE, TEXT_WIDTH_IN, WIDTH_IN, line_of
+from analysis.figures.style import MAX_RUNS, STYLE, line_of
 from analysis.runs import open_runs
+from analysis.series.widths import TEXT_WIDTH_IN, WIDTH_IN
 from sim.errors import RunError
 from sim.records.tables import DEVICES, GPU_PARTS, INVOCATIONS
+from tests.analysis.figures.overlaps import overlapping_texts
 from tests.analysis.mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
 REPO = Path(__file__).resolve().parents[3]
@@ -66,8 +68,8 @@ def texts(figure: Figure) -> list[str]:
 
 
 def check_readable(figure: Figure, width_in: float = WIDTH_IN) -> None:
-    """Fits the column; nothing sticks out; legend and small print are clear of the axes; no offsets; no tick labels
-    that touch."""
+    """Fits the column; nothing sticks out; legend and small print are clear of the axes; no offsets; no texts that
+    overlap."""
     width, height = figure.get_size_inches()
     assert width == width_in
     box = figure.get_tightbbox()
@@ -88,12 +90,9 @@ def check_readable(figure: Figure, width_in: float = WIDTH_IN) -> None:
             assert figure._supxlabel.get_window_extent().y1 <= below.y0 + 1
         for axis in (axes.xaxis, axes.yaxis):
             assert not axis.get_offset_text().get_text()
-            shown = [t for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
-            low, high = sorted(axis.get_view_interval())
-            boxes = [t.get_window_extent() for t in shown if low <= t.get_position()[axis is axes.yaxis] <= high]
-            assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
     for text in figure.findobj(Text):
         assert text.get_fontsize() >= 7
+    assert overlapping_texts(figure) == []
 
 
 def none_completed(tables):

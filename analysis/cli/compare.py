@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from analysis.cli.options import where_option
 from sim.terminal.console import ProjectCommand, echo
 
 _PATH = click.Path(path_type=Path)
@@ -25,17 +26,6 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
 
 
-def _wanted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Factors and the values that they must have."""
-    wanted = {}
-    for value in values:
-        factor, equals, text = value.partition("=")
-        if not (factor and equals and text) or factor in wanted:
-            raise click.BadParameter(f"{value!r} must be FACTOR=VALUE, each factor once")
-        wanted[factor] = text
-    return wanted
-
-
 @click.command(cls=ProjectCommand)
 @click.argument("path", metavar="DATASET", type=_PATH)
 @click.option("--baseline", metavar="POLICY", help="With what to compare.  [default: that of the study's report]")
@@ -44,8 +34,7 @@ def _wanted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
               "[default: those of the study's report]")  # fmt: skip
 @click.option("--by", metavar="FACTOR,...", callback=_listed,
               help="Factors to tell apart; over others a seed's number is the mean.  [default: all]")  # fmt: skip
-@click.option("--where", metavar="FACTOR=VALUE", multiple=True, callback=_wanted,
-              help="Only runs with this value; once for each factor.")  # fmt: skip
+@where_option
 @_CONFIDENCE
 @click.option(
     "--format",
