@@ -22,7 +22,7 @@ PICTURES = HERE / "figures" / "gallery"
 RUNS = Path("runs/paper")
 SWEEP, STAYS, SIMULATED, DRAWN = (RUNS / name for name in ("sweep", "stays", "simulated", "gallery"))
 MEASURED = Path("validation/cpu")
-WIDTH_PX, COLOURS = 620, 48  # of a picture
+WIDTH_PX, COLOURS = 620, 128  # of a picture
 
 STAYED = f"simulate run {RUNS}/trace --window 00:00-00:05 --gpus 2 --policy affinity --policy keepalive --stays"
 FIGURES = {
@@ -105,7 +105,7 @@ def _shrink(file: Path, picture: Path) -> None:
     image = Image.open(file).convert("RGB")
     small = image.resize((WIDTH_PX, round(image.height * WIDTH_PX / image.width)), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    small.quantize(COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    small.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     picture.write_bytes(out.getvalue())
 
 
