@@ -1,6 +1,7 @@
 # make demo   the main job on a synthetic trace        make test   all tests
 # make check  format, lint, types                      make bench  speed and memory
 # make dist   wheel and sdist in dist/                 make fuzz   attacks, for MINUTES
+# make paper  six figures and a table from one study     make gallery   docs/gallery.md
 # make house  draw and check who imports whom
 # make validation   errors of simulations against recorded replays, and whether they have grown
 # make gpu    tests, calibration and validation on a GPU into OUT, with the interpreter given as PYTHON; installs nothing
@@ -10,10 +11,11 @@ VENV ?= .venv
 MINUTES ?= 1
 BIN := $(VENV)/bin
 DEMO := runs/demo
+PAPER := runs/paper
 OUT ?= runs/gpu
 WHEELS := 'simpy>=4.1,<5' 'pytest>=8,<10' 'hypothesis>=6.100,<7' iniconfig packaging pluggy pygments sortedcontainers
 
-.PHONY: demo test check dist bench fuzz house validation gpu gpu-bundle clean
+.PHONY: demo paper gallery test check dist bench fuzz house validation gpu gpu-bundle clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +31,13 @@ demo: $(VENV)/installed
 	$(BIN)/simulate run $(DEMO)/trace --window 00:00-01:00 --gpus 4 --force -o $(DEMO)/runs \
 		--policy balance --policy least-loaded --policy exclusive --policy keepalive --policy affinity
 	$(BIN)/analyze plot $(DEMO)/runs -o $(DEMO)/figures
+
+paper: $(VENV)/installed
+	$(BIN)/traces synth --functions 60 --minutes 10 --rate 50 --seed 1 --force -o $(PAPER)/trace
+	$(BIN)/simulate sweep docs/examples/fleet-size.yaml -o $(PAPER)/sweep
+
+gallery: paper
+	$(BIN)/python docs/gallery.py
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest

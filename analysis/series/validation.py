@@ -21,12 +21,13 @@ def validation(dataset: Dataset, where: Mapping[str, Value], *, against: str) ->
     """Latencies of simulated runs over those of measured ones.
 
     against: the folder of the measured runs, relative to the data set. Runs belong together that have the same policy,
-    and the same values of the factors that both data sets have. Columns: policy, these factors, quantile (of latency),
-    measured and simulated (means over repeats and seeds) and the least and greatest of each, error_frac (simulated /
-    measured - 1), runs, measured_runs. Raises RunError when none belong together.
+    and the same values of those factors of both data sets that have a value in common. Columns: policy, these factors,
+    quantile (of latency), measured and simulated (means over repeats and seeds) and the least and greatest of each,
+    error_frac (simulated / measured - 1), runs, measured_runs. Raises RunError when none belong together.
     """
     other = open_dataset(Path(dataset.path, against))
-    common = ["policy", *(name for name in dataset.factors if name in other.factors)]
+    both = [name for name in dataset.factors if name in other.factors]
+    common = ["policy", *(name for name in both if set(dataset.frame[name]) & set(other.frame[name]))]
     chosen, measured = _valid(dataset.where(where)), _valid(other.frame)
     rows = []
     for key, group in chosen.groupby(common, sort=False):

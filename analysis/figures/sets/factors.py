@@ -33,16 +33,17 @@ def lines(series: Series, looks: Looks, width_in: float) -> Figure:
     """A line a policy through the means, the interval shaded; hollow where runs are not steady."""
     figure, panels = panels_of(series, width_in)
     table = series.table
-    ends = table[["mean", "low", "high"]].to_numpy(float)
+    means, ends = table["mean"].to_numpy(float), table[["mean", "low", "high"]].to_numpy(float)
     for axes in panels.values():
         places = factor_axis(axes, list(table["x"]), looks)
-    _value_axis(next(iter(panels.values())), ends[np.isfinite(ends)])
+    _value_axis(next(iter(panels.values())), means[np.isfinite(means)], ends[np.isfinite(ends)])
     for panel, policy, line in lines_of(table):
         axes, look = panels[panel], looks[policy]
         x = line["x"].map(places).to_numpy(float)
         if (line["seeds"] > 1).any():
             colour = line_style(look)["color"]
-            axes.fill_between(x, line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
+            low = np.maximum(line["low"], axes.get_ylim()[0])  # on a logarithmic axis an interval may leave it
+            axes.fill_between(x, low, line["high"], color=colour, alpha=0.2, linewidth=0)
         axes.plot(x, line["mean"], **line_style(look))
         for hollow, part in ((False, line["unsteady"] == 0), (True, line["unsteady"] > 0)):
             _marks(axes, x[part], line.loc[part, "mean"].to_numpy(), looks, policy, hollow)
@@ -100,12 +101,12 @@ def _handles(series: Series, looks: Looks) -> list[Line2D]:
     ]
 
 
-def _value_axis(axes: Axes, values: Floats) -> None:
-    """Logarithmic for values that differ by much, else from 0 or close around them."""
-    if len(values) and values.min() > 0 and values.max() / values.min() >= _LOG_FROM:
-        log_axis(axes, "y", [values])
+def _value_axis(axes: Axes, means: Floats, ends: Floats) -> None:
+    """Logarithmic for means that differ by much, else from 0, or from below what is negative."""
+    if len(means) and means.min() > 0 and means.max() / means.min() >= _LOG_FROM:
+        log_axis(axes, "y", [means, ends[ends >= means.min() / 3]])
         return
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    low, high = (float(ends.min()), float(ends.max())) if len(ends) else (0.0, 1.0)
     room = 0.06 * (high - min(low, 0.0)) or 1.0
     axes.set_ylim(0 if low >= 0 else low - room, high + room)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))

@@ -87,6 +87,7 @@ def panels_of(series: Series, width_in: float, row_in: float = _ROW_IN) -> tuple
             axes.remove()
         elif number + n_columns >= len(names):
             axes.tick_params(labelbottom=True)
+        if n_columns * (n_rows - 1) <= number < len(names):
             axes.set_xlabel(wrap(series.x, width_in / n_columns - _BESIDE_IN))
     if n_rows == 1:
         grid[0, 0].set_ylabel(series.y)
