@@ -162,7 +162,7 @@ class Scenario:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON, with absolute paths: they can be read from anywhere."""
         plain = dataclasses.asdict(self) | {"traces": list(self.traces), "policies": list(self.policies)}
-        _rebase(plain, Path.cwd())
+        rebase(plain, Path.cwd())
         return plain
 
 
@@ -172,14 +172,8 @@ def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenari
     Paths in the file (traces, catalogue, map, slo_file, calibration, files of policies) are relative to it. Raises
     ScenarioError naming the key and the rule.
     """
-    data: dict[str, Any] = {}
-    where = "scenario"
-    if file is not None:
-        where = str(file)
-        data = read_yaml(Path(file))
-        if not isinstance(data, dict):
-            raise ScenarioError(f"{file}: is {shown(data)}, must be a mapping of keys to values")
-        _rebase(data, Path(file).parent)
+    data = {} if file is None else read_keys(Path(file))
+    where = "scenario" if file is None else str(file)
     for key, value in overrides.items():
         old = data.get(key, {})
         if isinstance(value, dict) and not isinstance(old, dict):
@@ -188,18 +182,27 @@ def read_scenario(file: str | Path | None, overrides: dict[str, Any]) -> Scenari
     return build(Scenario, data, where)
 
 
+def read_keys(file: Path) -> dict[str, Any]:
+    """The keys of a scenario file, with absolute paths, as far as they are a mapping at all. Raises ScenarioError."""
+    data = read_yaml(file)
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{file}: is {shown(data)}, must be a mapping of keys to values")
+    rebase(data, file.parent)
+    return data
+
+
 def read_fleet(file: Path) -> dict[str, Any]:
     """Read the ``fleet`` of a scenario from a file of its own; paths in it are relative to it. Raises ScenarioError."""
     data = read_yaml(file)
     if not isinstance(data, dict):
         raise ScenarioError(f"{file}: is {shown(data)}, must be a mapping of keys to values")
     whole = {"fleet": data}
-    _rebase(whole, file.parent)
+    rebase(whole, file.parent)
     build(FleetSettings, data, str(file))
     return whole["fleet"]
 
 
-def _rebase(data: dict[str, Any], folder: Path) -> None:
+def rebase(data: dict[str, Any], folder: Path) -> None:
     """Make the paths in a scenario absolute. Names (of catalogues, calibrations, policies) are no paths, and stay."""
 
     def move(text: Any, moves: bool = True) -> Any:

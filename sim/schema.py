@@ -16,7 +16,7 @@ T = TypeVar("T")
 def build(cls: type[T], data: object, where: str) -> T:
     """Make a dataclass from a mapping with exactly its keys (those with defaults may be left out).
 
-    ``where`` names the file or flag in errors. Nested dataclasses, dicts, tuples, Literal and None are understood;
+    ``where`` names the file or flag in errors. Nested dataclasses, dicts, tuples, Literal, None and Any are understood;
     of several dataclasses, the one is taken whose first key is there. An int is taken where a float is asked for,
     nothing else is converted. Raises ScenarioError.
     """
@@ -41,6 +41,8 @@ def build(cls: type[T], data: object, where: str) -> T:
 
 def convert(hint: Any, value: object, where: str) -> Any:
     """Check a value against a type hint; see ``build``."""
+    if hint is Any:
+        return value
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:

@@ -215,6 +215,13 @@ def scratch() -> Iterator[Path]:
         yield place
 
 
+def clear_workshops(directory: Path) -> None:
+    """Remove what processes that were killed have left in a directory; what others write there now stays."""
+    for left in directory.glob(f"{PREFIX}*"):
+        with suppress(OutputError, OSError), _hold(left, left, False):
+            pass
+
+
 @contextmanager
 def told(target: Path) -> Iterator[None]:
     """Turn an OSError into an OutputError that names the target."""

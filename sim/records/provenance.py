@@ -33,21 +33,22 @@ def inputs(scenario: Scenario, trace: Mapping[str, Fingerprint], policy: BasePol
 
     trace: its files as they were when it was opened. The file of an archive's member is the archive.
     """
-    files: dict[str, str | Path] = {}
-    if scenario.functions == "catalogue" and scenario.catalogue not in BUILT_IN:
-        files["catalogue"] = scenario.catalogue
-    if scenario.map is not None:
-        files["map"] = scenario.map
-    if scenario.slo_file is not None:
-        files["slo"] = scenario.slo_file
-    if scenario.fleet.calibration not in built_in():
-        files["calibration"] = scenario.fleet.calibration
-    if (file := file_of(policy)) is not None:
-        files["policy"] = file
-    found = {"trace": trace, **{role: fingerprint([named]) for role, named in files.items()}}
+    fleet = scenario.fleet
+    calibrations = [node.calibration for node in fleet.nodes] or [fleet.calibration]
+    files: dict[str, list[str | Path | None]] = {
+        "catalogue": [scenario.catalogue] if scenario.functions == "catalogue" else [],
+        "map": [scenario.map],
+        "slo": [scenario.slo_file],
+        "calibration": [*calibrations],
+        "policy": [file_of(policy)],
+    }
+    ours = {*BUILT_IN, *built_in()}
+    found = [("trace", trace)]
+    for role, named in files.items():
+        found.append((role, fingerprint(file for file in named if file is not None and file not in ours)))
     return [
         {"role": role, "path": str(Path(path).resolve()), "sha256": facts.sha256, "size_bytes": facts.size_bytes}
-        for role, prints in found.items()
+        for role, prints in found
         for path, facts in prints.items()
     ]
 

@@ -1,0 +1,66 @@
+"""Tasks on a Ray cluster (extra ``cluster``): the same as in processes of this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
+
+from sim.errors import ScenarioError
+from sim.sweeps.pool import LOOK_S, MOST_DEATHS
+
+T = TypeVar("T")
+
+LOCAL = "local"
+_DIED = f"its process died {MOST_DEATHS} times; was there memory enough on the nodes?"
+
+
+def on_ray(
+    work: Callable[[T], str], tasks: Sequence[T], address: str, jobs: int, stopping: Callable[[], bool]
+) -> Generator[tuple[T, str], None, None]:
+    """See ``sim.sweeps.pool.in_processes``; Ray begins a task again whose process or node dies.
+
+    address: of a cluster, whose nodes have this project installed; "local" starts one of ``jobs`` CPUs here, which
+    goes at the end. A session of Ray that this process is in already is used as it is. Raises ScenarioError without
+    Ray, or where no cluster answers.
+    """
+    ray = _ray()
+    ours = not ray.is_initialized()
+    if ours:
+        _join(ray, address, jobs)
+    try:
+        remote = ray.remote(max_retries=MOST_DEATHS - 1)(work)
+        waiting = {remote.remote(task): task for task in tasks}
+        while waiting and not stopping():
+            for reference in ray.wait([*waiting], timeout=LOOK_S)[0]:
+                task = waiting.pop(reference)
+                try:
+                    result = str(ray.get(reference))
+                except ray.exceptions.RayError as error:
+                    died = isinstance(error, ray.exceptions.WorkerCrashedError | ray.exceptions.OutOfMemoryError)
+                    result = _DIED if died else f"Ray: {' '.join(str(error).split())}"
+                yield task, result
+        for reference in waiting:
+            ray.cancel(reference, force=True)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise ScenarioError(
+            "--ray needs Ray, which the extra 'cluster' installs: pip install gpu-faas[cluster]"
+        ) from None
+    return ray
+
+
+def _join(ray: Any, address: str, jobs: int) -> None:
+    """Start a cluster, or join one, in silence."""
+    where: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if address == LOCAL else {"address": address}
+    try:
+        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ScenarioError(f"--ray {address}: no cluster answers ({' '.join(str(error).split())})") from None

@@ -1,0 +1,137 @@
+"""A sweep: all points of a study that are not done yet, and the table of all that are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import yaml
+
+from sim.errors import OutputError, ScenarioError
+from sim.files.output import PREFIX, clear_workshops, make_directory, new_file, told, workshop, write_text
+from sim.files.plaindata import read_yaml
+from sim.sweeps.plan import Planned, plan
+from sim.sweeps.pool import in_processes
+from sim.sweeps.study import Study
+from sim.sweeps.table import RESULTS, results, write_results
+from sim.sweeps.work import finished, perform
+from sim.terminal.signals import first_signal_calls
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STUDY, RUNS = "study.yaml", "runs"
+Jobs: TypeAlias = int | Literal["auto"]
+SweepBar: TypeAlias = Callable[[int, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows progress: is given the number of points, and the sum of their arrivals; while it is open, those of each."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What came of a sweep. frame: the table of results. n_points: of the study. n_before: done before it began.
+
+    failed: why points could not be run, or are not valid, by their name. interrupted: it was told to stop.
+    """
+
+    frame: pd.DataFrame
+    n_points: int
+    n_before: int
+    failed: Mapping[str, str]
+    interrupted: bool
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    jobs: Jobs = "auto",
+    ray: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
+    bar: SweepBar = lambda _, __: nullcontext(lambda _: None),
+) -> Sweep:
+    """Run all points of a study that have no valid run in ``out`` yet, those of most arrivals first.
+
+    out: a new folder, or one of an earlier sweep, for the study, the runs and the results. jobs: processes; "auto" for
+    one a CPU. ray: "local", or the address of a Ray cluster whose nodes all see ``out``; jobs are then the CPUs that
+    a local one has. The first SIGINT or SIGTERM stops it, with what is done kept. Raises ProjectError for what can be
+    refused before it begins; what goes wrong with a point after that is in what is returned.
+    """
+    out = Path(os.path.abspath(out))
+    _check_place(out)
+    planned = plan(study, out / RUNS, note)
+    make_directory(out / RUNS)
+    with workshop(out / RUNS):  # nobody else sweeps here now
+        clear_workshops(out / RUNS)
+        with new_file(out / STUDY, _is_study) as part:
+            write_text(part, yaml.safe_dump(study.as_dict(), sort_keys=False))
+        todo = [each for each in planned if finished(each.task.folder) is None]
+        errors: dict[str, str] = {}
+        stops: list[bool] = []
+        try:
+            with (
+                first_signal_calls(lambda: stops.append(True)),
+                bar(len(todo), sum(each.n_arrivals for each in todo)) as advance,
+                closing(_performed(todo, jobs, ray, lambda: bool(stops))) as performed,
+            ):
+                for each, error in performed:
+                    errors |= {each.task.address: error} if error else {}
+                    advance(each.n_arrivals)
+        finally:
+            clear_workshops(out / RUNS)
+            frame = results(planned, errors)
+            write_results(frame, out / RESULTS)
+    return Sweep(frame, len(planned), len(planned) - len(todo), _failed(planned, frame), bool(stops))
+
+
+def _performed(
+    todo: Sequence[Planned], jobs: Jobs, ray: str | None, stopping: Callable[[], bool]
+) -> Generator[tuple[Planned, str], None, None]:
+    """Points with what kept them from being run, if anything, as they end."""
+    by_address = {each.task.address: each for each in sorted(todo, key=lambda each: -each.n_arrivals)}
+    tasks = [each.task for each in by_address.values()]
+    n = _cpus() if jobs == "auto" else jobs
+    if ray is None:
+        ended = in_processes(perform, tasks, n, stopping)
+    else:
+        from sim.sweeps.cluster import on_ray
+
+        ended = on_ray(perform, tasks, ray, n, stopping)
+    with closing(ended):
+        for task, error in ended:
+            yield by_address[task.address], error
+
+
+def _failed(planned: Sequence[Planned], frame: pd.DataFrame) -> dict[str, str]:
+    """Why points could not be run, or are not valid, by their name."""
+    name_of = {each.task.address: each.point.name for each in planned}
+    bad = frame[~frame["valid"].astype(bool)]
+    return {
+        name_of[run]: reasons or error
+        for run, reasons, error in zip(bad["run"], bad["reasons"], bad["error"], strict=True)
+    }
+
+
+def _cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_place(out: Path) -> None:
+    """Raise OutputError unless a sweep may write there: where nothing is, or an earlier one has begun."""
+    with told(out):
+        names = [name for name in os.listdir(out) if not name.startswith(PREFIX)] if os.path.lexists(out) else []
+    if names and not (set(names) == {RUNS} or _is_study(out / STUDY)):
+        raise OutputError(f"{out}: holds {min(names)}, and is not the folder of a sweep; choose another one")
+
+
+def _is_study(file: Path) -> bool:
+    """Whether a file is a study as a sweep writes it, which says from which folder paths go."""
+    try:
+        found = read_yaml(file)
+    except ScenarioError:
+        return False
+    return isinstance(found, dict) and found.keys() >= {"factors", "folder"}
