@@ -81,6 +81,19 @@ def hidden_differences(runs: Sequence[Run]) -> list[str]:
     return [key for key in _differing(settings) if key not in told]
 
 
+def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Settings but policy and seed in which the runs differ, and the value of each run, None where it has none.
+
+    ``gpus``, ``window`` and ``device`` as in ``identity``, and ``world``; others by their keys in the scenario, nested
+    ones joined by a dot.
+    """
+    own = [{**identity(run), "world": run.manifest.get("world")} for run in runs]
+    own = [{key: value for key, value in facts.items() if key not in ("path", "seed")} for facts in own]
+    others = [{key: value for key, value in _settings(run).items() if key not in _TOLD_ELSEWHERE} for run in runs]
+    facts = [{**first, **rest} for first, rest in zip(own, others, strict=True)]
+    return {key: [fact.get(key) for fact in facts] for key in _differing(facts)}
+
+
 def wrap_label(label: str, most: int) -> list[str]:
     """A label in lines of at most ``most`` characters, broken after a comma, bracket or space where there is one."""
     lines = [""]

@@ -7,16 +7,15 @@ kernels run beside others, or each is an event of its own.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import simpy
 
-from sim.engine.clock import Callbacks, Clock, Signal
-from sim.engine.hardware import NAN, NEVER, Compute, Entry, Lane, Lost, SimWorker, Tries
+from sim.engine.clock import Clock
+from sim.engine.hardware import NAN, NEVER, Entry, Lane, Lost, SimWorker, Tries
 from sim.engine.loading import Loading
+from sim.engine.preemption import Preemption
 from sim.errors import PolicyError
 from sim.models.memory import HIT
 from sim.models.occupancy import Shared
@@ -26,17 +25,6 @@ from sim.protocol import FINISHED, Action, Event, Finished, Outcome, Run
 from sim.records.rows import ROW, Rows
 
 NO_KERNELS: list[float] = []  # of what is not loaded yet, or has only copies left
-
-
-class Progress(NamedTuple):
-    """What is behind a run that was preempted: seconds in kernels, on this worker, together with the others."""
-
-    worker: int
-    others: tuple[int, ...]
-    done_s: float
-
-
-NONE = Progress(-1, (), 0.0)
 
 
 class Serving:
@@ -74,7 +62,9 @@ class Serving:
         self._leave_pool = leave_pool
         self._go_on = go_on
         self._report, self._carry_out = report, carry_out
-        self._progress: dict[int, Progress] = {}  # of those that were preempted; of a batch by its first
+        self._preemption = Preemption(clock, self._stop)
+        self.preempt = self._preemption.preempt
+        self._progress = self._preemption.progress
         self._special, self._tries = rows.special, tries
 
     def adopt(self, lane: Lane) -> None:
@@ -153,11 +143,9 @@ class Serving:
             n = 1 + len(others)
             size = max(lane.entry[-1], *(entry[-1] for _, entry in lane.others))  # the longest of them ends the batch
             run_s = columns.costs.batch_run_s(function, n) * size
-        progress = self._progress.get(invocation, NONE)
-        if (progress.worker, progress.others) == (worker.number, others):
-            return 0.0, run_s - progress.done_s, columns.store_s[function] * n  # its input is there
-        for begun in (invocation, *others):
-            self._progress.pop(begun, None)
+        done_s = self._preemption.resume(worker.number, invocation, others)
+        if done_s is not None:
+            return 0.0, run_s - done_s, columns.store_s[function] * n  # its input is there
         return columns.input_s[function] * n, run_s, columns.store_s[function] * n
 
     def _finish(self, lane: Lane, _: simpy.Event) -> None:
@@ -184,12 +172,7 @@ class Serving:
         if len(completed) >= self._limit:
             self._rows.flush()
         lane.invocation = -1
-        if worker.coming is not None and worker.cache is not None:
-            worker.cache.unpin(function)
-        worker.lane = lane
-        worker.idle_at_s = now_s
-        if worker.queue or worker.stopping:
-            self._go_on(now_s, worker)
+        self._free(now_s, lane)
         actions = self._report(now_s, event)
         if actions:
             self._carry_out(now_s, actions)
@@ -219,6 +202,10 @@ class Serving:
         if n_in_batch > 1 or tried is not NEVER:
             self._special += (row, n_in_batch, tried.attempt)
 
+    def forget(self, invocation: int) -> None:
+        """An invocation that waits ends without being run: what it had begun is lost."""
+        self._progress.pop(invocation, None)
+
     def lose(self, lane: Lane) -> list[Lost]:
         """The worker of a lane died; returns what it ran, which counts as waiting until it is told."""
         if lane.invocation < 0:
@@ -226,112 +213,39 @@ class Serving:
         compute = lane.worker.device.compute
         if compute is not None and compute.runs(lane):
             compute.stop(lane)
-        self._progress.pop(lane.invocation, None)
-        self._waiting[lane.invocation] = lane.entry
-        self._waiting.update(lane.others)
+        self.forget(lane.invocation)
         begun = lane.started_at_s <= self._clock.now  # or it was still being dispatched
         started_at_s = lane.started_at_s if begun else NAN
         lost = Lost((lane.invocation, *(other for other, _ in lane.others)), started_at_s)
-        lane.others, lane.invocation = (), -1
+        self._put_back(lane)
         return [lost]
-
-    # Preemption
-
-    def preempt(self, worker: SimWorker) -> None:
-        """End what a worker runs at the next boundary between kernels.
-
-        Copies are not interrupted: it ends after those before its kernels, and is completed by those behind.
-        """
-        for lane in worker.lanes:
-            if lane.invocation < 0 or lane.preempted:
-                continue
-            if worker.lumped:
-                self._cut(lane, lane.started_at_s + lane.load_s)
-                continue
-            lane.preempted = True
-            if lane.kernels:
-                compute = worker.device.compute
-                if not worker.shared or compute is None:
-                    self._cut_kernels(lane)
-                elif compute.runs(lane):  # else it is at a boundary at this instant
-                    self._cut_shared(lane, compute)
-
-    def forget(self, invocation: int) -> None:
-        """An invocation that waits ends without being run: what it had begun is lost."""
-        self._progress.pop(invocation, None)
-
-    def _cut(self, lane: Lane, loaded_at_s: float) -> None:
-        """The event of a whole invocation comes at a boundary instead."""
-        done_s = self._boundary_s(lane, self._clock.now - loaded_at_s)
-        if done_s < lane.run_s:
-            lane.preempted = True
-            self._instead(lane, loaded_at_s + done_s, [partial(self._stop, lane, done_s)])
-
-    def _cut_kernels(self, lane: Lane) -> None:
-        """The same for the event of a kernel, or of all of them, that was loaded step by step."""
-        done_s = self._boundary_s(lane, self._clock.now - lane.loaded_at_s)
-        if done_s < lane.run_s:
-            lane.kernels = [done_s]
-            lane.n_kernels_done = 0
-            self._instead(lane, lane.loaded_at_s + done_s, lane.on_kernel)
-
-    def _instead(self, lane: Lane, at_s: float, callbacks: Callbacks) -> None:
-        lane.signal.callbacks = []  # its event stays in the queue, and does nothing
-        lane.signal = Signal(self._clock)
-        lane.signal.fire(max(at_s, self._clock.now), FINISHED, callbacks)
-
-    def _cut_shared(self, lane: Lane, compute: Compute) -> None:
-        """What is left of a graph that runs beside others is no more than until the next boundary."""
-        begin_s = lane.kernels[lane.n_kernels_done - 1] if lane.n_kernels_done else 0.0
-        end_s = lane.kernels[lane.n_kernels_done]
-        left_s = compute.left_s(lane)
-        stretch = lane.work_s / (end_s - begin_s) if end_s > begin_s else 1.0
-        done_s = begin_s + (lane.work_s - left_s) / stretch
-        boundary_s = min(self._boundary_s(lane, done_s), end_s)
-        if boundary_s < lane.run_s:
-            lane.kernels = [boundary_s]
-            lane.n_kernels_done = 0
-            if boundary_s > done_s:
-                compute.cut(lane, (boundary_s - done_s) * stretch)
-            else:  # it stands at one, if only in line for its turn
-                compute.stop(lane)
-                lane.signal.fire(self._clock.now, FINISHED, lane.on_kernel)
-
-    def _boundary_s(self, lane: Lane, passed_s: float) -> float:
-        """The end of the kernel that runs ``passed_s`` after the first of this invocation began here, if one does."""
-        if passed_s <= 0:
-            return 0.0
-        ends_s = self._ends_s(lane)
-        at = bisect_left(ends_s, passed_s)
-        return ends_s[at] if at < len(ends_s) else lane.run_s
-
-    def _ends_s(self, lane: Lane) -> list[float]:
-        """The ends of all kernels of what a lane runs, from when it began here; 0 of those that were behind it then."""
-        progress = self._progress.get(lane.invocation)
-        costs = lane.worker.columns.costs
-        if progress is None:
-            return costs.kernel_ends_s(lane.function, lane.run_s)
-        behind_s = progress.done_s * lane.stretch
-        ends_s = costs.kernel_ends_s(lane.function, behind_s + lane.run_s)
-        return [max(end_s - behind_s, 0.0) for end_s in ends_s[:-1]] + [lane.run_s]
 
     def _stop(self, lane: Lane, done_s: float, _: simpy.Event) -> None:
         """An invocation is preempted: it waits again, with what is done behind it."""
         now_s = self._clock.now
-        worker, invocation = lane.worker, lane.invocation
-        others = tuple(other for other, _ in lane.others)
-        behind_s = self._progress.get(invocation, NONE).done_s
-        self._progress[invocation] = Progress(worker.number, others, behind_s + done_s / lane.stretch)
-        self._waiting[invocation] = lane.entry
+        worker = lane.worker
+        others = self._preemption.note(lane, done_s)
+        preempted = Finished(lane.invocation, worker.number, Outcome.PREEMPTED, others)
+        self._put_back(lane)
+        lane.preempted = False
+        self._free(now_s, lane)
+        self._carry_out(now_s, self._report(now_s, preempted))
+
+    def _put_back(self, lane: Lane) -> None:
+        """What a lane runs waits again."""
+        self._waiting[lane.invocation] = lane.entry
         self._waiting.update(lane.others)
-        lane.others, lane.preempted, lane.invocation = (), False, -1
+        lane.others, lane.invocation = (), -1
+
+    def _free(self, now_s: float, lane: Lane) -> None:
+        """A lane is idle again: its worker goes on with its queue, or leaves."""
+        worker = lane.worker
         if worker.coming is not None and worker.cache is not None:
             worker.cache.unpin(lane.function)
         worker.lane = lane
         worker.idle_at_s = now_s
         if worker.queue or worker.stopping:
             self._go_on(now_s, worker)
-        self._carry_out(now_s, self._report(now_s, Finished(invocation, worker.number, Outcome.PREEMPTED, others)))
 
     # Step by step
 
@@ -354,7 +268,7 @@ class Serving:
         """Its constants will be there at these instants: kernels begin so that none waits for any."""
         if lane.invocation < 0:  # its worker died
             return
-        over_at_s = overlap(there_at_s, groups.runs_s(self._ends_s(lane))).over_s
+        over_at_s = overlap(there_at_s, groups.runs_s(self._preemption.ends_s(lane))).over_s
         begin_at_s = over_at_s - lane.run_s
         lane.load_s = begin_at_s - lane.started_at_s
         lane.signal.fire(begin_at_s, FINISHED, [partial(self._compute, lane)])
@@ -384,7 +298,7 @@ class Serving:
         lane.run_s *= lane.stretch
         lane.kernels = [lane.run_s]
         if self._per_kernel and not (lane.worker.shared and self._sharing.whole):
-            lane.kernels = [end_s for end_s in self._ends_s(lane) if end_s > 0]
+            lane.kernels = [end_s for end_s in self._preemption.ends_s(lane) if end_s > 0]
         self._next_kernel(lane)
 
     def _next_kernel(self, lane: Lane) -> None:

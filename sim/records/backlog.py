@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,13 @@ GROWTH = 1.5
 # and when the last one arrives there are so many, and this part of all: what is left over when load is above capacity
 # by as much, while the queue of a fleet that keeps up is short beside all that it served.
 LEAST, LEAST_FRAC = 10, 0.01
+
+_NOT_STEADY = "not steady: "  # how the warning begins
+
+
+def is_steady(warnings: Iterable[str]) -> bool:
+    """Whether none of the warnings of a run says that work piled up, so that means and quantiles may be quoted."""
+    return not any(warning.startswith(_NOT_STEADY) for warning in warnings)
 
 
 class Backlog:
@@ -50,6 +59,6 @@ class Backlog:
         if late < GROWTH * early or last < max(LEAST, LEAST_FRAC * n_arrived):
             return ""
         return (
-            f"not steady: {int(waiting[half - 1]):,} invocations waited half-way through the arrivals and {last:,} of "
+            f"{_NOT_STEADY}{int(waiting[half - 1]):,} invocations waited half-way through the arrivals and {last:,} of "
             f"{n_arrived:,} at the last, so waiting times depend on how long the run lasts"
         )

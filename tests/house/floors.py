@@ -126,6 +126,12 @@ FLOORS = [
                         "runs that are read, compared and named",
                     ),
                 ),
+                (
+                    _room(
+                        "analysis.dataset analysis.measures analysis.study_report",
+                        "many runs as one table, what is measured in it, what a study asks for",
+                    ),
+                ),
                 (_room("analysis.figures", "figures, the only room with matplotlib"),),
                 (_room("analysis.api", "tables and figures for use from Python"),),
             ),

@@ -392,7 +392,7 @@ def test_two_simulations_at_once_do_not_see_each_other(tmp_path):
         inputs = assemble(workload, make_policy("affinity"), ideal(), FleetSettings(gpus=2))
         recorders.append(Recorder(tmp_path / name, workload, inputs.fleet, inputs.costs, 1.0))
         simulations.append(Simulation(inputs, recorders[-1], None, None))
-        simulations[-1]._arrivals.await_next()
+        simulations[-1]._doors.open()
     clocks = [simulation._clock for simulation in simulations]
     while any(clock.peek() < float("inf") for clock in clocks):
         for clock in clocks:

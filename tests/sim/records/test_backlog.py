@@ -11,7 +11,7 @@ import pytest
 from sim.models.calibration import ByKind, FrontendFacts
 from sim.policies import make_policy
 from sim.protocol import Arrival, Reject
-from sim.records.backlog import Backlog
+from sim.records.backlog import Backlog, is_steady
 from tests.support import ideal, own, poisson, simulate
 
 
@@ -64,6 +64,7 @@ def test_nothing_and_a_single_burst_have_no_trend():
 def test_a_run_warns_when_the_fleet_is_overloaded(tmp_path, rate_per_s, n_warnings):
     run = simulate(own(poisson(5_000, rate_per_s, "constant", 1)), make_policy("balance"), tmp_path, gpus=2)
     assert len(run.warnings) == n_warnings
+    assert is_steady(["something: else is not steady: at all", *run.warnings]) == (n_warnings == 0)
     if n_warnings:
         assert "of 5,000 at the last" in run.warnings[0]
 
