@@ -1,9 +1,9 @@
-"""Simulations from Python: a trace, policies and options in, runs with their tables as data frames out."""
+"""Simulations and sweeps from Python: traces, policies and options in, runs and tables as data frames out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from sim.experiment import run_scenario
 from sim.files.output import scratch
 from sim.records.results import Run, hold, open_run
 from sim.scenario import Scenario, read_scenario
+from sim.sweeps.study import make_study, read_study
+from sim.sweeps.sweep import Jobs, Sweep, run_study
 
 _OF_FLEET = ("gpus", "gpus_per_node", "gpus_per_link", "calibration")
 
@@ -46,6 +48,26 @@ def simulate(
     with scratch() as place:
         summaries = run_scenario(scenario, place / "runs", decisions=decisions, note=note)
         return {text: hold(open_run(path)) for text, path in zip(named, summaries, strict=False)}
+
+
+def sweep(
+    study: str | os.PathLike[str] | Mapping[str, Any],
+    out: str | os.PathLike[str],
+    *,
+    jobs: Jobs = "auto",
+    ray: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Sweep:
+    """Run every point of a study, as ``simulate sweep`` does; returns the table of all runs, and what failed.
+
+    study: its file, or a mapping of the keys that such a file has, in which paths go from the current directory.
+    out: a new folder, or that of an earlier sweep, which then goes on: what is done there is not run again.
+    jobs: processes, "auto" for one a CPU. ray: "local", or the address of a cluster. note: as of ``simulate``.
+
+    Raises ProjectError, with one sentence, for what can be refused before it begins.
+    """
+    made = make_study(study, {}, "study", Path()) if isinstance(study, Mapping) else read_study(Path(study))
+    return run_study(made, Path(out), jobs=jobs, ray=ray, note=note)
 
 
 def _scenario(trace: Any, policies: list[str], options: dict[str, Any]) -> Scenario:
