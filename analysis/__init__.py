@@ -1,4 +1,4 @@
-"""Tables and figures of runs, whichever world wrote them: ``from analysis import open_runs, open_dataset, table, plot``."""
+"""Tables and figures of runs and studies, whichever world wrote them, for use from Python and by ``analyze``."""
 
 from typing import Any
 
