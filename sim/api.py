@@ -1,9 +1,9 @@
-"""Simulations and sweeps from Python: traces, policies and options in, runs and tables as data frames out."""
+"""Simulations from Python: a trace, policies and options in, runs with their tables as data frames out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,8 @@ from sim.experiment import run_scenario
 from sim.files.output import scratch
 from sim.records.results import Run, hold, open_run
 from sim.scenario import Scenario, read_scenario
-from sim.sweeps.study import make_study, read_study
-from sim.sweeps.sweep import Jobs, Sweep, run_study
 
-_OF_FLEET = ("gpus", "gpus_per_node", "gpus_per_link", "calibration")
+_OF_FLEET = ("gpus", "gpus_per_node", "gpus_per_link", "memory_gib", "calibration")
 
 
 def simulate(
@@ -33,9 +31,9 @@ def simulate(
     out: a directory, in which each policy gets a run directory; force: replace older runs there. Without ``out`` the
     tables are held in memory alone. decisions: write the log of decisions into each run directory too.
     note: told, a sentence at a time, what the command says on stderr: the offered load, and what a user should know.
-    options: gpus, gpus_per_node, gpus_per_link, calibration, and the keys of ``sim.scenario.Scenario``: functions,
-    catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity, failures,
-    retries, slo, slo_file, clients.
+    options: gpus, gpus_per_node, gpus_per_link, memory_gib, calibration, and the keys of ``sim.scenario.Scenario``:
+    functions, catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity,
+    residency, failures, retries, slo, slo_file, clients.
 
     A run that is not ``valid`` is among those returned. Raises ProjectError, with one sentence, for what can't be
     simulated; what the code of a policy raises is raised.
@@ -48,26 +46,6 @@ def simulate(
     with scratch() as place:
         summaries = run_scenario(scenario, place / "runs", decisions=decisions, note=note)
         return {text: hold(open_run(path)) for text, path in zip(named, summaries, strict=False)}
-
-
-def sweep(
-    study: str | os.PathLike[str] | Mapping[str, Any],
-    out: str | os.PathLike[str],
-    *,
-    jobs: Jobs = "auto",
-    ray: str | None = None,
-    note: Callable[[str], None] = lambda _: None,
-) -> Sweep:
-    """Run every point of a study, as ``simulate sweep`` does; returns the table of all runs, and what failed.
-
-    study: its file, or a mapping of the keys that such a file has, in which paths go from the current directory.
-    out: a new folder, or that of an earlier sweep, which then goes on: what is done there is not run again.
-    jobs: processes, "auto" for one a CPU. ray: "local", or the address of a cluster. note: as of ``simulate``.
-
-    Raises ProjectError, with one sentence, for what can be refused before it begins.
-    """
-    made = make_study(study, {}, "study", Path()) if isinstance(study, Mapping) else read_study(Path(study))
-    return run_study(made, Path(out), jobs=jobs, ray=ray, note=note)
 
 
 def _scenario(trace: Any, policies: list[str], options: dict[str, Any]) -> Scenario:

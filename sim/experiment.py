@@ -49,6 +49,10 @@ class Experiment:
             calibration = calibration.without_frontend()
         elif calibration.frontend is None:
             raise ScenarioError(f"frontend: is {scenario.frontend!r}, but the calibration {calibration.name} has none")
+        if scenario.fleet.memory_gib is not None:
+            calibration = calibration.with_memory(int(scenario.fleet.memory_gib * 2**30))
+        if scenario.residency is not None:
+            calibration = calibration.with_eviction(scenario.residency)
         if not isinstance(scenario.spread, str):
             calibration = calibration.with_spread(scenario.spread)
         self._scenario = scenario

@@ -13,6 +13,7 @@ from sim.files.plaindata import read_yaml
 from sim.models.clients import ClientSettings
 from sim.models.constants import ConstantsSettings
 from sim.models.deadlines import parse_objective
+from sim.models.eviction import make_strategy
 from sim.models.failures import Failure
 from sim.models.variation import require_spread
 from sim.schema import build
@@ -20,6 +21,7 @@ from sim.settings import IN_FILE, require
 from sim.text import shown
 
 MOST_GPUS = 100_000  # the largest published fleets have tens of thousands; a simulation of these needs 0.6 GB and more
+MOST_MEMORY_GIB = 100_000
 MOST_RETRIES = 1_000
 # Of a node of a cluster until its GPUs can be used: lognormal with this median in what is reported; unverified.
 NODE_START_S = 120.0
@@ -45,20 +47,22 @@ class NodeSettings:
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
     """Equal GPUs, or ``nodes`` of different ones. calibration: its name or file. gpus_per_link: neighbours that share a
-    host link. sharing: how workers share a GPU, see ``sim.models.sharing``. node_start_s: of a node on standby.
+    host link. sharing: how workers share a GPU, see ``sim.models.sharing``. memory_gib: of each GPU; None: what the
+    calibration says. node_start_s: of a node on standby.
     """
 
     gpus: int = 4
     gpus_per_node: int = 8
     gpus_per_link: int = 1
     sharing: str = "mps"
+    memory_gib: float | None = None
     calibration: str = "v100-kaas"
     nodes: tuple[NodeSettings, ...] = ()
     node_start_s: float = NODE_START_S
 
     def __post_init__(self) -> None:
         if self.nodes:
-            for name in ("gpus", "gpus_per_node", "gpus_per_link", "calibration"):
+            for name in ("gpus", "gpus_per_node", "gpus_per_link", "memory_gib", "calibration"):
                 value = getattr(self, name)
                 default = next(f.default for f in dataclasses.fields(self) if f.name == name)
                 require(value == default, name, value, "left out where nodes say it")
@@ -66,6 +70,13 @@ class FleetSettings:
             n_gpus = sum(node.count * node.gpus for node in self.nodes)
             require(n_gpus <= MOST_GPUS, "nodes", f"{n_gpus:,} GPUs", f"at most {MOST_GPUS:,}")
         require(0 <= self.node_start_s < float("inf"), "node_start_s", self.node_start_s, "at least 0")
+        memory = self.memory_gib
+        require(
+            memory is None or 0 < memory <= MOST_MEMORY_GIB,
+            "memory_gib",
+            memory,
+            f"above 0 and at most {MOST_MEMORY_GIB:,}",
+        )
         for name in ("gpus", "gpus_per_node", "gpus_per_link"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
             require(getattr(self, name) <= MOST_GPUS, name, getattr(self, name), f"at most {MOST_GPUS:,}")
@@ -104,6 +115,8 @@ class Scenario:
     spread: of the run times of graphs, as a coefficient of variation; "calibration": as measured, see
     ``sim.models.variation``. Times of a trace vary as they do in the trace.
     granularity: "kernel" gives each kernel an event of its own (same results, slower).
+    residency: who loses constants when an executor needs room, see ``sim.models.eviction``; None: what the calibration
+    says.
     constants: where the constants of functions lie, see ``sim.models.constants``; without it in host memory, from
     where copies take what the calibration has measured.
     failures: what fails, see ``sim.models.failures``. retries: how often what is lost by a failure is run again. slo,
@@ -127,6 +140,7 @@ class Scenario:
     frontend: Literal["none", "kaas"] = "none"
     spread: Literal["calibration"] | float = "calibration"
     granularity: Literal["graph", "kernel"] = "graph"
+    residency: str | None = None
     constants: ConstantsSettings | None = None
     failures: tuple[Failure, ...] = ()
     retries: int = 0
@@ -154,6 +168,8 @@ class Scenario:
         require(0 <= self.retries <= MOST_RETRIES, "retries", self.retries, f"from 0 to {MOST_RETRIES}")
         if self.slo is not None:
             parse_objective(self.slo, "slo")
+        if self.residency is not None:
+            make_strategy(self.residency)
         if not isinstance(self.spread, str):
             require_spread(self.spread)
             its_own = self.functions == "trace"

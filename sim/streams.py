@@ -16,6 +16,7 @@ class Stream(IntEnum):
     COPIES = 4  # which invocations stay or come again at another rate, and when
     POLICY = 5  # what a policy draws
     SERVICE = 6  # what a world draws: how long things take
+    CELL = 7  # the seeds of cells
     CLIENT = 11  # the requests of a client, one stream each
     ORDER = 13  # of clients whose requests come at one instant
     RUN_TIME = 14  # by how much run times differ from what is expected

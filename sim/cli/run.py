@@ -45,6 +45,11 @@ from sim.terminal.progress import progress
 @click.option("--frontend", type=click.Choice(["none", "kaas"]),
               help="Way to the pool: none, or the server of KaaS's benchmark, which takes one request at a time and "
                    "lets 256 in.  [default: none]")  # fmt: skip
+@click.option(
+    "--residency",
+    metavar="NAME",
+    help="Who loses constants when an executor needs room, such as lru or gdsf.  [default: that of the calibration]",
+)
 @spread_option
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",

@@ -57,7 +57,7 @@ class Loading:
         self._peers = constants.peers
         self.devices: dict[int, SimDevice] = {}
         self.group_bytes = constants.group_bytes
-        memory = (constants_bytes, constants.capacities, constants.home)
+        memory = (constants_bytes, constants.capacities, constants.home, constants.eviction)
         self._nodes = [Node(HostMemory(*memory)) for _ in fleet.nodes]
 
     def load(self, device: SimDevice, function: int, groups: Groups, loaded: Loaded) -> None:

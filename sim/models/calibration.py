@@ -285,6 +285,14 @@ class Calibration:
         }
         return replace(self, frontend=None, graphs=graphs)
 
+    def with_memory(self, memory_bytes: int) -> Calibration:
+        """The same, but the GPU has so much memory."""
+        return replace(self, device=replace(self.device, memory_bytes=memory_bytes))
+
+    def with_eviction(self, name: str) -> Calibration:
+        """The same with another strategy of the executors' caches, see ``sim.models.eviction``."""
+        return replace(self, executor=replace(self.executor, eviction=name))
+
     def with_spread(self, spread: float) -> Calibration:
         """The same, but run times of all graphs vary by this much."""
         graphs = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sim.models.eviction import make_strategy
 from sim.models.tiers import Tier, Tiers
 from sim.settings import require
 
@@ -17,7 +18,7 @@ class ConstantsSettings:
     host_memory_bytes, pinned_bytes: what a node keeps of what it has read, in pageable and in pinned memory; only
     what is nearer than home. peers: a GPU of the node that has them gives them over NVLink. loading: "pipelined"
     starts kernels when their constants are there, in groups of ``group_bytes`` (PipeSwitch; Torpor has 2 MiB, which is
-    the default).
+    the default). eviction: which of the functions that a node keeps lose their place, see ``sim.models.eviction``.
     """
 
     home: Literal["pinned", "pageable", "disk", "remote"] = "pinned"
@@ -26,8 +27,10 @@ class ConstantsSettings:
     peers: bool = False
     loading: Literal["whole", "pipelined"] = "whole"
     group_bytes: int = 2 << 20
+    eviction: str = "lru"
 
     def __post_init__(self) -> None:
+        make_strategy(self.eviction)  # refuses a name that isn't known
         require(self.group_bytes >= 1, "group_bytes", self.group_bytes, "at least 1")
         for key, farther in (
             ("host_memory_bytes", ("disk", "remote")),
@@ -48,6 +51,7 @@ class Constants:
     capacities: Mapping[Tier, int]
     group_bytes: int | None  # None for loads that go whole
     peers: bool = False
+    eviction: str = "lru"
 
 
 def constants_of(settings: ConstantsSettings, tiers: Tiers) -> Constants:
@@ -59,4 +63,4 @@ def constants_of(settings: ConstantsSettings, tiers: Tiers) -> Constants:
     kept = {Tier.PAGEABLE: settings.host_memory_bytes, Tier.PINNED: settings.pinned_bytes}
     capacities = {tier: n for tier, n in kept.items() if n}
     group_bytes = settings.group_bytes if settings.loading == "pipelined" else None
-    return Constants(tiers, home, capacities, group_bytes, settings.peers)
+    return Constants(tiers, home, capacities, group_bytes, settings.peers, settings.eviction)

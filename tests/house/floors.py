@@ -142,6 +142,7 @@ FLOORS = [
         (
             (
                 (_room("sim.compose", "trace, policy, costs, engine and recorder put together"),),
+                (_room("sim.cells", "a fleet divided by tenant, and its tables in one"),),
                 (_room("sim.experiment", "a scenario: for each of its policies a run directory"),),
                 (_room("sim.sweeps", "studies of many runs, in processes or on a cluster"),),
                 (_room("sim.api", "simulations for use from Python"),),

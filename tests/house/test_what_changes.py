@@ -16,7 +16,7 @@ import analysis.figures.runs
 import sim.models.eviction
 import sim.policies
 import traces.open
-from sim.models.eviction import Lru
+from sim.models.eviction.lists import Lru
 from sim.policies.balance import Balance
 from sim.records.results import open_run
 from tests.docs.commands import MAIN

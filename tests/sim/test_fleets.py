@@ -120,3 +120,17 @@ def test_a_file_of_a_fleet_is_read_from_where_it_lies(tmp_path):
     (tmp_path / "fleet.yaml").write_text("[1]")
     with pytest.raises(ScenarioError, match=r"fleet.yaml: is \[1\], must be a mapping"):
         read_fleet(tmp_path / "fleet.yaml")
+
+
+def test_gpus_may_have_other_memory_than_the_calibrations(tmp_path):
+    settings = {**LOAD, "load": {**LOAD["load"], "clients": 40}}
+
+    def of(memory_gib):
+        scenario = read_scenario(None, settings | {"fleet": {"gpus": 1, "memory_gib": memory_gib}})
+        return next(iter(run_scenario(scenario, tmp_path / str(memory_gib)).values()))
+
+    assert of(160)["evictions"] == 0 < of(8)["evictions"]
+    with pytest.raises(ScenarioError, match=r"a worker has .* B of device memory"):
+        of(1)
+    with pytest.raises(ScenarioError, match=r"memory_gib is -1\.0, must be above 0"):
+        of(-1)

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
+from sim.experiment import run_scenario
 from sim.scenario import FleetSettings, Scenario, read_scenario
 
 MINIMAL = {"traces": ["t"], "policies": ["balance"]}
@@ -148,3 +149,16 @@ def test_any_mapping_either_reads_or_is_refused(data):
     except ScenarioError as error:
         refused = str(error)
     assert refused == "" or refused.startswith("scenario: ")
+
+
+def test_who_loses_constants_is_the_scenarios_choice(tmp_path):
+    load = {"load": {"name": "poisson[rate=40,duration=20]", "graph": "bert", "clients": 20}, "policies": ["balance"]}
+    found = {}
+    for residency in (None, "lru", "gdsf"):
+        scenario = read_scenario(None, load | {"residency": residency, "fleet": {"gpus": 1}})
+        (found[residency],) = run_scenario(scenario, tmp_path / str(residency)).values()
+    assert len({summary["latency_s"]["mean"] for summary in found.values()}) == 3
+    with pytest.raises(ScenarioError, match=r"'gsdf', did you mean 'gds"):
+        read_scenario(None, load | {"residency": "gsdf"})
+    with pytest.raises(ScenarioError, match="unknown eviction strategy"):
+        read_scenario(None, load | {"constants": {"eviction": "gsdf"}})

@@ -36,8 +36,8 @@ def test_what_a_policy_draws_changes_nothing_else(tmp_path):
 
 def test_streams_have_a_number_each_that_stays():
     """A number that changes changes what every seed gives."""
-    told = {"PLACEMENT": 1, "THINNING": 2, "DURATION": 3, "COPIES": 4, "POLICY": 5, "SERVICE": 6, "CLIENT": 11}
-    told |= {"ORDER": 13, "RUN_TIME": 14, "FAILURE": 15, "PATIENCE": 16}
+    told = {"PLACEMENT": 1, "THINNING": 2, "DURATION": 3, "COPIES": 4, "POLICY": 5, "SERVICE": 6, "CELL": 7}
+    told |= {"CLIENT": 11, "ORDER": 13, "RUN_TIME": 14, "FAILURE": 15, "PATIENCE": 16}
     assert {stream.name: stream.value for stream in Stream} == told
 
 
