@@ -6,9 +6,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """``simulate``, which is imported when it is asked for: it needs what takes time to import."""
-    if name == "simulate":
-        from sim.api import simulate
+    """``simulate`` and ``sweep``, which are imported when they are asked for: they need what takes time to import."""
+    if name in ("simulate", "sweep"):
+        from sim.api import simulate, sweep
 
-        return simulate
+        return simulate if name == "simulate" else sweep
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

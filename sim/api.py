@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.experiment import run_scenario
 from sim.files.output import scratch
 from sim.records.results import Run, hold, open_run
 from sim.scenario import Scenario, read_scenario
+from sim.sweeps.study import make_study, read_study
+from sim.sweeps.sweep import Jobs, run_study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OF_FLEET = ("gpus", "gpus_per_node", "gpus_per_link", "memory_gib", "calibration")
 
@@ -46,6 +51,31 @@ def simulate(
     with scratch() as place:
         summaries = run_scenario(scenario, place / "runs", decisions=decisions, note=note)
         return {text: hold(open_run(path)) for text, path in zip(named, summaries, strict=False)}
+
+
+def sweep(
+    study: str | os.PathLike[str] | Mapping[str, Any],
+    out: str | os.PathLike[str],
+    *,
+    jobs: Jobs = "auto",
+    ray: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Run every point of a study that has no valid run in ``out`` yet, as ``simulate sweep`` does; one row a run.
+
+    study: its file, or what stands in one as a mapping, whose paths go from the working directory. out: a new folder,
+    or that of an earlier sweep. jobs: processes; "auto" for one a CPU. ray: "local" or the address of a Ray cluster.
+    note: told what a user should know. For the columns see ``sim.sweeps.table.results``.
+
+    A point that can't be run, or whose run is not valid, has a row that says so. Raises ProjectError, with one
+    sentence, for what can be refused before the first run, and KeyboardInterrupt, with what is done kept, when it is
+    told to stop.
+    """
+    read = make_study(study, {}, "study", Path.cwd()) if isinstance(study, Mapping) else read_study(study)
+    came = run_study(read, Path(out), jobs=jobs, ray=ray, note=note)
+    if came.interrupted:
+        raise KeyboardInterrupt
+    return came.frame
 
 
 def _scenario(trace: Any, policies: list[str], options: dict[str, Any]) -> Scenario:

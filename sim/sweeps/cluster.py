@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
@@ -59,6 +60,7 @@ def _ray() -> Any:
 
 def _join(ray: Any, address: str, jobs: int) -> None:
     """Start a cluster, or join one, in silence."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports nothing to anyone
     where: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if address == LOCAL else {"address": address}
     try:
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -55,18 +55,23 @@ def in_processes(
 
 
 class _Worker:
-    """A process that does one task after another."""
+    """A process that does one task after another, see ``sim.sweeps.process``: the program of a user is not in it."""
 
     def __init__(self, work: Callable[[Any], str]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(work, there), daemon=True)
-        self._process.start()
-        there.close()
+        self.pipe, theirs = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sim.sweeps.process", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.DEVNULL,
+            stdout=sys.__stderr__,  # what a policy prints is no result of the sweep
+        )
+        theirs.close()
+        self.begin(work)
 
-    def begin(self, task: object) -> None:
+    def begin(self, message: object) -> None:
         with suppress(OSError):  # it has died by now, which ``result`` will find
-            self.pipe.send(task)
+            self.pipe.send(message)
 
     def result(self) -> str | None:
         """What came of the task, None if the process died."""
@@ -77,26 +82,5 @@ class _Worker:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.wait()
         self.pipe.close()
-
-
-def _serve(work: Callable[[Any], str], pipe: Connection) -> None:
-    """What the process does: tasks in a thread, so that it ends with its parent, at once, whatever ends that.
-
-    Ctrl-C is for the parent. A run leaves signals alone where it isn't in the main thread.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_work, args=(work, pipe), daemon=True).start()
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-def _work(work: Callable[[Any], str], pipe: Connection) -> None:
-    try:
-        while True:
-            pipe.send(work(pipe.recv()))
-    except BaseException:  # no ``Exception``: work returns those as text
-        os._exit(1)

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ _BY_OTHERS = {"policies": f"the factor {POLICY}", "seed": "seeds"}  # keys of a 
 _OF_SCENARIO = {f.name for f in dataclasses.fields(Scenario)} - _BY_OTHERS.keys()
 OF_FLEET = {f.name for f in dataclasses.fields(FleetSettings)} - {"nodes"}  # which is no text or number
 _OF_TEXT = {POLICY, "traces", "fleet"}
-_ANY = "text or a finite number"
+_NUMBER_MAX = 2**63  # what a column of whole numbers holds
+_ANY = "text or a number below 2**63"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Study:
         return dataclasses.asdict(self) | {"factors": factors, "seeds": list(self.seeds)}
 
 
-def read_study(file: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
+def read_study(file: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> Study:
     """Read a study file (YAML). Paths in it are relative to it, unless it says from which ``folder``.
 
     ``scenario`` may be the path of a scenario file, whose policies are the factor ``policy`` where the study has none;
@@ -105,7 +105,7 @@ def _check_factor(name: str, values: tuple[Any, ...]) -> None:
         raise ScenarioError(f"factors: {unknown('factor', name, sorted(known))}")
     require(bool(values), f"factors: {name}", list(values), "at least one value")
     for value in values:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _NUMBER_MAX
         ok, rule = (isinstance(value, str), "text") if name in _OF_TEXT else (is_number or isinstance(value, str), _ANY)
         require(ok, f"factors: {name}", value, rule)
     twice = [value for i, value in enumerate(values) if value in values[:i]]
