@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,6 +155,11 @@ def as_csv(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
     """``records`` with every number as it is, one row a run; nested keys joined by a dot, unknown numbers empty."""
     flat = [flatten(record) for record in records(runs, names)]
     rows = [{k: "; ".join(map(_text, v)) if isinstance(v, list) else v for k, v in row.items()} for row in flat]
+    return write_csv(rows)
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Flat objects as CSV, a column for each key of any of them; None is empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")

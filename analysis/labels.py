@@ -123,14 +123,14 @@ def _in_words(run: Run) -> dict[str, str]:
         words["world"] = str(run.manifest["world"])
     for key, value in _settings(run).items():
         if key not in _TOLD_ELSEWHERE and value is not None:
-            words[key] = f"{key.removesuffix('.name').rpartition('.')[2]} {_brief(value)}"
+            words[key] = f"{key.removesuffix('.name').rpartition('.')[2]} {brief(value)}"
     return words
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """A setting in few characters: files without their folders."""
     if isinstance(value, list):
-        return " ".join(map(_brief, value))
+        return " ".join(map(brief, value))
     if isinstance(value, float):
         return exact(value)
     return Path(value).name if isinstance(value, str) and value.startswith("/") else str(value)

@@ -131,6 +131,13 @@ FLOORS = [
                         "analysis.dataset analysis.measures analysis.study_report",
                         "many runs as one table, what is measured in it, what a study asks for",
                     ),
+                    _room("analysis.statistics", "intervals, comparisons, batches, warm-up: arrays in, numbers out"),
+                ),
+                (
+                    _room(
+                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
+                        "policies against a baseline: effect, interval and verdict",
+                    ),
                 ),
                 (_room("analysis.figures", "figures, the only room with matplotlib"),),
                 (_room("analysis.api", "tables and figures for use from Python"),),

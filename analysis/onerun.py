@@ -1,0 +1,101 @@
+"""What one long run says of its means, by batches of its invocations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.measures import Measure
+from analysis.runs import warnings
+from analysis.statistics.batches import BatchMeans, batch_means, in_batches
+from analysis.statistics.interval import CONFIDENCE, Floats
+from analysis.statistics.replications import Pairing, paired
+from analysis.statistics.warmup import mser5
+from sim.errors import RunError
+from sim.records.backlog import is_steady
+from sim.records.results import Run
+from sim.records.totals import TIMES
+
+_MEAN = ".mean"  # the end of the column of a measure that is a mean over invocations
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """n_cut: invocations at the beginning that are left out as its warm-up. n: those that are left."""
+
+    means: BatchMeans
+    n_cut: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairedInside:
+    """As ``Inside``, of two runs of the same arrivals. pairing: None where batches depend on each other.
+
+    value, baseline: means of what is left of the two.
+    """
+
+    pairing: Pairing | None
+    means: BatchMeans
+    value: float
+    baseline: float
+    n_cut: int
+    n: int
+
+
+def has_batches(measure: Measure) -> bool:
+    """Whether it is a mean over invocations, which batches of them can tell."""
+    return measure.column.endswith(_MEAN) and measure.column.removesuffix(_MEAN) in TIMES
+
+
+def inside(run: Run, measure: Measure, confidence: float = CONFIDENCE) -> Inside:
+    """Batch means of a run, without the warm-up that MSER-5 suggests.
+
+    Raises RunError for a measure that is no mean over invocations, a run that is not steady or too short to tell its
+    warm-up, and a table that can't be read.
+    """
+    if not has_batches(measure):
+        known = ", ".join(name + _MEAN for name in TIMES)
+        raise RunError(f"metric {measure.name!r} is no mean over invocations; those are {known}")
+    if not is_steady(warnings(run)):
+        raise RunError(f"{run.path}: is not steady, so its means say how long it lasted")
+    values = _times_s(run, measure)
+    values = values[~np.isnan(values)]
+    n_cut = _cut(run, values)
+    return Inside(batch_means(values[n_cut:], confidence), n_cut, len(values) - n_cut)
+
+
+def paired_inside(run: Run, baseline: Run, measure: Measure, confidence: float = CONFIDENCE) -> PairedInside:
+    """Compare two runs of the same arrivals, batch by batch, over the invocations that both completed.
+
+    Raises RunError as ``inside``, and for runs of other arrivals.
+    """
+    value, base = _times_s(run, measure), _times_s(baseline, measure)
+    if len(value) != len(base):
+        raise RunError(
+            f"{run.path} and {baseline.path}: have {len(value):,} and {len(base):,} invocations, not the same"
+        )
+    both = ~(np.isnan(value) | np.isnan(base))
+    value, base = value[both], base[both]
+    n_cut = max(_cut(run, value), _cut(baseline, base))
+    value, base = value[n_cut:], base[n_cut:]
+    means = batch_means(value - base, confidence)
+    n = means.interval.n
+    pairing = paired(in_batches(value, n), in_batches(base, n), confidence=confidence) if means.interval.known else None
+    return PairedInside(pairing, means, float(value.mean()), float(base.mean()), n_cut, len(value))
+
+
+def _cut(run: Run, values: Floats) -> int:
+    n_cut = mser5(values)
+    if n_cut is None:
+        raise RunError(f"{run.path}: its {len(values):,} completed invocations are too few to tell its warm-up")
+    return n_cut
+
+
+def _times_s(run: Run, measure: Measure) -> Floats:
+    """The time of every invocation that a measure is the mean of, in order of arrival; NaN if it was not completed."""
+    start, end = TIMES[measure.column.removesuffix(_MEAN)]
+    table = run.table("invocations", ["invocation", "status", start, end]).sort_values("invocation")
+    times_s = (table[end] - table[start]).to_numpy(np.float64)
+    return np.where((table["status"] == "completed").to_numpy(), times_s, np.nan)
