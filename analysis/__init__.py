@@ -17,6 +17,10 @@ def __getattr__(name: str) -> Any:
         from analysis.api import table
 
         return table
+    if name == "compare_policies":
+        from analysis.api import compare_policies
+
+        return compare_policies
     if name == "plot":
         from analysis.api import plot
 

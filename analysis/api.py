@@ -1,16 +1,20 @@
-"""Tables and figures of runs from Python. ``analyze plot`` is thin over ``plot``; ``analyze table`` writes text."""
+"""Tables, comparisons and figures from Python. ``analyze plot`` is thin over ``plot``; other commands write text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis import comparison, measures, verdicts
 from analysis.compare import records
 from analysis.curves import horizon_s, measure, plot_labels
+from analysis.dataset import Dataset
 from analysis.figures import runs as figures
 from analysis.figures.style import WIDTH_IN
 from analysis.runs import flatten, with_exact_quantiles
+from analysis.statistics.interval import CONFIDENCE
+from analysis.study_report import Value
 from sim.records.results import Run
 
 if TYPE_CHECKING:
@@ -30,6 +34,29 @@ def table(runs: Sequence[Run], names: Sequence[str] = (), *, exact: bool = False
     if exact:
         runs = [with_exact_quantiles(run) for run in runs]
     return pd.DataFrame([flatten(record) for record in records(runs, names)])
+
+
+def compare_policies(
+    data: Dataset,
+    baseline: str | None = None,
+    metrics: Sequence[str] = (),
+    *,
+    by: Sequence[str] | None = None,
+    where: Mapping[str, Value] | None = None,
+    confidence: float = CONFIDENCE,
+) -> pd.DataFrame:
+    """What each policy changes against the baseline, as ``analyze compare --format csv`` prints it.
+
+    A row for each metric, combination of factors and policy: its mean and the baseline's, their difference and ratio
+    with intervals, p, and the verdict. metrics: names of ``analysis.measures``. baseline, metrics: by default those of
+    the study's report. by: factors whose combinations are told apart, by default all. where: values of factors that
+    runs must have. Raises RunError for names that the data set lacks.
+    """
+    import pandas as pd
+
+    named = [measures.measure(metric) for metric in metrics]
+    effects = comparison.compare_policies(data, baseline, named, by=by, where=where, confidence=confidence)
+    return pd.DataFrame(verdicts.records(effects))
 
 
 def plot(
