@@ -12,7 +12,8 @@ from typing import Any
 from sim.errors import RunError
 from sim.records.histogram import Histogram
 from sim.records.results import Run, open_run
-from sim.records.totals import EXACT, TIMES, spread
+from sim.records.summary import EXACT, spread
+from sim.records.totals import TIMES
 
 
 def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -> list[Run]:

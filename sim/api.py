@@ -12,7 +12,7 @@ from sim.files.output import scratch
 from sim.records.results import Run, hold, open_run
 from sim.scenario import Scenario, read_scenario
 from sim.sweeps.study import make_study, read_study
-from sim.sweeps.sweep import Jobs, run_study
+from sim.sweeps.sweep import Jobs, Tables, run_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,20 +59,22 @@ def sweep(
     *,
     jobs: Jobs = "auto",
     ray: str | None = None,
+    tables: Tables = "all",
     note: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Run every point of a study that has no valid run in ``out`` yet, as ``simulate sweep`` does; one row a run.
 
     study: its file, or what stands in one as a mapping, whose paths go from the working directory. out: a new folder,
     or that of an earlier sweep. jobs: processes; "auto" for one a CPU. ray: "local" or the address of a Ray cluster.
-    note: told what a user should know. For the columns see ``sim.sweeps.table.results``.
+    tables: "summary" keeps no tables of the runs. note: told what a user should know. For the columns of the frame see
+    ``sim.sweeps.table.results``.
 
     A point that can't be run, or whose run is not valid, has a row that says so. Raises ProjectError, with one
     sentence, for what can be refused before the first run, and KeyboardInterrupt, with what is done kept, when it is
     told to stop.
     """
     read = make_study(study, {}, "study", Path.cwd()) if isinstance(study, Mapping) else read_study(study)
-    came = run_study(read, Path(out), jobs=jobs, ray=ray, note=note)
+    came = run_study(read, Path(out), jobs=jobs, ray=ray, tables=tables, note=note)
     if came.interrupted:
         raise KeyboardInterrupt
     return came.frame

@@ -175,6 +175,11 @@ def check_run(run: Run, workload: Workload, simulation: Simulation, recorder: Re
         assert sum(run.summary["gpu_frac"].values()) == pytest.approx(1.0)
     assert devices.h2d_bytes.sum() == rows.h2d_bytes.sum()
     assert run.summary["h2d_bytes"] == rows.h2d_bytes.sum() + run.table("workers").h2d_bytes.sum()
+    if n and len(done):
+        parts_s = run.summary["latency_parts_s"]
+        assert sum(parts_s.values()) == pytest.approx(run.summary["latency_s"]["mean"], rel=1e-9, abs=1e-9)
+        assert all(seconds >= 0 for seconds in parts_s.values()), parts_s
+    assert not recorder.faults(simulation.now_s)
     assert run.summary["evictions"] == rows.n_evicted.sum() == devices.n_evicted.sum()
 
 

@@ -249,6 +249,9 @@ class Driver:
         self._recorder.worker_device[worker.number] = worker.what.device
         cold = done.invocation in self._cold
         self._cold.discard(done.invocation)
+        if cold and worker.ladder is not None:
+            ready_at_s = self._at_s(worker.ready_ns)
+            self._recorder.got_ready(worker.number, ready_at_s - sum(worker.ladder), ready_at_s)
         rows = self._rows
         if cold or done.constant_bytes or done.n_evicted:
             rows.missed += (len(rows.completed), cold, done.constant_bytes, done.n_evicted)

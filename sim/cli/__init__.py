@@ -10,6 +10,7 @@ from sim.cli.load import load
 from sim.cli.policies import policies
 from sim.cli.reproduce import reproduce
 from sim.cli.run import run
+from sim.cli.size import size
 from sim.cli.sweep import sweep
 from sim.terminal.console import SETTINGS, ProjectGroup
 
@@ -26,5 +27,5 @@ def main() -> None:
     """
 
 
-for command in (run, sweep, load, policies, calibrations, reproduce):
+for command in (run, sweep, size, load, policies, calibrations, reproduce):
     main.add_command(command)

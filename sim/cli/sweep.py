@@ -29,21 +29,24 @@ def _jobs(_: click.Context, __: click.Parameter, text: str) -> str | int:
     return int(text)
 
 
+jobs_option = click.option(
+    "--jobs", default="auto", callback=_jobs, metavar="auto|N", help="Processes; auto: one a CPU.  [default: auto]"
+)
+
+
 @click.command(cls=ProjectCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="STUDY.yaml|TRACE...", type=click.Path(path_type=Path))
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="The folder of the sweep: a new one, or one to go on with.")  # fmt: skip
 @click.option("--set", "factors", multiple=True, metavar="KEY=V1,V2,...",
               help="Repeatable: a factor and its values, in the place of that of the study.")  # fmt: skip
-@click.option(
-    "--seeds", type=click.IntRange(min=1), metavar="N", help="Seeds 0 to N - 1.  [default: those of the study]"
-)
-@click.option(
-    "--jobs", default="auto", callback=_jobs, metavar="auto|N", help="Processes; auto: one a CPU.  [default: auto]"
-)
-@click.option(
-    "--ray", metavar="ADDRESS|local", help="Run on a Ray cluster, whose nodes all see DIR; local starts one here."
-)
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N",
+              help="Seeds 0 to N - 1.  [default: those of the study, else 0 alone]")  # fmt: skip
+@jobs_option
+@click.option("--ray", metavar="ADDRESS|local",
+              help="Run on a Ray cluster whose nodes all see DIR; local: start one here.")  # fmt: skip
+@click.option("--tables", type=click.Choice(["all", "summary"]), default="all",
+              help="What run directories keep: all tables, or manifest and summary alone.  [default: all]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
 @quiet_option
 def sweep(
@@ -53,6 +56,7 @@ def sweep(
     seeds: int | None,
     jobs: Any,
     ray: str | None,
+    tables: Any,
     as_json: bool,
 ) -> None:
     """Run every point of a study, the product of its factors and seeds, and write one table of all runs.
@@ -68,8 +72,8 @@ def sweep(
     """
     from sim.sweeps.sweep import run_study
 
-    study = _study(paths, {"factors": _factors(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
-    came = run_study(study, out, jobs=jobs, ray=ray, note=note, bar=points)
+    study = _study(paths, {"factors": factors_of(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
+    came = run_study(study, out, jobs=jobs, ray=ray, tables=tables, note=note, bar=points)
     _tell(came, out, as_json=as_json)
     if came.failed or came.interrupted:
         sys.exit(INVALID)
@@ -88,7 +92,7 @@ def _study(paths: tuple[Path, ...], overrides: dict[str, Any], out: Path) -> Stu
     return make_study(data, overrides, "--set", Path.cwd())
 
 
-def _factors(texts: tuple[str, ...]) -> dict[str, list[str | float]]:
+def factors_of(texts: tuple[str, ...]) -> dict[str, list[str | float]]:
     """Factors with their values, as they are typed: ``gpus=1,2``; a dash in a key is an underscore."""
     found: dict[str, list[str | float]] = {}
     for text in texts:

@@ -136,6 +136,10 @@ class SimFleet:
             self._give_room(self._clock.now, self._book.open(slot.number, slot.memory_bytes))
         return slots
 
+    def scaled(self, now_s: float, devices: range, up: bool) -> None:
+        """A node with these devices was ordered to come, or to go."""
+        self._recorder.scaled(now_s, devices, up)
+
     def record(self, worker: SimWorker) -> None:
         """Record a worker that is gone, or there at the end."""
         loaded = worker.ladder is not None and worker.ready and worker.function != EVERY_FUNCTION
@@ -260,6 +264,7 @@ class SimFleet:
         worker.ready = True
         worker.lane = worker.lanes[0]
         worker.ready_at_s = worker.idle_at_s = self._clock._now
+        self._recorder.got_ready(worker.number, worker.ready_at_s - sum(worker.ladder or ()), worker.ready_at_s)
         if self._starting is not None:
             self._recorder.started(
                 worker.device.number % self._n_gpus, self._starting.pop(worker.number), self._clock.now

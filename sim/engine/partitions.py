@@ -42,6 +42,7 @@ class Partitions:
     def scale(self, now_s: float, order: Scale) -> None:
         """A node comes after its start-up time; one that goes is gone at once, as nobody is on it."""
         devices = self._spec.gpus_of(order.node)
+        self._fleet.scaled(now_s, devices, order.up)
         if order.up:
             self._clock.call(now_s + self._spec.node_start_s, WORKER_CHANGED, partial(self._come, devices))
         else:

@@ -60,6 +60,17 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """Watts of the GPU while no kernel runs, and while some do."""
+
+    idle_w: float
+    busy_w: float
+
+    def __post_init__(self) -> None:
+        require(self.busy_w >= self.idle_w, "busy_w", self.busy_w, f"at least idle_w, {self.idle_w}")
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorFacts:
     """How a KaaS executor uses device memory; every buffer takes a multiple of ``alignment_bytes``.
 
@@ -243,6 +254,7 @@ class Calibration:
     library_s: dict[str, float] = field(default_factory=dict)
     host_s: ByKind = ByKind(kaas=0.0, exclusive=0.0)
     tiers: Tiers | None = None
+    power: Power | None = None
     spread: float = 0.0
     sha256: str = ""  # of the file; filled in by load_calibration
 

@@ -89,6 +89,7 @@ class CostModel:
         self._siblings = {(kind, 0): self}
         self._others = others
         self.frontend = calibration.frontend
+        self.power = calibration.power
         copies, executor = calibration.copies, calibration.executor
         self._calibration = calibration
         self._h2d, self._h2d_first = copies.h2d_bytes_per_s, copies.h2d_first_bytes_per_s

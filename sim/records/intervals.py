@@ -74,6 +74,11 @@ class DeviceSums:
             self.settle(np.inf)
         return {part: float(sums.sum()) for part, sums in zip(GPU_PARTS, self._sums, strict=False)}
 
+    def busy_s(self) -> Floats:
+        """Seconds of each device in kernels."""
+        busy_s: Floats = self._sums[_SUMS.index("busy_s")].sum(axis=1)
+        return busy_s
+
     def columns(self, node_of: npt.NDArray[np.int32]) -> dict[str, Any]:
         """The devices table, without rows in which nothing happened. node_of: each device's node."""
         device, interval = np.nonzero(self._sums.any(axis=0))

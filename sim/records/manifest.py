@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sim.files.output import as_json, write_text
 from sim.models.calibration import Calibration
 from sim.policies.base import BasePolicy
 from sim.policies.files import spell
@@ -13,6 +14,8 @@ from sim.records.caveats import caveats
 from sim.records.provenance import inputs, project
 from sim.records.recorder import Recorder
 from sim.records.rundir import RunDirectory, peak_rss_bytes
+from sim.records.summary import summarise
+from sim.records.sums import FILE
 from sim.scenario import Scenario
 from sim.workload import Workload
 
@@ -50,7 +53,8 @@ def conclude(
     error: what ended it, if something did. warnings: that a world has; whether work piled up is added.
     details: facts for the manifest alone.
     """
-    figures = recorder.summary(facts["simulated_s"])
+    sums = recorder.sums(facts["simulated_s"])
+    figures = summarise(sums)
     summary = {
         "policy": policy.describe(),
         **figures,
@@ -59,8 +63,9 @@ def conclude(
         "peak_rss_bytes": peak_rss_bytes(),
         "valid": not reasons,
         "reasons": [*reasons, *([error] if error else [])],
-        "warnings": [*warnings, *recorder.steadiness()],
+        "warnings": [*warnings, *recorder.faults(facts["simulated_s"]), *recorder.steadiness()],
     }
     facts = {**facts, **(details or {}), "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
+    write_text(out.path / FILE, as_json(sums.as_plain()))
     out.finish(summary, facts, reasons, error)
     return summary

@@ -6,6 +6,7 @@ Nothing is kept for an invocation or a worker once its row is written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,15 @@ from sim.models.costs import CostModel
 from sim.models.startup import Ladder
 from sim.records.backlog import Backlog
 from sim.records.ended import EndedRows
+from sim.records.gpus import Gpus
+from sim.records.instances import Instance, Instances
 from sim.records.intervals import DeviceSums
+from sim.records.parts import latency_parts
+from sim.records.population import Population
 from sim.records.rows import ROWS_IN_BLOCK, Block, Floats
 from sim.records.service import Service
+from sim.records.summary import summarise
+from sim.records.sums import Sums
 from sim.records.tables import DEVICES, FUNCTIONS, INVOCATIONS, STAGES, WORKERS, Table
 from sim.records.totals import Totals
 from sim.records.workers import WorkerDevices, WorkerRows
@@ -34,8 +41,8 @@ ROWS_IN_GROUP = 16 * ROWS_IN_BLOCK
 class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
-    ``worker_device`` is told the device of each worker. slo_s: see ``sim.records.service``. The pages of the files have
-    checksums.
+    ``worker_device`` is told the device of each worker. slo_s: see ``sim.records.service``. measured: from when until
+    when arrives what is in shares and distributions of the summary. The pages of the files have checksums.
     """
 
     def __init__(
@@ -46,23 +53,28 @@ class Recorder:
         costs: CostModel,
         interval_s: float,
         slo_s: Sequence[float] | None = None,
+        measured: tuple[float, float] = (0.0, math.inf),
     ) -> None:
         self._service = Service(slo_s, len(workload.functions))
         self.worker_device = WorkerDevices()
         self._blocks: list[Block] = []
         self._ended = EndedRows()
         self._workers = WorkerRows(fleet.node_of)
-        self._gone: list[int] = []
+        self._gone: list[Instance] = []
+        self._instances = Instances()
+        self._measured = measured
+        self._population = Population(interval_s)
+        self._device_s: dict[str, float] = {}
         self._directory = directory
         self._workload = workload
         self._fleet = fleet
         n = len(workload.functions)
         self._input_bytes = costs.input_bytes
         self._output_bytes = costs.output_bytes
-        models = {node.model for node in fleet.nodes}
-        self._expected_s = {
-            model: np.array([costs.of(costs.kind, model).expected_s(f) for f in range(n)]) for model in models
-        }
+        of_model = {node.model: costs.of(costs.kind, node.model) for node in fleet.nodes}
+        self._costs = costs
+        self._gpus = Gpus(fleet, [of_model[model].power for model in sorted(of_model)])
+        self._expected_s = {model: np.array([its.expected_s(f) for f in range(n)]) for model, its in of_model.items()}
         self._model_of = np.array([node.model for node in fleet.nodes])[fleet.node_of]
         self._isolated_s = np.array([costs.isolated_s(f) for f in range(n)])
         self._constants_bytes = costs.constants_bytes
@@ -78,7 +90,6 @@ class Recorder:
         self._before_pool = Backlog(lasts_s, interval_s)
         self._underway_since_s: Callable[[], float] | None = None
         self._startups: list[tuple[int, float, float]] = []
-        self._device_s: dict[str, float] = {}
         text = [c.name for c in INVOCATIONS.columns if pa.types.is_dictionary(c.type)]
         self._invocation_file = self._open(INVOCATIONS, use_dictionary=text)
         self._worker_file = self._open(WORKERS)
@@ -105,12 +116,21 @@ class Recorder:
         self._startups.append((device, begun_at_s, ready_at_s))
         self._last_start_s = max(self._last_start_s, ready_at_s)
 
+    def got_ready(self, number: int, took_device_at_s: float, ready_at_s: float) -> None:
+        """A worker is ready that was started, before any invocation that waited for it is completed."""
+        self._instances.got_ready(number, took_device_at_s, ready_at_s)
+
+    def scaled(self, at_s: float, devices: Sequence[int], up: bool) -> None:
+        """A node with these GPUs was ordered to come, or to go."""
+        self._gpus.scaled(at_s, devices, up)
+
     def completed(self, block: Block) -> None:
         """Invocations were completed: ``sim.records.rows.COLUMNS`` of them, all since the last block.
 
         And host_s, in a world that measures it.
         """
         self._blocks.append(block)
+        self._population.add(block["arrival_at_s"], block["completed_at_s"])
         if sum(len(b["invocation"]) for b in self._blocks) >= ROWS_IN_GROUP:
             self._write_group()
             if self._underway_since_s is not None:
@@ -166,7 +186,11 @@ class Recorder:
         self._totals.add_start(loaded_bytes)
         device = self.worker_device[number]
         self._workers.add(number, device, kind, function, instants_s, ladder, loaded_bytes, profile)
-        self._gone.append(number)
+        _, ready_at_s, stopped_at_s = instants_s
+        if took_device_at_s is None:
+            took_device_at_s = ready_at_s - sum(ladder or ())
+        memory_bytes = self._memory_bytes(device, kind, function, profile)
+        self._gone.append(Instance(number, memory_bytes, took_device_at_s, ready_at_s, stopped_at_s))
         if len(self._workers) >= ROWS_IN_GROUP:
             self._write_workers()
 
@@ -194,10 +218,26 @@ class Recorder:
         }
         self._write(FUNCTIONS, columns)
 
+    def sums(self, simulated_s: float) -> Sums:
+        """What the tables add up to, before anything is divided. Called after ``close()``."""
+        numbers = {
+            **self._totals.sums(),
+            **self._service.sums(),
+            **self._instances.sums(simulated_s),
+            **self._gpus.sums(simulated_s, self._devices.busy_s()),
+            **{f"gpu_s.{part}": seconds for part, seconds in self._device_s.items()},
+            "in_system_s": self._population.area_s(simulated_s),
+        }
+        return Sums(numbers, self._totals.distributions(), self._gpus.per_s(), simulated_s, *self._measured)
+
     def summary(self, simulated_s: float) -> dict[str, Any]:
-        """What the tables add up to, see ``sim.records.totals.Totals.summary``. Called after ``close()``."""
-        totals = self._totals.summary(simulated_s, self._device_s, self._fleet.n_gpus)
-        return totals | self._service.summary(simulated_s)
+        """What the tables add up to, see ``sim.records.summary``. Called after ``close()``."""
+        return summarise(self.sums(simulated_s))
+
+    def faults(self, simulated_s: float) -> list[str]:
+        """A sentence for a law that these records break, if they do. Called after ``close()``."""
+        fault = self._population.fault(self._totals.in_system_s(simulated_s), simulated_s)
+        return [fault] if fault else []
 
     @property
     def last_end_s(self) -> float:
@@ -218,7 +258,8 @@ class Recorder:
             names = self._blocks[0]
             self._write_completed({name: np.concatenate([block[name] for block in self._blocks]) for name in names})
             self._blocks.clear()
-        self.worker_device.forget(self._gone)
+        self._instances.finish(self._gone, self._totals.last_end_s)
+        self.worker_device.forget(instance.worker for instance in self._gone)
         self._gone.clear()
 
     def _write_completed(self, row: dict[str, Floats]) -> None:
@@ -230,7 +271,8 @@ class Recorder:
         copied = {"h2d_bytes": h2d_bytes, "d2h_bytes": self._output_bytes[function]}
         n = len(function)
         due_at_s = self._service.due_at_s(function, row["arrival_at_s"])
-        self._service.add(due_at_s, row["completed_at_s"], row["attempt"])
+        measured = self._is_measured(row["arrival_at_s"])
+        self._service.add(function, due_at_s, row["completed_at_s"], row["attempt"], measured)
         self._invocation_file.write_table(
             INVOCATIONS.arrow(
                 row
@@ -252,9 +294,36 @@ class Recorder:
             store_s = np.where(copied["d2h_bytes"] > 0, np.maximum(left_s, 0.0), 0.0)  # not what rounding leaves
         missed = (row["constant_bytes"] > 0) | (row["cold"] > 0)
         self._count_waiting(row["arrival_at_s"], row["queued_at_s"], row["started_at_s"])
-        self._totals.add(function, row | {"missed": missed, "h2d_bytes": h2d_bytes})
+        parts_s = latency_parts(row, self._start_s(row, worker))
+        self._totals.add(function, row | {"missed": missed, "h2d_bytes": h2d_bytes}, parts_s, measured)
+        busy_s = row["dispatch_s"] + row["load_s"] + row["run_s"] + row["host_s"] + store_s
+        self._instances.add(worker, busy_s / row["batch"])
         counts = {"n_started": np.ones(n), "n_cold": row["cold"], "n_missed": missed} | copied
         self._devices.add(device, row | counts | {"store_s": store_s})
+
+    def _is_measured(self, arrival_at_s: Floats) -> npt.NDArray[np.bool_] | slice:
+        from_s, until_s = self._measured
+        if from_s == 0 and math.isinf(until_s):
+            return slice(None)
+        return (arrival_at_s >= from_s) & (arrival_at_s < until_s)
+
+    def _start_s(self, row: Mapping[str, Floats], worker: npt.NDArray[np.int32]) -> Floats:
+        """For how long each was in the pool while its worker started."""
+        start_s = np.zeros(len(worker))
+        cold = np.flatnonzero(row["cold"])
+        if len(cold):
+            start_s[cold] = self._instances.started_s(worker[cold], row["queued_at_s"][cold])
+        return start_s
+
+    def _memory_bytes(self, device: int, kind: WorkerKind, function: int, profile: str) -> float:
+        """Device memory that a worker holds: that of its process, or what an executor takes of its device."""
+        if device < 0:
+            return 0.0
+        if kind is WorkerKind.EXCLUSIVE:
+            return self._costs.of(kind, int(self._model_of[device])).memory_bytes(function)
+        if profile or self._devices.shared:
+            return math.nan
+        return self._fleet.device_of(device).memory_bytes
 
     def _expected_of(self, function: npt.NDArray[np.int32], device: npt.NDArray[np.int32]) -> Floats:
         """Expectations of invocations, each on a GPU like its own."""
@@ -268,9 +337,11 @@ class Recorder:
     def _write_ended(self) -> None:
         statuses = self._ended.statuses
         row = self._ended.take()
-        self._totals.add_ended(statuses, row["completed_at_s"])
-        row["due_at_s"] = self._service.due_at_s(row["function"].astype(np.int32), row["arrival_at_s"])
-        self._service.add(row["due_at_s"], None, row["attempt"])
+        self._population.add(row["arrival_at_s"], row["completed_at_s"])
+        function, measured = row["function"].astype(np.int32), self._is_measured(row["arrival_at_s"])
+        self._totals.add_ended(statuses, row["arrival_at_s"], row["completed_at_s"], measured)
+        row["due_at_s"] = self._service.due_at_s(function, row["arrival_at_s"])
+        self._service.add(function, row["due_at_s"], None, row["attempt"], measured)
         started_at_s = row["started_at_s"]
         left_at_s = np.where(np.isnan(started_at_s), row["completed_at_s"], started_at_s)
         self._count_waiting(row["arrival_at_s"], row["queued_at_s"], left_at_s)

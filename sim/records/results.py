@@ -107,7 +107,7 @@ def open_run(path: str | Path, *, verify: bool = True) -> Run:
     """
     path = Path(path)
     file = path / MANIFEST
-    manifest = _read_json(file)
+    manifest = read_json(file)
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise RunError(
             f"{file}: schema_version is {manifest.get('schema_version')!r}; this version reads {SCHEMA_VERSION}"
@@ -117,7 +117,7 @@ def open_run(path: str | Path, *, verify: bool = True) -> Run:
             raise RunError(f"{file}: {key} is {manifest[key]!r}, which no run writes")
     if verify:
         check_seal(path, manifest)
-    return Run(path, manifest, _read_json(path / "summary.json"))
+    return Run(path, manifest, read_json(path / "summary.json"))
 
 
 def hold(run: Run) -> Run:
@@ -125,7 +125,8 @@ def hold(run: Run) -> Run:
     return Run(Path(run.path.name), run.manifest, run.summary, {table.name: run.table(table.name) for table in TABLES})
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a file. Raises RunError when there is none."""
     if file.exists() and not file.is_file():
         raise RunError(f"{file}: is no file")
     try:

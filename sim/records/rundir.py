@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,10 +21,17 @@ from sim.errors import OutputError
 from sim.files.output import as_json, fresh_directory, has_keys, new_directory, write_text
 from sim.records.results import SCHEMA_VERSION
 from sim.records.seal import MANIFEST, seal
+from sim.records.sums import FILE as DISTRIBUTIONS
 from sim.records.tables import OPTIONAL, TABLES
 
 _LIBRARIES = ("numpy", "pyarrow", "simpy")
-FILES = {MANIFEST, "scenario.yaml", "summary.json", *(f"{table.name}.parquet" for table in (*TABLES, *OPTIONAL))}
+FILES = {
+    MANIFEST,
+    "scenario.yaml",
+    "summary.json",
+    DISTRIBUTIONS,
+    *(f"{table.name}.parquet" for table in (*TABLES, *OPTIONAL)),
+}
 FILES |= {"decisions.jsonl", "workers.log"}  # of replays
 
 
@@ -57,6 +66,16 @@ def run_directory(path: Path, manifest: Mapping[str, Any], *, force: bool) -> It
     """
     with new_directory(path, partial(check_free, force=force), MANIFEST.__eq__) as hidden:
         yield RunDirectory(hidden, manifest)
+
+
+def drop_tables(path: Path) -> None:
+    """Leave of a run its manifest, scenario and summary alone, at one instant. Raises OutputError."""
+    kept = [path / name for name in ("scenario.yaml", "summary.json")]
+    manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    with new_directory(path, partial(check_free, force=True), MANIFEST.__eq__) as hidden:
+        for file in kept:
+            shutil.copyfile(file, hidden / file.name)
+        write_text(hidden / MANIFEST, as_json(seal(manifest, _sorted(hidden))))
 
 
 def check_free(path: Path, *, force: bool) -> list[str]:

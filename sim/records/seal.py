@@ -21,7 +21,7 @@ def seal(manifest: Mapping[str, Any], files: Iterable[Path]) -> dict[str, Any]:
     The latter is taken of its JSON text with sorted keys and without spaces. Raises OSError.
     """
     hashes = {file.name: {"size_bytes": file.stat().st_size, _SEAL: sha256_of(file)} for file in files}
-    sealed = {**manifest, _FILES: hashes}
+    sealed = {**{key: value for key, value in manifest.items() if key != _SEAL}, _FILES: hashes}
     return {**sealed, _SEAL: _hash(sealed)}
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.records.histogram import RELATIVE_ERROR, Histogram
+from sim.records.histogram import Histogram
+from sim.records.parts import PARTS
 from sim.records.rows import Floats
-from sim.records.tables import GPU_PARTS, STATUSES
+from sim.records.sums import FEW
+from sim.records.tables import STATUSES
 
 # Times of a completed invocation -> the columns that it lies between.
 TIMES = {
@@ -18,10 +20,7 @@ TIMES = {
     "queue_s": ("arrival_at_s", "started_at_s"),
     "pool_s": ("queued_at_s", "started_at_s"),
 }
-FEW = 65_536  # completed invocations, of which quantiles are exact
-EXACT = {"from": "values", "error_frac": 0.0}  # what a summary says of its quantiles
-_BUCKETS = {"from": "histogram", "error_frac": RELATIVE_ERROR}
-_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+_COUNTS = ("cold", "missed", "n_evicted", "h2d_bytes")  # of all that completed
 
 
 class Totals:
@@ -32,83 +31,98 @@ class Totals:
 
     def __init__(self, isolated_s: Floats) -> None:
         self._isolated_s = isolated_s
-        self._times_s = {name: Histogram(FEW) for name in TIMES}
+        self._spreads = {name: Histogram(FEW) for name in (*TIMES, "slowdown")}
         self._n_of_function = np.zeros(len(isolated_s), dtype=np.int64)
         self._latency_of_function_s = np.zeros(len(isolated_s))
         self._n_status = dict.fromkeys(STATUSES, 0)
-        self._sums = dict.fromkeys(("cold", "missed", "n_evicted", "h2d_bytes"), 0.0)
+        self._sums = dict.fromkeys(_COUNTS, 0.0)
+        self._measured = dict.fromkeys(("arrived", "completed", "cold", "missed"), 0)
+        self._parts_s = dict.fromkeys(PARTS, 0.0)
         self._start_bytes = 0
+        self._ended_s = 0.0  # of all that ended, from arrival to end
+        self._n_left = 0
+        self._left_arrived_s = 0.0  # the sum of their arrivals
         self.last_end_s = 0.0
 
-    def add(self, function: npt.NDArray[np.int32], row: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Add completed invocations: the columns of TIMES, cold, missed, n_evicted and h2d_bytes."""
-        for name, (from_at_s, to_at_s) in TIMES.items():
-            self._times_s[name].add(row[to_at_s] - row[from_at_s])
+    def add(
+        self,
+        function: npt.NDArray[np.int32],
+        row: Mapping[str, npt.NDArray[Any]],
+        parts_s: Mapping[str, Floats],
+        measured: npt.NDArray[np.bool_] | slice,
+    ) -> None:
+        """Add completed invocations: the columns of TIMES, cold, missed, n_evicted and h2d_bytes.
+
+        parts_s: see ``sim.records.parts``. measured: those of which the distributions are.
+        """
         self.last_end_s = max(self.last_end_s, float(row["completed_at_s"].max(initial=0.0)))
         self._n_status["completed"] += len(function)
-        n = len(self._n_of_function)
-        self._n_of_function += np.bincount(function, minlength=n)
-        self._latency_of_function_s += np.bincount(function, row["completed_at_s"] - row["arrival_at_s"], n)
         for name in self._sums:
             self._sums[name] += float(row[name].sum())
+        latency_s = row["completed_at_s"] - row["arrival_at_s"]
+        self._ended_s += float(latency_s.sum())
+        for name, (from_at_s, to_at_s) in TIMES.items():
+            self._spreads[name].add((row[to_at_s] - row[from_at_s])[measured])
+        for name in PARTS:
+            self._parts_s[name] += float(parts_s[name][measured].sum())
+        function, latency_s = function[measured], latency_s[measured]
+        for name in ("cold", "missed"):
+            self._measured[name] += int(row[name][measured].sum())
+        self._measured["arrived"] += len(function)
+        self._measured["completed"] += len(function)
+        n = len(self._n_of_function)
+        self._n_of_function += np.bincount(function, minlength=n)
+        self._latency_of_function_s += np.bincount(function, latency_s, n)
+        isolated_s = self._isolated_s[function]
+        known = isolated_s > 0
+        self._spreads["slowdown"].add(latency_s[known] / isolated_s[known])
 
-    def add_ended(self, statuses: Iterable[str], ended_at_s: Floats) -> None:
+    def add_ended(
+        self, statuses: Iterable[str], arrival_at_s: Floats, ended_at_s: Floats, measured: npt.NDArray[np.bool_] | slice
+    ) -> None:
         """Count invocations that were not completed; NaN is the instant of those that have not ended."""
         for status in statuses:
             self._n_status[status] += 1
         self.last_end_s = max(self.last_end_s, float(np.nan_to_num(ended_at_s).max(initial=0.0)))
+        self._measured["arrived"] += len(arrival_at_s[measured])
+        left = np.isnan(ended_at_s)
+        self._ended_s += float((ended_at_s - arrival_at_s)[~left].sum())
+        self._n_left += int(np.count_nonzero(left))
+        self._left_arrived_s += float(arrival_at_s[left].sum())
 
     def add_start(self, loaded_bytes: int) -> None:
         """Count what was copied for the start of a worker."""
         self._start_bytes += loaded_bytes
 
-    def summary(self, simulated_s: float, device_s: Mapping[str, float], n_gpus: int) -> dict[str, Any]:
-        """What the tables add up to. device_s: time of all GPUs in each of GPU_PARTS.
+    def in_system_s(self, end_s: float) -> float:
+        """Time of all invocations together from arrival to end, or the end of the run."""
+        return self._ended_s + self._n_left * end_s - self._left_arrived_s
 
-        Means, sums, counts and ends are exact. Quantiles are linear between order statistics (Hyndman and Fan, type 7);
-        ``quantiles`` tells whether of the values themselves or of the buckets of ``sim.records.histogram``, and by how
-        much of each they may be off. jain_fairness: Jain's index (Jain et al., DEC-TR-301, 1984) of isolated latency /
-        mean latency over the functions with completed invocations. gpu_frac: what GPUs did all the time, shares that
-        add up to 1; gpu_busy_frac is that of kernels, gpu_occupied_frac all but idle. cache_hit_frac: share of
-        completed invocations that neither loaded constants nor waited for their worker's start. Empty sets give None.
-        """
-        completed = self._n_status["completed"]
-        gpu = _gpu_frac(device_s, n_gpus * simulated_s)
-        exact = all(times_s.exact for times_s in self._times_s.values())
+    def distributions(self) -> dict[str, Histogram]:
+        """Of TIMES and of slowdown over measured invocations, and of the mean slowdown over functions."""
+        slowdown = Histogram(FEW)
+        progress = self._progress()
+        slowdown.add(1 / progress[progress > 0])
+        return {**self._spreads, "function_slowdown": slowdown}
+
+    def sums(self) -> dict[str, float]:
+        """Counts by status, and what else of all invocations; of measured ones after ``measured.``; their seconds
+        in PARTS; and sums over their functions for Jain's index."""
+        progress = self._progress()
         return {
-            "invocations": sum(self._n_status.values()),
             **self._n_status,
             "cold_starts": int(self._sums["cold"]),
-            "throughput_per_s": completed / simulated_s if simulated_s else None,
-            **{name: spread(times_s) for name, times_s in self._times_s.items()},
-            "quantiles": EXACT if exact else _BUCKETS,
-            "gpu_frac": gpu,
-            "gpu_busy_frac": gpu["kernels"],
-            "gpu_occupied_frac": None if gpu["idle"] is None else 1 - gpu["idle"],
-            "cache_hit_frac": 1 - self._sums["missed"] / completed if completed else None,
             "h2d_bytes": int(self._sums["h2d_bytes"]) + self._start_bytes,
             "evictions": int(self._sums["n_evicted"]),
-            "jain_fairness": self._fairness(),
+            **{f"measured.{name}": number for name, number in self._measured.items()},
+            **{f"part_s.{name}": seconds for name, seconds in self._parts_s.items()},
+            "functions": len(progress),
+            "progress": float(np.sum(progress)),
+            "progress_squares": float(np.sum(progress**2)),
         }
 
-    def _fairness(self) -> float | None:
+    def _progress(self) -> Floats:
+        """Isolated latency / mean latency of each function with completed invocations."""
         served = self._n_of_function > 0
-        progress = (self._isolated_s * self._n_of_function)[served] / self._latency_of_function_s[served]
-        square = float(np.sum(progress**2))
-        return float(np.sum(progress)) ** 2 / (len(progress) * square) if square else None
-
-
-def spread(times_s: Histogram) -> dict[str, float | None]:
-    """Mean, quantiles and greatest of these times, as a summary has them; None where there are none."""
-    if not times_s.count:
-        return dict.fromkeys(("mean", *_QUANTILES, "max"))
-    quantiles_s = times_s.quantiles(list(_QUANTILES.values())).tolist()
-    return {"mean": times_s.mean, **dict(zip(_QUANTILES, quantiles_s, strict=True)), "max": times_s.most}
-
-
-def _gpu_frac(device_s: Mapping[str, float], gpu_time_s: float) -> dict[str, float | None]:
-    """Parts of the time of all GPUs."""
-    if not gpu_time_s:
-        return dict.fromkeys((*GPU_PARTS, "idle"))
-    parts = {part: part_s / gpu_time_s for part, part_s in device_s.items()}
-    return {**parts, "idle": max(0.0, 1 - sum(parts.values()))}
+        progress: Floats = (self._isolated_s * self._n_of_function)[served] / self._latency_of_function_s[served]
+        return progress

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Generator, Sequence
+from contextlib import redirect_stdout
 from typing import Any, TypeVar
 
 from sim.errors import ScenarioError
@@ -30,8 +32,19 @@ def on_ray(
     if ours:
         _join(ray, address, jobs)
     try:
-        remote = ray.remote(max_retries=MOST_DEATHS - 1)(work)
-        waiting = {remote.remote(task): task for task in tasks}
+        with redirect_stdout(sys.stderr):  # where Ray says that a process died
+            yield from _ended(ray, work, tasks, stopping)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _ended(
+    ray: Any, work: Callable[[T], str], tasks: Sequence[T], stopping: Callable[[], bool]
+) -> Generator[tuple[T, str], None, None]:
+    remote = ray.remote(max_retries=MOST_DEATHS - 1)(work)
+    waiting = {remote.remote(task): task for task in tasks}
+    try:
         while waiting and not stopping():
             for reference in ray.wait([*waiting], timeout=LOOK_S)[0]:
                 task = waiting.pop(reference)
@@ -41,11 +54,9 @@ def on_ray(
                     died = isinstance(error, ray.exceptions.WorkerCrashedError | ray.exceptions.OutOfMemoryError)
                     result = _DIED if died else f"Ray: {' '.join(str(error).split())}"
                 yield task, result
+    finally:
         for reference in waiting:
             ray.cancel(reference, force=True)
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 def _ray() -> Any:
@@ -61,6 +72,7 @@ def _ray() -> Any:
 def _join(ray: Any, address: str, jobs: int) -> None:
     """Start a cluster, or join one, in silence."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports nothing to anyone
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or some versions give a tip
     where: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if address == LOCAL else {"address": address}
     try:
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)

@@ -22,8 +22,8 @@ class Planned:
     n_arrivals: int
 
 
-def plan(study: Study, runs: Path, note: Callable[[str], None]) -> list[Planned]:
-    """All points of a study, in its order. runs: the folder of their run directories.
+def plan(study: Study, runs: Path, note: Callable[[str], None], *, tables: bool = True) -> list[Planned]:
+    """All points of a study, in its order. runs: the folder of their run directories. tables: keep those.
 
     note: told what a user should know, once. Raises ProjectError, naming the point, for one that can't be run.
     """
@@ -42,7 +42,7 @@ def plan(study: Study, runs: Path, note: Callable[[str], None]) -> list[Planned]
             named = address(point.scenario, workload, made.policy)
             if point_of.setdefault(named, point) is not point:
                 raise ScenarioError(f"{point_of[named].name} and {point.name} are the same run")
-            planned.append(Planned(point, Task(named, point.scenario, runs / named), workload.n_arrivals))
+            planned.append(Planned(point, Task(named, point.scenario, runs / named, tables), workload.n_arrivals))
     for text in told:
         note(text)
     return planned

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STUDY, RUNS = "study.yaml", "runs"
 Jobs: TypeAlias = int | Literal["auto"]
+Tables: TypeAlias = Literal["all", "summary"]
 SweepBar: TypeAlias = Callable[[int, int], AbstractContextManager[Callable[[int], None]]]
 """Shows progress: is given the number of points, and the sum of their arrivals; while it is open, those of each."""
 
@@ -50,6 +51,7 @@ def run_study(
     *,
     jobs: Jobs = "auto",
     ray: str | None = None,
+    tables: Tables = "all",
     note: Callable[[str], None] = lambda _: None,
     bar: SweepBar = lambda _, __: nullcontext(lambda _: None),
 ) -> Sweep:
@@ -57,18 +59,20 @@ def run_study(
 
     out: a new folder, or one of an earlier sweep, for the study, the runs and the results. jobs: processes; "auto" for
     one a CPU. ray: "local", or the address of a Ray cluster whose nodes all see ``out``; jobs are then the CPUs that
-    a local one has. The first SIGINT or SIGTERM stops it, with what is done kept. Raises ProjectError for what can be
-    refused before it begins; what goes wrong with a point after that is in what is returned.
+    a local one has. tables: "summary" keeps manifest and summary of a run alone. note: told what a user should know.
+
+    The first SIGINT or SIGTERM stops it, with what is done kept. Raises ProjectError for what can be refused before it
+    begins; what goes wrong with a point after that is in what is returned.
     """
     out = Path(os.path.abspath(out))
     _check_place(out)
-    planned = plan(study, out / RUNS, note)
+    planned = plan(study, out / RUNS, note, tables=tables == "all")
     make_directory(out / RUNS)
     with workshop(out / RUNS):  # nobody else sweeps here now
         clear_workshops(out / RUNS)
         with new_file(out / STUDY, _is_study) as part:
             write_text(part, yaml.safe_dump(study.as_dict(), sort_keys=False))
-        todo = [each for each in planned if finished(each.task.folder) is None]
+        todo = [each for each in planned if not finished(each.task)]
         errors: dict[str, str] = {}
         stops: list[bool] = []
         try:

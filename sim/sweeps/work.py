@@ -11,7 +11,8 @@ from sim.compose import open_workload
 from sim.errors import ProjectError, RunError
 from sim.experiment import Experiment
 from sim.models.calibration import load_calibration
-from sim.records.results import Run, open_run
+from sim.records.results import open_run
+from sim.records.rundir import drop_tables
 from sim.scenario import Scenario
 from sim.sweeps.address import address
 from sim.workload import Workload
@@ -35,11 +36,12 @@ _HELD = 4  # workloads: points that share one come one after another, but for th
 
 @dataclass(frozen=True)
 class Task:
-    """A point to run. address: as it was when the sweep began. folder: its run directory, to be."""
+    """A point to run. address: as it was when the sweep began. folder: its run directory, to be. tables: keep them."""
 
     address: str
     scenario: Scenario
     folder: Path
+    tables: bool = True
 
 
 def experiment(scenario: Scenario) -> tuple[Experiment, Workload, list[str]]:
@@ -57,13 +59,15 @@ def perform(task: Task) -> str:
 
     A run that ended, valid or not, says itself how it went.
     """
-    if finished(task.folder) is not None:
+    if finished(task):
         return ""
     try:
         made, workload, _ = experiment(task.scenario)
         if address(task.scenario, workload, made.policy) != task.address:
             raise RunError("the code, or a file that it reads, has changed since the sweep began")
         made.run(task.folder, force=True)
+        if not task.tables:
+            drop_tables(task.folder)
     except ProjectError as error:
         return str(error)
     except Exception as error:  # of a policy's code, say; the other points don't depend on it
@@ -71,14 +75,14 @@ def perform(task: Task) -> str:
     return ""
 
 
-def finished(folder: Path) -> Run | None:
-    """The valid run in a folder, with all files that it wrote; None without one."""
+def finished(task: Task) -> bool:
+    """Whether its folder has a valid run, with all files that it wrote, and with tables where they are to be kept."""
     with suppress(RunError, OSError):
-        run = open_run(folder, verify=False)  # whose hashes would take reading all tables
+        run = open_run(task.folder, verify=False)  # whose hashes would take reading all tables
         files = run.manifest["files"]
-        if run.valid and all((folder / name).stat().st_size == facts["size_bytes"] for name, facts in files.items()):
-            return run
-    return None
+        whole = all((task.folder / name).stat().st_size == facts["size_bytes"] for name, facts in files.items())
+        return run.valid and whole and (not task.tables or "invocations.parquet" in files)
+    return False
 
 
 @lru_cache(maxsize=_HELD)

@@ -96,6 +96,19 @@ def test_a_finished_point_is_never_run_again_and_others_are(tmp_path, here):
     assert (fewer.n_points, fewer.n_before, len(fewer.frame)) == (4, 4, 4)
 
 
+def test_tables_may_be_left_out_and_are_made_when_they_are_asked_for(tmp_path, here):
+    study, out = read_study(write_study(tmp_path, seeds=1)), tmp_path / "out"
+    run_study(study, out, tables="summary")
+    first = read_results(out)
+    for run in open_runs([out / "runs"]):
+        assert {file.name for file in run.path.iterdir()} == {"manifest.json", "scenario.yaml", "summary.json"}
+    assert run_study(study, out, tables="summary").n_before == 4
+    assert run_study(study, out).n_before == 0
+    assert all(len(run.table("invocations")) for run in open_runs([out / "runs"]))
+    assert run_study(study, out, tables="summary").n_before == 4
+    pd.testing.assert_frame_equal(read_results(out), first)
+
+
 def addresses(file, out):
     return [each.task.address for each in plan(read_study(file), out, lambda _: None)]
 
