@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+_ARRAY = r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[~?numpy\.(\w+)\]\]"
+
 
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
@@ -36,6 +38,7 @@ def help_text(lines: Sequence[str]) -> Iterator[str]:
 def _paragraph(text: str, names: Sequence[str]) -> str:
     if text.startswith("    "):
         return "\n".join(_literal(text.splitlines()))
+    text = re.sub(r"(``.+?``)|([\\*|`]|_(?!\w))", lambda found: found[1] or f"\\{found[2]}", text, flags=re.DOTALL)
     if not names:
         return text
     one = "``(?:{0})``|(?:{0})".format("|".join(map(re.escape, names)))
@@ -75,7 +78,8 @@ def _signature(
         return f"~{found.__module__}.{name[0]}" if isinstance(found, type) else name[0]
 
     def readable(text: str | None) -> str | None:
-        text = re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"~\1", text or "").replace("<factory>", "...")
+        text = re.sub(_ARRAY, r"NDArray[\1]", text or "")
+        text = re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"~\1", text).replace("<factory>", "...")
         return re.sub(r"(?<![\w.~'])[A-Z]\w+(?![\w.'(])", full, text) or None
 
     return readable(given), readable(returned)

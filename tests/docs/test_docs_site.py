@@ -28,6 +28,11 @@ def test_a_docstring_without_word_of_its_parameters_stays_as_it_is():
     assert plaintext.docstring(text, ["paths"]) == plaintext.docstring(text, []) == text
 
 
+def test_a_docstring_is_plain_text_but_for_code():
+    text = "A |mean| of 2*n and m*n, of x_ and ``x_*y``."
+    assert plaintext.docstring(text, []) == r"A \|mean\| of 2\*n and m\*n, of x\_ and ``x_*y``."
+
+
 def test_what_is_indented_in_a_docstring_stands_as_it_is():
     assert plaintext.docstring("Pairs:\n\n    Run  -> Finished\n    Stop -> WorkerStopped", []) == (
         "Pairs:\n\n\n.. code-block:: text\n\n        Run  -> Finished\n        Stop -> WorkerStopped\n"
