@@ -11,8 +11,8 @@ from analysis.compare import records
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.dataset import Dataset
 from analysis.figures import runs as figures
-from analysis.figures.style import WIDTH_IN
 from analysis.runs import flatten, with_exact_quantiles
+from analysis.series.widths import WIDTH_IN
 from analysis.statistics.interval import CONFIDENCE
 from analysis.study_report import Value
 from sim.records.results import Run

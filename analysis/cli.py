@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analysis.drawing import figure, paper, width_option
 from sim import __version__
 from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
 
@@ -28,6 +29,9 @@ def main() -> None:
     """
 
 
+main.add_command(figure)
+main.add_command(paper)
+
 _RUNS = click.argument("paths", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 _VERIFY = click.option("--no-verify", "verify", flag_value=False, default=True,
                        help="Read runs even if their files are not those that the run wrote.")  # fmt: skip
@@ -38,21 +42,6 @@ _LABELS = click.option(
     multiple=True,
     help="What to call a run; once for each, in their order.  [default: its policy, and in what the runs differ]",
 )
-
-
-def _inches(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """The width of a figure: that of one column, of both, or a number."""
-    from analysis.figures.style import TEXT_WIDTH_IN, WIDTH_IN
-
-    if value in (named := {"column": WIDTH_IN, "text": TEXT_WIDTH_IN}):
-        return named[value]
-    try:
-        width_in = float(value)
-    except ValueError:
-        width_in = 0.0
-    if not 3 <= width_in <= 30:
-        raise click.BadParameter(f"{value!r} must be column, text or a number of inches from 3 to 30")
-    return width_in
 
 
 @main.command()
@@ -102,15 +91,7 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
 @main.command()
 @_RUNS
 @_LABELS
-@click.option(
-    "--width",
-    "width_in",
-    metavar="column|text|INCHES",
-    callback=_inches,
-    default="column",
-    show_default=True,
-    help="Of the figures: one column of a paper (3.3 inches), both (7), or a number of inches.",
-)
+@width_option
 @click.option(
     "--out",
     "-o",
@@ -122,7 +103,7 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
 )
 @_VERIFY
 @quiet_option
-def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folder: Path, verify: bool) -> None:
+def plot(paths: tuple[Path, ...], names: tuple[str, ...], wide_in: float, folder: Path, verify: bool) -> None:
     """Draw figures for a paper, as PDF and PNG.
 
     Their paths are printed: latency_cdf, latency_ccdf, latency_over_time, queue_length, gpu_utilisation,
@@ -142,5 +123,5 @@ def plot(paths: tuple[Path, ...], names: tuple[str, ...], width_in: float, folde
         if shows_progress():
             echo(f"Reading {run.path}", err=True)
 
-    for file in api.plot(open_runs(paths, verify=verify), folder, names, width_in=width_in, tell=tell):
+    for file in api.plot(open_runs(paths, verify=verify), folder, names, width_in=wide_in, tell=tell):
         echo(file)

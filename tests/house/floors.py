@@ -138,9 +138,13 @@ FLOORS = [
                         "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
                         "policies against a baseline: effect, interval and verdict",
                     ),
+                    _room("analysis.series", "what figures of data sets draw, as tables"),
                 ),
                 (_room("analysis.figures", "figures, the only room with matplotlib"),),
-                (_room("analysis.api", "tables and figures for use from Python"),),
+                (
+                    _room("analysis.api", "tables and figures for use from Python"),
+                    _room("analysis.paper", "the figures and tables that a study asks for"),
+                ),
             ),
         ),
     ),
@@ -164,7 +168,7 @@ FLOORS = [
                 (
                     _room("replay.cli", "the replay command"),
                     _room("traces.cli", "the traces command"),
-                    _room("analysis.cli", "the analyze command"),
+                    _room("analysis.cli analysis.drawing", "the analyze command"),
                     _room("sim.studies.kaas.command sim.studies.mig.command", "simulate reproduce"),
                 ),
                 (_room("sim.cli", "the simulate command"),),

@@ -18,8 +18,9 @@ from matplotlib.text import Text
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.figures import runs as figures
 from analysis.figures.axes import named_durations, plain, time_unit
-from analysis.figures.style import MAX_RUNS, STYLE, TEXT_WIDTH_IN, WIDTH_IN, line_of
+from analysis.figures.style import MAX_RUNS, STYLE, line_of
 from analysis.runs import open_runs
+from analysis.series.widths import TEXT_WIDTH_IN, WIDTH_IN
 from sim.errors import RunError
 from sim.records.tables import DEVICES, GPU_PARTS, INVOCATIONS
 from tests.analysis.mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
