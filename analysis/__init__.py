@@ -21,6 +21,10 @@ def __getattr__(name: str) -> Any:
         from analysis.api import compare_policies
 
         return compare_policies
+    if name == "draw":
+        from analysis.api import draw
+
+        return draw
     if name == "plot":
         from analysis.api import plot
 

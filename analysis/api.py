@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis import comparison, measures, verdicts
+from analysis import comparison, measures, paper, verdicts
 from analysis.compare import records
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.dataset import Dataset
@@ -14,7 +14,7 @@ from analysis.figures import runs as figures
 from analysis.runs import flatten, with_exact_quantiles
 from analysis.series.widths import WIDTH_IN
 from analysis.statistics.interval import CONFIDENCE
-from analysis.study_report import Value
+from analysis.study_report import Value, read_report
 from sim.records.results import Run
 
 if TYPE_CHECKING:
@@ -81,3 +81,24 @@ def plot(
             curves.append(measure(run, label, horizon))
         drawn = figures.draw(curves, place, width_in)
     return [folder / name for name in drawn]
+
+
+def draw(
+    data: Dataset,
+    out: str | PathLike[str],
+    figures: Sequence[Mapping[str, Any]] = (),
+    *,
+    width_in: float = WIDTH_IN,
+) -> list[Path]:
+    """Draw figures of a data set into a folder, each as PDF, PNG and CSV of what it draws; returns their paths.
+
+    figures: as under ``report`` in a study, such as {"figure": "lines", "metric": "p99", "x": "gpus"}; without any,
+    all that the study's report asks for, and the table that compares its policies, as ``analyze paper`` makes them.
+    width_in: of figures that don't say theirs, in inches. Files of an earlier call are replaced, all at once. Raises
+    ScenarioError for a figure that is told something wrong, RunError for runs that lack it, OutputError where it can't
+    write.
+    """
+    if not figures:
+        return paper.make(data, out, wide_in=width_in)
+    asked = read_report({"figures": [*figures]}, "draw", [*data.report.looks], data.factors)
+    return paper.draw(data, asked.figures, out, wide_in=width_in)

@@ -1,11 +1,11 @@
-"""Comparisons from Python."""
+"""Comparisons and figures from Python."""
 
 from __future__ import annotations
 
 import pytest
 
-from analysis import compare_policies, open_dataset
-from sim.errors import RunError
+from analysis import compare_policies, draw, open_dataset
+from sim.errors import RunError, ScenarioError
 from tests.analysis.studies import write_study
 
 
@@ -36,3 +36,17 @@ def test_what_is_asked_for_goes_before_the_report(data):
 def test_a_name_that_is_not_there_is_told(data, names, said):
     with pytest.raises(RunError, match=said):
         compare_policies(data, *names)
+
+
+def test_figures_are_drawn_that_are_named_or_that_the_study_asks_for(data, tmp_path):
+    named = draw(data, tmp_path / "named", [{"figure": "lines", "metric": "p50", "x": "gpus"}])
+    assert [file.name for file in named] == [f"lines-p50-gpus{suffix}" for suffix in (".pdf", ".png", ".csv")]
+    asked = draw(data, tmp_path / "asked")
+    assert {file.stem for file in asked} == {"comparison"}
+    assert all(file.stat().st_size for file in (*named, *asked))
+
+
+def test_a_figure_that_is_told_something_wrong_is_refused(data, tmp_path):
+    with pytest.raises(ScenarioError, match="line"):
+        draw(data, tmp_path / "figures", [{"figure": "line"}])
+    assert not (tmp_path / "figures").exists()

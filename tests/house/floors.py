@@ -141,10 +141,8 @@ FLOORS = [
                     _room("analysis.series", "what figures of data sets draw, as tables"),
                 ),
                 (_room("analysis.figures", "figures, the only room with matplotlib"),),
-                (
-                    _room("analysis.api", "tables and figures for use from Python"),
-                    _room("analysis.paper", "the figures and tables that a study asks for"),
-                ),
+                (_room("analysis.paper", "the figures and tables that a study asks for"),),
+                (_room("analysis.api", "tables, comparisons and figures for use from Python"),),
             ),
         ),
     ),
