@@ -63,9 +63,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise ScenarioError(
-            "--ray needs Ray, which the extra 'cluster' installs: pip install gpu-faas[cluster]"
-        ) from None
+        raise ScenarioError("--ray needs Ray, which pip installs with the extra 'cluster' of this project") from None
     return ray
 
 

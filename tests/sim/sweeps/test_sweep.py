@@ -275,6 +275,7 @@ def test_two_sweeps_at_once_are_refused(tmp_path, here, monkeypatch):
         ({"factors": {"policy": ["affinity[penalty=10]", "affinity"]}}, "are the same run"),
         ({"factors": {"policy": ["balance"], "calibration": ["none"]}}, "calibration=none seed=0: unknown calibration"),
         ({"factors": {"policy": ["balance"], "traces": ["gone"]}}, "traces=gone seed=0: .*gone"),
+        ({"report": {"baseline": "none"}}, "report: baseline: unknown policy of this study 'none'"),
         ({"factors": {"policy": ["balance"], "frontend": ["no"]}}, "frontend: is 'no', must be one of"),
     ],
 )
