@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analysis.comparing import compare, interval
 from analysis.drawing import figure, paper, width_option
 from sim import __version__
 from sim.terminal.console import SETTINGS, ProjectGroup, echo, quiet_option, shows_progress
@@ -29,6 +30,8 @@ def main() -> None:
     """
 
 
+main.add_command(compare)
+main.add_command(interval)
 main.add_command(figure)
 main.add_command(paper)
 
@@ -73,19 +76,19 @@ def table(paths: tuple[Path, ...], names: tuple[str, ...], form: str, as_json: b
       analyze table runs/demo
       analyze table runs/demo/runs/balance runs/demo/runs/affinity --format latex
     """
-    from analysis import compare
+    from analysis import compare as tables
     from analysis.runs import open_runs, with_exact_quantiles
 
     runs = open_runs(paths, verify=verify)
     if exact:
         runs = [with_exact_quantiles(run) for run in runs]
     if as_json:
-        click.echo(compare.as_json(runs, names))
+        click.echo(tables.as_json(runs, names))
     elif form == "csv":
-        echo(compare.as_csv(runs, names))
+        echo(tables.as_csv(runs, names))
     else:
-        write = {"text": compare.as_text, "markdown": compare.as_markdown, "latex": compare.as_latex}[form]
-        echo(write(compare.compare(runs, names)))
+        write = {"text": tables.as_text, "markdown": tables.as_markdown, "latex": tables.as_latex}[form]
+        echo(write(tables.compare(runs, names)))
 
 
 @main.command()

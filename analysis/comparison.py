@@ -61,8 +61,9 @@ def compare_policies(
     """Compare every other policy with the baseline, by measure, combination of factors and policy, in this order.
 
     baseline, measures: by default those that the study's report names. by: factors whose combinations are told apart,
-    by default all; over others a seed's number is the mean. where: values of factors that rows must have. A verdict is
-    given where p, with Holm's correction over all effects on one measure, is at most 1 - confidence. Raises RunError
+    by default all; over others a seed's number is the mean. where: values of factors that rows must have. A difference
+    is shown where p, with Holm's correction over all effects on one measure, is at most 1 - confidence, and its
+    interval is without 0. Raises RunError
     for names that the data set lacks, and for two rows of the same point.
     """
     baseline = baseline or data.report.baseline
@@ -168,9 +169,10 @@ def _correct(effects: Sequence[Effect], confidence: float) -> list[Effect]:
 
 
 def _verdict(effect: Effect, p: float, confidence: float) -> Verdict:
-    if p > 1 - confidence:
+    difference = effect.pairing.difference
+    if p > 1 - confidence or difference.low <= 0 <= difference.high:  # a bootstrap may know better than the t test
         return "no difference shown"
-    higher = effect.pairing.difference.estimate > 0
+    higher = difference.estimate > 0
     if effect.measure.better is None:
         return "higher" if higher else "lower"
     return "better" if higher == (effect.measure.better == "higher") else "worse"

@@ -17,16 +17,22 @@ from sim.records.backlog import is_steady
 from sim.records.results import Run
 from sim.records.totals import TIMES
 
+_WARM_UP = 10  # one part in so many at the beginning of a run is left out
 _MEAN = ".mean"  # the end of the column of a measure that is a mean over invocations
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """n_cut: invocations at the beginning that are left out as its warm-up. n: those that are left."""
+    """n_cut: invocations at the beginning that are left out as its warm-up. n: those that are left.
+
+    suggested: how many MSER-5 would leave out; None where it has no answer. It isn't followed: to cut where a run
+    happens to be slow makes its mean too small.
+    """
 
     means: BatchMeans
     n_cut: int
     n: int
+    suggested: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,10 @@ def has_batches(measure: Measure) -> bool:
 
 
 def inside(run: Run, measure: Measure, confidence: float = CONFIDENCE) -> Inside:
-    """Batch means of a run, without the warm-up that MSER-5 suggests.
+    """Batch means of a run without its first tenth.
 
-    Raises RunError for a measure that is no mean over invocations, a run that is not steady or too short to tell its
-    warm-up, and a table that can't be read.
+    Raises RunError for a measure that is no mean over invocations, a run that is not steady, and a table that can't be
+    read.
     """
     if not has_batches(measure):
         known = ", ".join(name + _MEAN for name in TIMES)
@@ -62,35 +68,31 @@ def inside(run: Run, measure: Measure, confidence: float = CONFIDENCE) -> Inside
         raise RunError(f"{run.path}: is not steady, so its means say how long it lasted")
     values = _times_s(run, measure)
     values = values[~np.isnan(values)]
-    n_cut = _cut(run, values)
-    return Inside(batch_means(values[n_cut:], confidence), n_cut, len(values) - n_cut)
+    if not len(values):
+        raise RunError(f"{run.path}: completed no invocation")
+    n_cut = len(values) // _WARM_UP
+    return Inside(batch_means(values[n_cut:], confidence), n_cut, len(values) - n_cut, mser5(values))
 
 
 def paired_inside(run: Run, baseline: Run, measure: Measure, confidence: float = CONFIDENCE) -> PairedInside:
     """Compare two runs of the same arrivals, batch by batch, over the invocations that both completed.
 
-    Raises RunError as ``inside``, and for runs of other arrivals.
+    Raises RunError for runs of other arrivals, and a table that can't be read.
     """
     value, base = _times_s(run, measure), _times_s(baseline, measure)
     if len(value) != len(base):
-        raise RunError(
-            f"{run.path} and {baseline.path}: have {len(value):,} and {len(base):,} invocations, not the same"
-        )
+        counts = f"{len(value):,} and {len(base):,}"
+        raise RunError(f"{run.path} and {baseline.path}: have {counts} invocations, must have the same arrivals")
     both = ~(np.isnan(value) | np.isnan(base))
+    if not both.any():
+        raise RunError(f"{run.path} and {baseline.path}: have no invocation that both completed")
     value, base = value[both], base[both]
-    n_cut = max(_cut(run, value), _cut(baseline, base))
+    n_cut = len(value) // _WARM_UP
     value, base = value[n_cut:], base[n_cut:]
     means = batch_means(value - base, confidence)
     n = means.interval.n
     pairing = paired(in_batches(value, n), in_batches(base, n), confidence=confidence) if means.interval.known else None
     return PairedInside(pairing, means, float(value.mean()), float(base.mean()), n_cut, len(value))
-
-
-def _cut(run: Run, values: Floats) -> int:
-    n_cut = mser5(values)
-    if n_cut is None:
-        raise RunError(f"{run.path}: its {len(values):,} completed invocations are too few to tell its warm-up")
-    return n_cut
 
 
 def _times_s(run: Run, measure: Measure) -> Floats:

@@ -108,8 +108,8 @@ def _notes(effects: Sequence[Effect], looks: Mapping[str, Look], confidence: flo
     tests = Counter(effect.measure.name for effect in effects if not math.isnan(effect.p))
     family = counted(max(tests.values(), default=0), "comparison")
     read = (
-        f"Means over runs that share their seeds. Verdicts need p of at most {1 - confidence:.3g}, adjusted over the "
-        f"{family} of a metric (Holm)"
+        f"Means over runs that share their seeds. Verdicts need an interval without 0, and p of at most "
+        f"{1 - confidence:.3g}, adjusted over the {family} of a metric (Holm)"
     )
     how = "; ".join(f"{kind}s {_methods(effects, kind)}" for kind in ("difference", "ratio"))
     made = f"Intervals are not adjusted; {how}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.statistics.interval import CONFIDENCE, Floats, Interval, no_interval, t_interval
 
-COUNTS = (40, 20, 10)  # of batches, most first: many say more, few depend less on each other
+COUNTS = (20, 10)  # of batches, most first: many say more, few depend less on each other
 LEAST_SIZE = 50  # values in a batch
 _LEVEL = 0.05  # chance that independent batches are taken for dependent ones
 

@@ -36,7 +36,7 @@ def check_mistake(result, *parts):
         assert part in result.stderr
 
 
-@pytest.mark.parametrize("command", [(), ("table",), ("plot",)])
+@pytest.mark.parametrize("command", [(), ("table",), ("plot",), ("compare",), ("interval",)])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_help_has_an_example(command, flag):
     result = analyze(*command, flag)

@@ -166,7 +166,7 @@ FLOORS = [
                 (
                     _room("replay.cli", "the replay command"),
                     _room("traces.cli", "the traces command"),
-                    _room("analysis.cli analysis.drawing", "the analyze command"),
+                    _room("analysis.cli analysis.comparing analysis.drawing", "the analyze command"),
                     _room("sim.studies.kaas.command sim.studies.mig.command", "simulate reproduce"),
                 ),
                 (_room("sim.cli", "the simulate command"),),

@@ -21,7 +21,7 @@ def correlated(n, rho, seed=0):
 
 def test_independent_values_are_told_by_the_most_batches():
     found = batch_means(correlated(10_000, 0.0))
-    assert found.interval.n == 40
+    assert found.interval.n == 20
     assert found.interval.low < 5 < found.interval.high
     assert found.interval.half_width == pytest.approx(0.02, rel=0.3)
 
