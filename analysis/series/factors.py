@@ -63,7 +63,7 @@ def needed(dataset: Dataset, where: Mapping[str, Value], *, limit: float, metric
 
 
 def _point(key: Mapping[str, Any], group: pd.DataFrame, shown: Measure, x: str, at: Any = None) -> dict[str, Any]:
-    found = replicated(shown.of(group).dropna().to_numpy(float), skewed=shown.quantile)
+    found = replicated(np.asarray(shown.of(group).dropna(), np.float64), skewed=shown.quantile)
     band = {"mean": found.estimate, "low": found.low, "high": found.high}
     told = {"seeds": len(group), "unsteady": n_unsteady(group), "runs": names(group)}
     return {**key, "x": key[x] if at is None else at, **band, **told}

@@ -47,7 +47,8 @@ def fairness(dataset: Dataset, where: Mapping[str, Value]) -> Series:
     frames = []
     for policy, group in drawn.table.groupby("policy", sort=False):
         ordered = group.sort_values("value", kind="stable")
-        jain = replicated(measure("jain").of(rows[rows["policy"] == policy]).dropna().to_numpy(float))
+        known = measure("jain").of(rows[rows["policy"] == policy]).dropna()
+        jain = replicated(np.asarray(known, np.float64))
         share = np.arange(1, len(ordered) + 1) / len(ordered)
         frames.append(ordered.assign(share=share, jain=jain.estimate, jain_low=jain.low, jain_high=jain.high))
     table = pd.concat(frames, ignore_index=True)

@@ -34,7 +34,7 @@ def breakdown(dataset: Dataset, where: Mapping[str, Value]) -> Series:
 
 
 def coldstart(dataset: Dataset, where: Mapping[str, Value]) -> Series:
-    """Mean cold start of the workers that got ready, in its stages. Columns: those of ``breakdown``, with ``starts``."""
+    """Mean cold start of workers that got ready, in its stages. Columns: those of ``breakdown``, with ``starts``."""
 
     def sums(rows: pd.DataFrame) -> Sums:
         parts, n = dict.fromkeys(STAGES, 0.0), 0

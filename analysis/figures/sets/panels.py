@@ -42,7 +42,7 @@ def policies_of(series: Series, looks: Looks) -> list[str]:
 
 def lines_of(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Panel, policy and rows of each line."""
-    for (panel, policy), rows in table.groupby(["panel", "policy"], sort=False):  # type: ignore[misc]
+    for (panel, policy), rows in table.groupby(["panel", "policy"], sort=False):
         yield str(panel), str(policy), rows
 
 

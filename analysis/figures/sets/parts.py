@@ -37,7 +37,7 @@ def bars(series: Series, looks: Looks, width_in: float) -> Figure:
             widths = of_part.reindex(policies).fillna(0.0).to_numpy()
             axes.barh(y, widths, 0.62 * _BAR_IN, left, **part_style(place))
             left += widths
-        for policy, at, end in zip(policies, y, left, strict=True):
+        for at, end in zip(y, left, strict=True):
             told = short(end) if end else "none"
             axes.annotate(told, (end, at), (2, 0), textcoords="offset points", va="center", fontsize=7)
         axes.grid(visible=False, axis="y")

@@ -29,7 +29,7 @@ def validation(series: Series, looks: Looks, width_in: float) -> Figure:
     for share, shade in _BANDS:
         axes.fill_between(across, across * (1 - share), across * (1 + share), color=shade, linewidth=0)
     axes.plot(across, across, color="black", linewidth=0.6)
-    for (policy, quantile), rows in table.groupby(["policy", "quantile"], sort=False):  # type: ignore[misc]
+    for (policy, quantile), rows in table.groupby(["policy", "quantile"], sort=False):
         colour = line_style(looks[str(policy)])["color"]
         x, y = rows["measured"].to_numpy(), rows["simulated"].to_numpy()
         axes.hlines(y, rows["measured_low"], rows["measured_high"], color=colour, linewidth=0.8)
