@@ -32,13 +32,14 @@ def help_text(lines: Sequence[str]) -> Iterator[str]:
     r"""A help whose lines after a ``\b`` begin with a bar: of these the indented ones are an example."""
     for (barred, indented), group in groupby(lines, lambda line: (line.startswith("|"), line.startswith("|  "))):
         block = [line.removeprefix("| ") if barred else line for line in group]
-        yield from _literal(block) if indented else block
+        yield from _literal(block) if indented else map(_linked, block)
 
 
 def _paragraph(text: str, names: Sequence[str]) -> str:
     if text.startswith("    "):
         return "\n".join(_literal(text.splitlines()))
     text = re.sub(r"(``.+?``)|([\\*|`]|_(?!\w))", lambda found: found[1] or f"\\{found[2]}", text, flags=re.DOTALL)
+    text = _linked(text)
     if not names:
         return text
     one = "``(?:{0})``|(?:{0})".format("|".join(map(re.escape, names)))
@@ -49,6 +50,11 @@ def _paragraph(text: str, names: Sequence[str]) -> str:
     told = "\n".join(f"* {_code(named)}: {' '.join(what.split())}" for named, what in pairs)
     told, raises, errors = told.partition(" Raises ")
     return "\n\n".join(filter(None, (before, told, f"Raises {errors}" if raises else "")))
+
+
+def _linked(text: str) -> str:
+    """Links where pages are named by their files."""
+    return re.sub(r"(?<![\w/`])docs/([\w/-]+)\.md", r":doc:`/docs/\1`", text)
 
 
 def _code(names: str) -> str:

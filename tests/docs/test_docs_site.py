@@ -28,9 +28,12 @@ def test_a_docstring_without_word_of_its_parameters_stays_as_it_is():
     assert plaintext.docstring(text, ["paths"]) == plaintext.docstring(text, []) == text
 
 
-def test_a_docstring_is_plain_text_but_for_code():
-    text = "A |mean| of 2*n and m*n, of x_ and ``x_*y``."
-    assert plaintext.docstring(text, []) == r"A \|mean\| of 2\*n and m\*n, of x\_ and ``x_*y``."
+def test_a_docstring_is_plain_text_but_for_code_and_names_of_pages():
+    text = "A |mean| of 2*n and m*n, of x_ and ``x_*y``: see docs/design/costs.md."
+    assert (
+        plaintext.docstring(text, [])
+        == r"A \|mean\| of 2\*n and m\*n, of x\_ and ``x_*y``: see :doc:`/docs/design/costs`."
+    )
 
 
 def test_what_is_indented_in_a_docstring_stands_as_it_is():
