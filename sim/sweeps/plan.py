@@ -10,7 +10,7 @@ from sim.errors import ProjectError, ScenarioError
 from sim.sweeps.address import address
 from sim.sweeps.points import Point, points_of
 from sim.sweeps.study import Study
-from sim.sweeps.work import Task, experiment
+from sim.sweeps.work import Task, experiment, opened
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def plan(study: Study, runs: Path, note: Callable[[str], None], *, tables: bool 
             if point_of.setdefault(named, point) is not point:
                 raise ScenarioError(f"{point_of[named].name} and {point.name} are the same run")
             planned.append(Planned(point, Task(named, point.scenario, runs / named, tables), workload.n_arrivals))
+    opened.cache_clear()  # this process needs them no longer
     for text in told:
         note(text)
     return planned

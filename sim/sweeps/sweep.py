@@ -15,6 +15,7 @@ from analysis.study_report import read_report
 from sim.errors import OutputError, ScenarioError
 from sim.files.output import PREFIX, clear_workshops, make_directory, new_file, told, workshop, write_text
 from sim.files.plaindata import read_yaml
+from sim.settings import require
 from sim.sweeps.plan import Planned, plan
 from sim.sweeps.pool import in_processes
 from sim.sweeps.study import POLICY, Study
@@ -67,6 +68,7 @@ def run_study(
     """
     out = Path(os.path.abspath(out))
     _check_place(out)
+    require(jobs == "auto" or jobs >= 1, "jobs", jobs, "auto, or at least 1")
     read_report(study.report, "report", study.factors[POLICY], [name for name in study.factors if name != POLICY])
     planned = plan(study, out / RUNS, note, tables=tables == "all")
     make_directory(out / RUNS)

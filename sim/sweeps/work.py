@@ -49,7 +49,7 @@ def experiment(scenario: Scenario) -> tuple[Experiment, Workload, list[str]]:
 
     Beside it what a user should know of the workload. Raises ProjectError for what can't be simulated.
     """
-    workload, notes = _opened(Scenario(policies=("any",), **{name: getattr(scenario, name) for name in OF_WORKLOAD}))
+    workload, notes = opened(Scenario(policies=("any",), **{name: getattr(scenario, name) for name in OF_WORKLOAD}))
     calibration = load_calibration(scenario.fleet.first_calibration)
     return Experiment(scenario, scenario.policies[0], workload, calibration), workload, notes
 
@@ -86,6 +86,7 @@ def finished(task: Task) -> bool:
 
 
 @lru_cache(maxsize=_HELD)
-def _opened(scenario: Scenario) -> tuple[Workload, list[str]]:
+def opened(scenario: Scenario) -> tuple[Workload, list[str]]:
+    """The workload of a scenario that has no other keys, and what a user should know of it."""
     notes: list[str] = []
     return open_workload(scenario, notes.append), notes

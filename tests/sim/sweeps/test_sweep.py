@@ -127,7 +127,6 @@ def test_an_address_follows_from_scenario_files_and_code_alone(tmp_path, monkeyp
     monkeypatch.undo()
     one = next((tmp_path / "trace").glob("invocations*"))
     one.write_text(one.read_text() + "\n")
-    work._opened.cache_clear()
     assert set(addresses(file, out)).isdisjoint(before)
 
 
@@ -149,9 +148,8 @@ def test_a_workload_is_opened_once_for_all_points_that_share_it(tmp_path, here, 
     opened = []
     real = work.open_workload
     monkeypatch.setattr(work, "open_workload", lambda *given: (opened.append(given[0].seed), real(*given))[1])
-    work._opened.cache_clear()
     run_study(read_study(write_study(tmp_path)), tmp_path / "out")
-    assert sorted(opened) == [0, 1]
+    assert opened == [0, 0, 1], "once to plan, and once a seed"
 
 
 class _Watched:
@@ -254,6 +252,11 @@ def test_told_to_stop_it_keeps_what_is_done_and_goes_on_from_there(tmp_path, num
     assert read_results(out).valid.all()
     assert hidden(out) == []
     assert run_study(read_study(file, {"factors": {"gpus": [1]}}), out, jobs=1).n_before == min(n_done, 4)
+
+
+def test_jobs_are_at_least_one(tmp_path):
+    with pytest.raises(ScenarioError, match="jobs is 0, must be"):
+        sim.sweep(write_study(tmp_path), tmp_path / "out", jobs=0)
 
 
 def test_two_sweeps_at_once_are_refused(tmp_path, here, monkeypatch):
