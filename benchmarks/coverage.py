@@ -2,7 +2,7 @@
 
 Each study has three policies on the same arrivals: a baseline, one that serves 10 % faster, and one that is the same
 as the baseline, with service times of its own. ``analyze compare``'s own functions judge each study; a replication is
-20,000 customers after a warm-up, from which mean and p99 of the sojourn are taken as a run's summary has them.
+50,000 customers after a warm-up, from which mean and p99 of the sojourn are taken as a run's summary has them.
 
     python -m benchmarks.coverage [--studies 500] [--seeds 10]
 """
@@ -30,9 +30,9 @@ from benchmarks.mmc import mean_sojourn_s, sojourn_quantile_s, sojourns_s
 
 SERVERS, ARRIVALS_PER_S = 4, 3.2
 RATES_PER_S = {"baseline": 1.0, "same": 1.0, "faster": 1.1}  # of one server
-CUSTOMERS, WARM_UP = 20_000, 1_000
+CUSTOMERS, WARM_UP = 50_000, 1_000
 MEASURES = {name: measure(name) for name in ("mean-latency", "p99")}
-AT_ONCE, RUNS_AT_ONCE = 10, 100  # studies and runs whose sojourns are held
+AT_ONCE, RUNS_AT_ONCE = 25, 250  # studies and runs whose sojourns are held
 BARS = {"mean-latency": (0.93, 0.97), "p99": (0.92, 1.0)}
 
 
@@ -131,9 +131,8 @@ def tell(what: str, n: int, of: int, least: float, most: float) -> None:
 def main(studies: int, seeds: int, customers: int) -> None:
     """See above."""
     held, counts = tally(simulate(studies, seeds, customers))
-    click.echo(
-        f"M/M/{SERVERS} at a load of {ARRIVALS_PER_S / SERVERS:g}: {studies} studies, {seeds} seeds, {customers:,} customers\n"
-    )
+    queue = f"M/M/{SERVERS} at a load of {ARRIVALS_PER_S / SERVERS:g}"
+    click.echo(f"{queue}, {studies} studies, {seeds} seeds, {customers:,} customers\n")
     click.echo("95 % intervals that hold the truth")
     for (name, what), n in sorted(held.items()):
         tell(f"  {name}, {what}", n, studies, *BARS[name])

@@ -171,7 +171,7 @@ def served(tables, factor, seed=1):
 
 
 def test_one_long_run_of_each_policy_is_told_by_batches(make_run, tmp_path):
-    tables = make_tables("fifo", n=4_000)
+    tables = make_tables("fifo", n=6_000)
     make_run("fifo", tables=served(tables, 1.0))
     make_run("sjf", tables=served(tables, 0.5, seed=2))
     effect, of_p99 = compare_policies(
@@ -185,7 +185,7 @@ def test_one_long_run_of_each_policy_is_told_by_batches(make_run, tmp_path):
 
 
 def test_a_single_run_that_drifts_gets_no_interval(make_run, tmp_path):
-    tables = make_tables("fifo", n=2_000)
+    tables = make_tables("fifo", n=12_000)
     rows = tables["invocations"]
     growing = rows.assign(completed_at_s=rows["arrival_at_s"] + 0.01 * rows["arrival_at_s"])
     make_run("fifo", tables=tables)
@@ -285,15 +285,15 @@ def test_mistakes_are_one_sentence(study, args, told):
 
 
 def test_the_interval_of_one_run(make_run):
-    run = make_run("fifo", tables=served(make_tables("fifo", n=4_000), 1.0))
+    run = make_run("fifo", tables=served(make_tables("fifo", n=6_000), 1.0))
     result = analyze("interval", run)
     assert result.exit_code == 0
     assert result.output.startswith("mean latency [s]: ")
     assert "batch means" in result.output
     found = json.loads(analyze("interval", run, "--json", "--metric", "latency_s.mean").output)
     assert found["low"] < found["estimate"] < found["high"]
-    assert found["n"] + found["n_cut"] == 4_000
-    assert found["n_cut"] == 400
+    assert found["n"] + found["n_cut"] == 6_000
+    assert found["n_cut"] == 600
 
 
 def test_what_has_no_interval_says_so(make_run, tmp_path):
