@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -20,7 +21,7 @@ from sim.sweeps.plan import Planned, plan
 from sim.sweeps.pool import in_processes
 from sim.sweeps.study import POLICY, Study
 from sim.sweeps.table import RESULTS, results, write_results
-from sim.sweeps.work import finished, perform
+from sim.sweeps.work import Task, finished, perform
 from sim.terminal.signals import first_signal_calls
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 STUDY, RUNS = "study.yaml", "runs"
 Jobs: TypeAlias = int | Literal["auto"]
 Tables: TypeAlias = Literal["all", "summary"]
+Runner: TypeAlias = Callable[..., Generator[tuple[Task, str], None, None]]
+"""Does work on tasks until it is stopping; gives each with what the work returned, as they end."""
 SweepBar: TypeAlias = Callable[[int, int], AbstractContextManager[Callable[[int], None]]]
 """Shows progress: is given the number of points, and the sum of their arrivals; while it is open, those of each."""
 
@@ -71,46 +74,47 @@ def run_study(
     require(jobs == "auto" or jobs >= 1, "jobs", jobs, "auto, or at least 1")
     read_report(study.report, "report", study.factors[POLICY], [name for name in study.factors if name != POLICY])
     planned = plan(study, out / RUNS, note, tables=tables == "all")
-    make_directory(out / RUNS)
-    with workshop(out / RUNS):  # nobody else sweeps here now
+    with _runner(jobs, ray) as run:
+        make_directory(out / RUNS)
+        with workshop(out / RUNS):  # nobody else sweeps here now
+            return _sweep(study, out, planned, run, bar)
+
+
+def _sweep(study: Study, out: Path, planned: Sequence[Planned], run: Runner, bar: SweepBar) -> Sweep:
+    clear_workshops(out / RUNS)
+    with new_file(out / STUDY, _is_study) as part:
+        write_text(part, yaml.safe_dump(study.as_dict(), sort_keys=False))
+    todo = sorted((each for each in planned if not finished(each.task)), key=lambda each: -each.n_arrivals)
+    of_address = {each.task.address: each for each in todo}
+    errors: dict[str, str] = {}
+    stops: list[bool] = []
+    try:
+        with (
+            first_signal_calls(lambda: stops.append(True)),
+            bar(len(todo), sum(each.n_arrivals for each in todo)) as advance,
+            closing(run(perform, [each.task for each in todo], stopping=lambda: bool(stops))) as ended,
+        ):
+            for task, error in ended:
+                errors |= {task.address: error} if error else {}
+                advance(of_address[task.address].n_arrivals)
+    finally:
         clear_workshops(out / RUNS)
-        with new_file(out / STUDY, _is_study) as part:
-            write_text(part, yaml.safe_dump(study.as_dict(), sort_keys=False))
-        todo = [each for each in planned if not finished(each.task)]
-        errors: dict[str, str] = {}
-        stops: list[bool] = []
-        try:
-            with (
-                first_signal_calls(lambda: stops.append(True)),
-                bar(len(todo), sum(each.n_arrivals for each in todo)) as advance,
-                closing(_performed(todo, jobs, ray, lambda: bool(stops))) as performed,
-            ):
-                for each, error in performed:
-                    errors |= {each.task.address: error} if error else {}
-                    advance(each.n_arrivals)
-        finally:
-            clear_workshops(out / RUNS)
-            frame = results(planned, errors)
-            write_results(frame, out / RESULTS)
+        frame = results(planned, errors)
+        write_results(frame, out / RESULTS)
     return Sweep(frame, len(planned), len(planned) - len(todo), _failed(planned, frame), bool(stops))
 
 
-def _performed(
-    todo: Sequence[Planned], jobs: Jobs, ray: str | None, stopping: Callable[[], bool]
-) -> Generator[tuple[Planned, str], None, None]:
-    """Points with what kept them from being run, if anything, as they end."""
-    by_address = {each.task.address: each for each in sorted(todo, key=lambda each: -each.n_arrivals)}
-    tasks = [each.task for each in by_address.values()]
+@contextmanager
+def _runner(jobs: Jobs, ray: str | None) -> Iterator[Runner]:
+    """What runs tasks: processes, or a cluster that is joined meanwhile."""
     n = _cpus() if jobs == "auto" else jobs
     if ray is None:
-        ended = in_processes(perform, tasks, n, stopping)
-    else:
-        from sim.sweeps.cluster import on_ray
+        yield partial(in_processes, jobs=n)
+        return
+    from sim.sweeps.cluster import joined, on_ray
 
-        ended = on_ray(perform, tasks, ray, n, stopping)
-    with closing(ended):
-        for task, error in ended:
-            yield by_address[task.address], error
+    with joined(ray, n):
+        yield on_ray
 
 
 def _failed(planned: Sequence[Planned], frame: pd.DataFrame) -> dict[str, str]:

@@ -19,6 +19,7 @@ GOOD = {
     "rate_scale": "0.5", "clients": "2", "graph": "bert", "policies": "balance", "calibration": "c.json",
     "format": "native", "scenario": "s.yaml", "catalogue": "small", "out": "out.parquet", "plot": "p.png",
     "arrivals": "poisson", "placement": "start", "service": "llm",
+    "factors": "policy=balance", "seeds": "1", "jobs": "1", "paths": "t.csv", "ray": "nowhere",
 }  # fmt: skip
 
 

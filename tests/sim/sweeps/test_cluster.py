@@ -19,6 +19,15 @@ def test_without_ray_it_is_told_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ScenarioError, match=r"--ray needs Ray, .* the extra 'cluster'"):
         run_study(read_study(write_study(tmp_path)), tmp_path / "out", ray="local")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_where_no_cluster_answers_it_is_told_before_anything_is_written(tmp_path, address):
+    with pytest.raises(ScenarioError, match=f"--ray {address}: no cluster answers"):
+        run_study(read_study(write_study(tmp_path)), tmp_path / "out", ray=address)
+    assert not (tmp_path / "out").exists()
 
 
 # In a process of its own: what Ray leaves open would be an error here.
