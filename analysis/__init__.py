@@ -17,10 +17,10 @@ def __getattr__(name: str) -> Any:
         from analysis.api import table
 
         return table
-    if name == "compare_policies":
-        from analysis.api import compare_policies
+    if name == "effects":
+        from analysis.api import effects
 
-        return compare_policies
+        return effects
     if name == "draw":
         from analysis.api import draw
 

@@ -36,7 +36,7 @@ def table(runs: Sequence[Run], names: Sequence[str] = (), *, exact: bool = False
     return pd.DataFrame([flatten(record) for record in records(runs, names)])
 
 
-def compare_policies(
+def effects(
     data: Dataset,
     baseline: str | None = None,
     metrics: Sequence[str] = (),
@@ -55,8 +55,8 @@ def compare_policies(
     import pandas as pd
 
     named = [measures.measure(metric) for metric in metrics]
-    effects = comparison.compare_policies(data, baseline, named, by=by, where=where, confidence=confidence)
-    return pd.DataFrame(verdicts.records(effects))
+    found = comparison.compare_policies(data, baseline, named, by=by, where=where, confidence=confidence)
+    return pd.DataFrame(verdicts.records(found))
 
 
 def plot(

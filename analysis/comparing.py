@@ -46,6 +46,10 @@ def _wanted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
               help="Factors to tell apart; over others a seed's number is the mean.  [default: all]")  # fmt: skip
 @click.option("--where", metavar="FACTOR=VALUE", multiple=True, callback=_wanted,
               help="Only runs with this value; once for each factor.")  # fmt: skip
+@click.option("--warm-up", "warm_up_s", metavar="SECONDS", type=click.FloatRange(0), default=0.0,
+              help="Without invocations that arrive before; only their times can be compared then.")  # fmt: skip
+@click.option("--cool-down", "cool_down_s", metavar="SECONDS", type=click.FloatRange(0), default=0.0,
+              help="Likewise without those that arrive so long before the last one, or later.")  # fmt: skip
 @_CONFIDENCE
 @click.option(
     "--format",
@@ -62,6 +66,8 @@ def compare(
     metrics: list[str] | None,
     by: list[str] | None,
     where: dict[str, str],
+    warm_up_s: float,
+    cool_down_s: float,
     confidence: float,
     form: str,
     as_json: bool,
@@ -71,7 +77,7 @@ def compare(
     DATASET is what `simulate sweep` made, or a folder of runs with several seeds. Runs of two policies with the same
     seed make a pair; a seed that lacks one of them is left out, and stands below the table. Differences of means have
     paired t intervals, those of quantiles and all ratios BCa bootstraps. A verdict needs a p that holds after Holm's
-    correction over all comparisons of its metric. Where work piles up the verdict is "not steady", and the numbers of
+    correction over all comparisons of the table. Where work piles up the verdict is "not steady", and the numbers of
     such runs are not shown. docs/statistics.md has the formulas.
 
     \b
@@ -82,10 +88,13 @@ def compare(
     from analysis import verdicts
     from analysis.compare import as_latex, as_markdown, as_text
     from analysis.comparison import compare_policies
+    from analysis.cuts import cut
     from analysis.dataset import open_dataset
     from analysis.measures import measure
 
     data = open_dataset(path)
+    if warm_up_s or cool_down_s:
+        data = cut(data, warm_up_s, cool_down_s)
     chosen = [measure(name) for name in metrics or ()]
     effects = compare_policies(data, baseline, chosen, by=by, where=where, confidence=confidence)
     if as_json:

@@ -33,7 +33,7 @@ class Effect:
     """What a policy changes, against the baseline, at one combination of factors.
 
     at: their values. value, baseline_value: means over pairs, NaN where they must not be quoted. pairing: difference
-    and ratio with intervals, and p before correction. p: adjusted over all effects on the same measure, NaN where there
+    and ratio with intervals, and p before correction. p: adjusted over all effects that were asked for, NaN where there
     is no test. notes: what was left out, or else keeps a verdict from being given.
     """
 
@@ -62,7 +62,7 @@ def compare_policies(
 
     baseline, measures: by default those that the study's report names. by: factors whose combinations are told apart,
     by default all; over others a seed's number is the mean. where: values of factors that rows must have. A difference
-    is shown where p, with Holm's correction over all effects on one measure, is at most 1 - confidence, and its
+    is shown where p, with Holm's correction over all effects, is at most 1 - confidence, and its
     interval is without 0. Raises RunError
     for names that the data set lacks, and for two rows of the same point.
     """
@@ -76,10 +76,9 @@ def compare_policies(
     if len(policies) < 2:
         raise RunError(f"{data.path}: has no policy but {baseline}, and nothing to compare it with")
     _check_unique(data, frame)
-    effects = []
-    for measure in measures or data.report.measures:
-        effects += _correct(list(_effects(data, frame, policies, baseline, measure, by, confidence)), confidence)
-    return effects
+    chosen = measures or data.report.measures
+    effects = [e for measure in chosen for e in _effects(data, frame, policies, baseline, measure, by, confidence)]
+    return _correct(effects, confidence)
 
 
 def _check_unique(data: Dataset, frame: pd.DataFrame) -> None:

@@ -7,13 +7,16 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import RunError
 from sim.records.histogram import Histogram
 from sim.records.results import Run, open_run
 from sim.records.summary import EXACT, spread
 from sim.records.totals import TIMES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -> list[Run]:
@@ -31,17 +34,22 @@ def with_exact_quantiles(run: Run) -> Run:
 
     Raises RunError for a table that can't be read.
     """
-    from analysis.metrics import of_completed
-
     columns = sorted({column for ends in TIMES.values() for column in ends})
     invocations = run.table("invocations", ["status", *columns])
-    exact: dict[str, Any] = {"quantiles": EXACT}
+    return replace(run, summary=run.summary | {"quantiles": EXACT} | exact_times(invocations))
+
+
+def exact_times(invocations: pd.DataFrame) -> dict[str, Any]:
+    """The times of a summary, from a table with status and the columns of ``TIMES``."""
+    from analysis.metrics import of_completed
+
+    exact: dict[str, Any] = {}
     for name, (from_at_s, to_at_s) in TIMES.items():
         values = of_completed(invocations, to_at_s) - of_completed(invocations, from_at_s)
         times_s = Histogram(few=len(values))
         times_s.add(values)
         exact[name] = spread(times_s)
-    return replace(run, summary=run.summary | exact)
+    return exact
 
 
 def fault(run: Run) -> str:

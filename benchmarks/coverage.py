@@ -98,8 +98,9 @@ def tally(studies: Iterator[Study]) -> tuple[Counter[tuple[str, str]], Counter[s
             held[name, f"difference, {effect.policy}"] += covers(effect.pairing.difference, value - base)
             held[name, f"ratio, {effect.policy}"] += covers(effect.pairing.ratio, value / base)
             counts[f"{effect.policy} {name} {effect.verdict}"] += 1
-        wrong = [e for e in effects if e.policy == "same" and e.verdict != "no difference shown"]
-        for name in {effect.measure.name for effect in wrong}:
+        wrong = {e.measure.name for e in effects if e.policy == "same" and e.verdict != "no difference shown"}
+        counts["wrong"] += bool(wrong)
+        for name in wrong:
             counts[f"wrong {name}"] += 1
     return held, counts
 
@@ -137,6 +138,7 @@ def main(studies: int, seeds: int, customers: int) -> None:
     for (name, what), n in sorted(held.items()):
         tell(f"  {name}, {what}", n, studies, *BARS[name])
     click.echo("verdicts")
+    tell("  the same policy is told apart, by any metric", counts["wrong"], studies, 0, 0.05)
     for name in MEASURES:
         tell(f"  {name}, the same policy is told apart", counts[f"wrong {name}"], studies, 0, 0.05)
         tell(f"  {name}, 10 % faster is found better", counts[f"faster {name} better"], studies, 0, 1)

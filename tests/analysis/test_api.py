@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis import compare_policies, draw, open_dataset
+from analysis import draw, effects, open_dataset
 from sim.errors import RunError, ScenarioError
 from tests.analysis.studies import write_study
 
@@ -16,7 +16,7 @@ def data(tmp_path_factory):
 
 
 def test_policies_are_compared_as_the_report_asks(data):
-    frame = compare_policies(data)
+    frame = effects(data)
     assert list(frame.metric.unique()) == ["p99"]
     assert list(frame.baseline.unique()) == ["balance"]
     affinity = frame[frame.policy == "affinity"]
@@ -26,7 +26,7 @@ def test_policies_are_compared_as_the_report_asks(data):
 
 
 def test_what_is_asked_for_goes_before_the_report(data):
-    frame = compare_policies(data, "affinity", ["p50", "jain"], where={"gpus": 4}, by=())
+    frame = effects(data, "affinity", ["p50", "jain"], where={"gpus": 4}, by=())
     assert list(frame.policy) == ["balance", "keepalive[ttl=60]"] * 2
     assert list(frame.metric) == ["p50"] * 2 + ["jain"] * 2
     assert set(frame.verdict[:2]) == {"worse"}
@@ -35,7 +35,7 @@ def test_what_is_asked_for_goes_before_the_report(data):
 @pytest.mark.parametrize(("names", "said"), [(("balanc",), "balanc"), (("balance", ["p98"]), "p98")])
 def test_a_name_that_is_not_there_is_told(data, names, said):
     with pytest.raises(RunError, match=said):
-        compare_policies(data, *names)
+        effects(data, *names)
 
 
 def test_figures_are_drawn_that_are_named_or_that_the_study_asks_for(data, tmp_path):

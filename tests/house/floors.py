@@ -135,7 +135,7 @@ FLOORS = [
                 ),
                 (
                     _room(
-                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
+                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts analysis.cuts",
                         "policies against a baseline: effect, interval and verdict",
                     ),
                     _room("analysis.series", "what figures of data sets draw, as tables"),
