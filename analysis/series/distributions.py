@@ -32,12 +32,9 @@ def cdf(dataset: Dataset, where: Mapping[str, Value], *, time: Time = "latency")
     """
 
     def line(runs: Sequence[Run]) -> Line:
-        values = [_values(run, time) for run in runs]
-        x, share = metrics.cdf(np.concatenate(values), _POINTS)
-        each = [np.searchsorted(np.sort(v), x, "right") / len(v) for v in values if len(v)]
-        for one in each:
-            one[:1] = 0  # the first point is where the line leaves 0
-        return x, share, each
+        values, x = _ordered(runs, time)
+        whole, *each = (np.append(0.0 * x[:1], np.searchsorted(v, x, "right") / max(len(v), 1)) for v in values)
+        return np.append(x[:1], x), whole, each  # the first point is where the line leaves 0
 
     return _lines(dataset, where, line, f"{_NAMES[time]} (s)", "Share of invocations")
 
@@ -46,9 +43,9 @@ def ccdf(dataset: Dataset, where: Mapping[str, Value], *, time: Time = "latency"
     """The tail: share of completed invocations that took so long or longer. Columns as of ``cdf``."""
 
     def line(runs: Sequence[Run]) -> Line:
-        values = [_values(run, time) for run in runs]
-        x, share = metrics.at_least(metrics.cdf(np.concatenate(values), _POINTS))
-        return x, share, [1 - np.searchsorted(np.sort(v), x, "left") / len(v) for v in values if len(v)]
+        values, x = _ordered(runs, time)
+        whole, *each = (1 - np.searchsorted(v, x, "left") / max(len(v), 1) for v in values)
+        return x, whole, each
 
     said = "So many took so long or longer: 1% at the 99th percentile."
     return _lines(dataset, where, line, f"{_NAMES[time]} (s)", "Slower invocations (%)", said)
@@ -69,11 +66,15 @@ def attainment(dataset: Dataset, where: Mapping[str, Value]) -> Series:
     return _lines(dataset, where, line, "SLO scale", "SLO attainment (%)", said)
 
 
-def _values(run: Run, time: str) -> Floats:
+def _ordered(runs: Sequence[Run], time: str) -> tuple[list[Floats], Floats]:
+    """Ascending times, of all runs together and of each that has some; and where a line of them has its points."""
     from_at_s, to_at_s = TIMES[f"{time}_s"]
-    rows = run.table("invocations", ("status", from_at_s, to_at_s))
-    values: Floats = metrics.of_completed(rows, to_at_s) - metrics.of_completed(rows, from_at_s)
-    return values
+    each = []
+    for run in runs:
+        rows = run.table("invocations", ("status", from_at_s, to_at_s))
+        each.append(np.sort(metrics.of_completed(rows, to_at_s) - metrics.of_completed(rows, from_at_s)))
+    whole = np.sort(np.concatenate(each))
+    return [whole, *(values for values in each if len(values))], np.unique(metrics.cdf(whole, _POINTS)[0])
 
 
 def _attained(run: Run) -> Floats:

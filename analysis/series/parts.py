@@ -34,16 +34,21 @@ def breakdown(dataset: Dataset, where: Mapping[str, Value]) -> Series:
 
 
 def coldstart(dataset: Dataset, where: Mapping[str, Value]) -> Series:
-    """Mean cold start of workers that got ready, in its stages. Columns: those of ``breakdown``, with ``starts``."""
+    """Mean cold start of the workers that got ready, in its stages.
+
+    Workers that were there from the start have none. Columns: those of ``breakdown``, with ``starts``.
+    """
+
+    columns = [f"{stage}_s" for stage in STAGES]
 
     def sums(rows: pd.DataFrame) -> Sums:
         parts, n = dict.fromkeys(STAGES, 0.0), 0
         for run in rows["run"]:
-            workers = dataset.open(run).table("workers", ("ready_at_s", *(f"{stage}_s" for stage in STAGES)))
-            ready = workers[workers["ready_at_s"].notna()]
-            n += len(ready)
-            for stage in STAGES:
-                parts[stage] += float(ready[f"{stage}_s"].sum())
+            workers = dataset.open(run).table("workers", ("ready_at_s", *columns))
+            stages_s = workers.loc[workers["ready_at_s"].notna(), columns]
+            n += int((stages_s.sum(axis=1) > 0).sum())
+            for stage, column in zip(STAGES, columns, strict=True):
+                parts[stage] += float(stages_s[column].sum())
         return parts, n
 
     return _bars(dataset, where, sums, "Mean cold start (s)", "starts")

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.dataset import Dataset, open_dataset
+from analysis.measures import measure
 from analysis.series.table import Series, names
 from analysis.study_report import Value
 from sim.errors import RunError
@@ -48,7 +49,7 @@ def _valid(frame: pd.DataFrame) -> pd.DataFrame:
 def _pair(key: dict[str, Any], quantile: str, simulated: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
     cells: dict[str, Any] = {**key, "quantile": quantile}
     for name, rows in {"measured": measured, "simulated": simulated}.items():
-        values = rows[f"latency_s.{quantile}"]
+        values = measure(quantile).of(rows)
         cells |= {name: values.mean(), f"{name}_low": values.min(), f"{name}_high": values.max()}
     cells["error_frac"] = cells["simulated"] / cells["measured"] - 1
     cells["several"] = len(simulated) + len(measured) > 2

@@ -75,7 +75,7 @@ def sweep(
     from sim.sweeps.sweep import run_study
 
     study = _study(paths, {"factors": factors_of(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
-    _check_report(study)
+    _check_report(study, paths[0])
     came = run_study(study, out, jobs=jobs, ray=ray, tables=tables, note=note, bar=points)
     _tell(came, out, as_json=as_json)
     if study.report and not came.interrupted and len(came.frame) > len(came.failed):
@@ -84,12 +84,12 @@ def sweep(
         sys.exit(INVALID)
 
 
-def _check_report(study: Study) -> None:
+def _check_report(study: Study, file: Path) -> None:
     """Raise ScenarioError, before anything is run, for a report that can't be made."""
     from analysis.series.kinds import check_report
 
     if study.report:
-        check_report(study.report, study.factors, f"{study.name}: report")
+        check_report(study.report, study.factors, f"{file}: report")
 
 
 def _make_paper(out: Path, *, as_json: bool) -> None:

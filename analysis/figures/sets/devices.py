@@ -45,7 +45,7 @@ def heat(series: Series, looks: Looks, width_in: float) -> Figure:
     grid[0, 0].yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     grid[0, 0].set_ylim(n_gpus - 0.5, -0.5)
     figure.supylabel("GPU", fontsize=8)
-    bar = figure.colorbar(image, ax=grid, location="top", aspect=40, shrink=0.6, pad=0.02)
+    bar = figure.colorbar(image, ax=figure.axes, location="top", aspect=14, shrink=0.6, pad=0.02)
     bar.set_label(series.y, fontsize=7)
     bar.outline.set_linewidth(0.4)
     return close(figure, series)

@@ -23,6 +23,7 @@ from analysis.runs import open_runs
 from analysis.series.widths import TEXT_WIDTH_IN, WIDTH_IN
 from sim.errors import RunError
 from sim.records.tables import DEVICES, GPU_PARTS, INVOCATIONS
+from tests.analysis.figures.overlaps import overlapping_texts
 from tests.analysis.mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
 REPO = Path(__file__).resolve().parents[3]
@@ -55,8 +56,8 @@ def texts(figure: Figure) -> list[str]:
 
 
 def check_readable(figure: Figure, width_in: float = WIDTH_IN) -> None:
-    """Fits the column; nothing sticks out; legend and small print are clear of the axes; no offsets; no tick labels
-    that touch."""
+    """Fits the column; nothing sticks out; legend and small print are clear of the axes; no offsets; no texts that
+    overlap."""
     width, height = figure.get_size_inches()
     assert width == width_in
     box = figure.get_tightbbox()
@@ -77,12 +78,9 @@ def check_readable(figure: Figure, width_in: float = WIDTH_IN) -> None:
             assert figure._supxlabel.get_window_extent().y1 <= below.y0 + 1
         for axis in (axes.xaxis, axes.yaxis):
             assert not axis.get_offset_text().get_text()
-            shown = [t for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
-            low, high = sorted(axis.get_view_interval())
-            boxes = [t.get_window_extent() for t in shown if low <= t.get_position()[axis is axes.yaxis] <= high]
-            assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
     for text in figure.findobj(Text):
         assert text.get_fontsize() >= 7
+    assert overlapping_texts(figure) == []
 
 
 def none_completed(tables):
