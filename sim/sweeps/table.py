@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.runs import flatten
+from analysis.runs import fault, flatten, warnings
 from sim.errors import RunError
 from sim.files.output import new_file
 from sim.records.results import open_run
@@ -59,9 +59,8 @@ def _ended(folder: Path, error: str) -> tuple[dict[str, Any], dict[str, Any]]:
     except RunError:
         return ({"valid": False, "reasons": "", "warnings": "", "error": error} if error else {}), {}
     error = error or run.manifest.get("error") or ""
-    verdict = {"valid": run.valid and not error, "error": error}
-    texts = {key: "; ".join(map(str, run.summary.get(key, []))) for key in ("reasons", "warnings")}
-    return verdict | texts, run.summary
+    texts = {"reasons": fault(run), "warnings": "; ".join(warnings(run)), "error": error}
+    return {"valid": run.valid and not error, **texts}, run.summary
 
 
 def _numbers(summaries: Sequence[Mapping[str, Any]], taken: Iterable[str]) -> pd.DataFrame:

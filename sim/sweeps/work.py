@@ -77,7 +77,7 @@ def perform(task: Task) -> str:
 
 def finished(task: Task) -> bool:
     """Whether its folder has a valid run, with all files that it wrote, and with tables where they are to be kept."""
-    with suppress(RunError, OSError):
+    with suppress(RunError, OSError, KeyError, TypeError, AttributeError):  # of a manifest that no run writes
         run = open_run(task.folder, verify=False)  # whose hashes would take reading all tables
         files = run.manifest["files"]
         whole = all((task.folder / name).stat().st_size == facts["size_bytes"] for name, facts in files.items())
