@@ -33,7 +33,7 @@ class Effect:
     """What a policy changes, against the baseline, at one combination of factors.
 
     at: their values. value, baseline_value: means over pairs, NaN where they must not be quoted. pairing: difference
-    and ratio with intervals, and p before correction. p: adjusted over all effects on the same measure, NaN where there
+    and ratio with intervals, and p before correction. p: adjusted over all effects that were asked for, NaN where there
     is no test. notes: what was left out, or else keeps a verdict from being given.
     """
 
@@ -61,8 +61,9 @@ def compare_policies(
     """Compare every other policy with the baseline, by measure, combination of factors and policy, in this order.
 
     baseline, measures: by default those that the study's report names. by: factors whose combinations are told apart,
-    by default all; over others a seed's number is the mean. where: values of factors that rows must have. A verdict is
-    given where p, with Holm's correction over all effects on one measure, is at most 1 - confidence. Raises RunError
+    by default all; over others a seed's number is the mean. where: values of factors that rows must have. A difference
+    is shown where p, with Holm's correction over all effects, is at most 1 - confidence, and its
+    interval is without 0. Raises RunError
     for names that the data set lacks, and for two rows of the same point.
     """
     baseline = baseline or data.report.baseline
@@ -75,10 +76,9 @@ def compare_policies(
     if len(policies) < 2:
         raise RunError(f"{data.path}: has no policy but {baseline}, and nothing to compare it with")
     _check_unique(data, frame)
-    effects = []
-    for measure in measures or data.report.measures:
-        effects += _correct(list(_effects(data, frame, policies, baseline, measure, by, confidence)), confidence)
-    return effects
+    chosen = measures or data.report.measures
+    effects = [e for measure in chosen for e in _effects(data, frame, policies, baseline, measure, by, confidence)]
+    return _correct(effects, confidence)
 
 
 def _check_unique(data: Dataset, frame: pd.DataFrame) -> None:
@@ -141,21 +141,22 @@ def _of_one_run(data: Dataset, rows: pd.DataFrame, effect: Effect, confidence: f
     """The effect within the single run of each policy, where its invocations tell it; else why not."""
 
     def with_note(effect: Effect, note: str) -> Effect:
-        return replace(effect, notes=(*effect.notes, f"there is one seed, and one run is no interval: {note}"))
+        return replace(effect, notes=(*effect.notes, f"there is one seed, {note}"))
 
     if not has_batches(effect.measure):
-        return with_note(effect, "only means of times can be told from batches within it")
+        return with_note(effect, "and one run is no interval; only means of times can be told from batches within it")
     of = rows.set_index("policy")["run"]
     try:
         run, base = data.open(str(of[effect.policy])), data.open(str(of[effect.baseline]))
         found = paired_inside(run, base, effect.measure, confidence)
     except RunError as error:
-        return with_note(effect, str(error))
+        return with_note(effect, f"and one run is no interval; {error}")
     if found.pairing is None:
-        return with_note(effect, found.means.interval.method.removeprefix("none: "))
+        why = found.means.interval.method.removeprefix("none: ")
+        return with_note(effect, f"and one run is no interval; {why}")
     told = replace(effect, value=found.value, baseline_value=found.baseline, pairing=found.pairing, p=found.pairing.p)
     batches = f"{found.means.interval.n} batches of the {found.n:,} invocations that both completed"
-    return with_note(told, f"this one is from {batches}, without the first {found.n_cut:,}")
+    return with_note(told, f"and the interval is from {batches}, without the first {found.n_cut:,}")
 
 
 def _correct(effects: Sequence[Effect], confidence: float) -> list[Effect]:
@@ -168,9 +169,10 @@ def _correct(effects: Sequence[Effect], confidence: float) -> list[Effect]:
 
 
 def _verdict(effect: Effect, p: float, confidence: float) -> Verdict:
-    if p > 1 - confidence:
+    difference = effect.pairing.difference
+    if p > 1 - confidence or difference.low <= 0 <= difference.high:  # a bootstrap may know better than the t test
         return "no difference shown"
-    higher = effect.pairing.difference.estimate > 0
+    higher = difference.estimate > 0
     if effect.measure.better is None:
         return "higher" if higher else "lower"
     return "better" if higher == (effect.measure.better == "higher") else "worse"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ _LEAST_P = 0.001  # smaller ones are not told apart
 def tabulate(effects: Sequence[Effect], looks: Mapping[str, Look], confidence: float) -> Comparison:
     """Rows for people: a policy at a combination of factors, measure by measure. looks: what policies are called."""
     factors = list(effects[0].at) if effects else []
-    level = f"{100 * confidence:g} % interval"
+    interval = ("interval", f"{100 * confidence:g} %")
     rows = [
         [
             looks[effect.policy].label,
@@ -40,7 +39,7 @@ def tabulate(effects: Sequence[Effect], looks: Mapping[str, Look], confidence: f
     ]
     called = looks[effects[0].baseline].label if effects else "baseline"
     heads = [("policy", ""), *((factor, "") for factor in factors), ("metric", ""), (called, ""), ("value", "")]
-    heads += [("difference", ""), ("", level), ("ratio", ""), ("", level), ("p", "adjusted"), ("verdict", "")]
+    heads += [("difference", ""), interval, ("ratio", ""), interval, ("p", "adjusted"), ("verdict", "")]
     return Comparison(heads, rows, _notes(effects, looks, confidence))
 
 
@@ -105,11 +104,10 @@ def _p(p: float) -> str:
 
 def _notes(effects: Sequence[Effect], looks: Mapping[str, Look], confidence: float) -> list[str]:
     """How to read the table, then what is odd about its rows: the same words once, with all that they are about."""
-    tests = Counter(effect.measure.name for effect in effects if not math.isnan(effect.p))
-    family = counted(max(tests.values(), default=0), "comparison")
+    family = counted(sum(not math.isnan(effect.p) for effect in effects), "comparison")
     read = (
-        f"Means over runs that share their seeds. Verdicts need p of at most {1 - confidence:.3g}, adjusted over the "
-        f"{family} of a metric (Holm)"
+        f"Means over runs that share their seeds. Verdicts need an interval without 0, and p of at most "
+        f"{1 - confidence:.3g}, adjusted over the {family} here (Holm)"
     )
     how = "; ".join(f"{kind}s {_methods(effects, kind)}" for kind in ("difference", "ratio"))
     made = f"Intervals are not adjusted; {how}"

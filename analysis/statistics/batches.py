@@ -9,8 +9,8 @@ import numpy as np
 
 from analysis.statistics.interval import CONFIDENCE, Floats, Interval, no_interval, t_interval
 
-COUNTS = (40, 20, 10)  # of batches, most first: many say more, few depend less on each other
-LEAST_SIZE = 50  # values in a batch
+COUNTS = (20, 10)  # of batches, most first: many say more, few depend less on each other
+LEAST_SIZE = 500  # values in a batch: of small ones, too few tell that they depend on each other
 _LEVEL = 0.05  # chance that independent batches are taken for dependent ones
 
 

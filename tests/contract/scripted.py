@@ -8,12 +8,13 @@ device, latest starts and batches are here in words of its own.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
 from sim.dispatcher import Dispatcher
-from sim.domain import DeviceSpec, FleetSpec, Function, KernelGraph
+from sim.domain import Buffer, DeviceSpec, FleetSpec, Function, KernelGraph, Role
 from sim.protocol import (
     ANY_DEVICE,
     ARRIVAL,
@@ -41,8 +42,8 @@ FLEET_MEMORY_BYTES = 16 * 10**9
 
 
 def functions(n: int) -> list[Function]:
-    """Functions that share an empty graph."""
-    graph = KernelGraph("none", (), ())
+    """Functions that share a graph without kernels, whose constants are as large as those of a ``ListTrace``."""
+    graph = KernelGraph("none", (), (Buffer("c", 1000, Role.CONSTANT),))
     return [Function(i, f"f{i}", graph) for i in range(n)]
 
 
@@ -63,6 +64,8 @@ class FixedCosts:
 class ScriptedWorld:
     """Runs a script [(arrival_at_s, function, run_s), ...] and keeps a log of (now_s, event, actions).
 
+    expected_s: of each function, 1 where it isn't given. due_at_s: deadline of each invocation, if any has one. served:
+    the functions, if they are others than those without anything.
     ``ended`` maps invocations to (status, instant); ``ran_on`` to their worker.
     """
 
@@ -73,6 +76,9 @@ class ScriptedWorld:
         script: list[tuple[float, int, float]],
         n_functions: int,
         start_s: float = 0.5,
+        expected_s: Sequence[float] = (),
+        due_at_s: Sequence[float] = (),
+        served: Sequence[Function] = (),
     ) -> None:
         self.log: list[tuple[float, Event, list[Action]]] = []
         self.ended: dict[int, tuple[str, float]] = {}
@@ -80,12 +86,13 @@ class ScriptedWorld:
         self.script = script
         self.n_gpus = n_gpus
         self.start_s = start_s
+        self.due_at_s = due_at_s
         fleet = FleetSpec(DeviceSpec("scripted", FLEET_MEMORY_BYTES), n_gpus)
         self.dispatcher = Dispatcher(
             policy,
             fleet,
-            functions(n_functions),
-            FixedCosts([1.0] * n_functions),
+            served or functions(n_functions),
+            FixedCosts(list(expected_s) or [1.0] * n_functions),
             generator(0, Stream.POLICY),
             log=lambda now_s, event, actions: self.log.append((now_s, event, list(actions))),
         )
@@ -104,7 +111,8 @@ class ScriptedWorld:
 
     def run(self) -> ScriptedWorld:
         for number, (at_s, function, _) in enumerate(self.script):
-            self._post(at_s, ARRIVAL, Arrival(number, function))
+            due_at_s = self.due_at_s[number] if self.due_at_s else inf
+            self._post(at_s, ARRIVAL, Arrival(number, function, due_at_s))
         while self._events:
             now_s, _, number, event = heappop(self._events)
             if isinstance(event, Finished) and event.outcome == Outcome.OK:

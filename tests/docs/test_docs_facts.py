@@ -17,8 +17,10 @@ from sim.domain import Role, WorkerKind
 from sim.models.calibration import Calibration, GraphCosts
 from sim.models.tiers import Rung
 from sim.policies import known
+from sim.protocol import Need
 from sim.records.results import open_run
 from sim.records.tables import GPU_PARTS, OPTIONAL, STAGES, STATUSES, TABLES
+from sim.settings import parameters
 from tests.docs.commands import MAIN, options
 from tests.docs.pages import PAGES, README, ROOT, blocks, name, prose
 from tests.support import own, poisson, simulate
@@ -31,7 +33,7 @@ GLOSSARY, CALIBRATION, RUNS, TRACE, POLICY, METRICS = (
         "calibration.md",
         "run-directory.md",
         "howto/your-own-trace.md",
-        "howto/add-a-policy.md",
+        "policies.md",
         "metrics.md",
     )
 )
@@ -90,6 +92,15 @@ def test_pages_list_all_policies_and_placements():
     assert set(PLACEMENTS) <= set(re.findall(r"^\| `(\w+)`", prose(TRACE), re.MULTILINE))
 
 
+def test_the_table_of_policies_says_their_parameters_and_needs():
+    table = prose(POLICY).partition("## Queueing")[0]
+    for policy_name, policy in known().items():
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{policy_name}` |"))
+        _, _, named, *_, needs, _ = (cell.strip() for cell in row.split("|"))
+        assert re.findall(r"`(\w+)`", named) == [*parameters(policy)], policy_name
+        assert needs == ", ".join(need.value for need in Need if need in policy.needs), policy_name
+
+
 def keys(cls, path=""):
     """Keys of all numbers and truth values of a calibration, graphs aside."""
     hints = get_type_hints(cls)
@@ -130,6 +141,7 @@ def test_every_key_of_the_summary_is_explained(tmp_path):
     run = simulate(own(poisson(10, 1.0, "constant", seed=0)), known()["balance"](), tmp_path)
     assert run.summary.keys() <= code_words(RUNS)
     nested = {key for value in run.summary.values() if isinstance(value, dict) for key in value}
+    nested -= run.summary["gpu_hours_of"].keys()  # names of GPUs
     assert run.summary.keys() | nested <= code_words(METRICS)
 
 
@@ -142,7 +154,7 @@ def test_the_numbers_under_the_figure_are_those_of_the_demo(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     make = (ROOT / "Makefile").read_text("utf-8").replace("\\\n", " ").replace("$(DEMO)", "demo")
     for command in ("traces", "simulate"):
-        (words,) = re.findall(rf"^\t\$\(BIN\)/{command} (.*)$", make, re.MULTILINE)
+        (words,) = re.findall(rf"^\t\$\(BIN\)/{command} (.*demo/.*)$", make, re.MULTILINE)
         result = CliRunner().invoke(MAIN[command], words.split())
         assert result.exit_code == 0, result.output
     policies = ("exclusive", "affinity", "keepalive")

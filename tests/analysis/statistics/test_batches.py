@@ -21,9 +21,10 @@ def correlated(n, rho, seed=0):
 
 def test_independent_values_are_told_by_the_most_batches():
     found = batch_means(correlated(10_000, 0.0))
-    assert found.interval.n == 40
+    assert found.interval.n == 20
     assert found.interval.low < 5 < found.interval.high
     assert found.interval.half_width == pytest.approx(0.02, rel=0.3)
+    assert batch_means(correlated(9_999, 0.0)).interval.n == 10
 
 
 def test_correlation_makes_batches_wider_than_the_plain_standard_error():
@@ -34,7 +35,7 @@ def test_correlation_makes_batches_wider_than_the_plain_standard_error():
 
 
 def test_too_strong_a_correlation_gets_no_interval():
-    walk = np.cumsum(np.random.default_rng(0).normal(size=5_000))
+    walk = np.cumsum(np.random.default_rng(0).normal(size=10_000))
     found = batch_means(walk)
     assert not found.interval.known
     assert found.interval.estimate == walk.mean()
@@ -43,9 +44,9 @@ def test_too_strong_a_correlation_gets_no_interval():
 
 
 def test_a_short_run_has_no_batches():
-    for n in (0, 499):
+    for n in (0, 4_999):
         assert "too short" in batch_means(np.ones(n)).interval.method
-    assert batch_means(np.ones(500)).interval.n == 10
+    assert batch_means(np.ones(5_000)).interval.n == 10
 
 
 def test_batches_are_means_of_neighbours_and_the_rest_goes_at_the_beginning():

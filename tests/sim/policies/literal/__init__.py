@@ -1,0 +1,1 @@
+"""The rules of queueing policies, as slow as they read: oracles for the policies."""
