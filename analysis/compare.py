@@ -73,13 +73,15 @@ class Comparison:
     notes: list[str]
 
 
-def compare(runs: Sequence[Run], names: Sequence[str] = ()) -> Comparison:
-    """Put the summaries side by side. names: what a user calls the runs. Raises RunError when a summary lacks a key.
+def compare(runs: Sequence[Run], names: Sequence[str] = (), more: Sequence[Column] = ()) -> Comparison:
+    """Put the summaries side by side. names: what a user calls the runs. more: columns after COLUMNS.
 
     Settings in which the runs differ are columns; what else differs is in the first. Unknown numbers (nothing
     completed) are a dash. Invalid runs have a star, and a note with the reasons; a run which lost invocations has a
-    note too, for its latencies are those of the others alone, and so has one with warnings.
+    note too, for its latencies are those of the others alone, and so has one with warnings. Raises RunError when a
+    summary lacks a key.
     """
+    columns = (*COLUMNS, *more)
     settings = differing_settings(runs)
     policies = [run.label for run in runs]
     called = named(labels(runs, policies), names)
@@ -87,7 +89,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] = ()) -> Comparison:
     for run, first, label in zip(runs, named(labels(runs, policies, without=settings), names), called, strict=True):
         reasons, own = fault(run), identity(run)
         shown = ["-" if own[name] is None else str(own[name]) for name in settings]
-        rows.append([f"{first} *" if reasons else first, *shown, *(_cell(run, column) for column in COLUMNS)])
+        rows.append([f"{first} *" if reasons else first, *shown, *(_cell(run, column) for column in columns)])
         if reasons:
             notes.append(f"* {label}: INVALID: {reasons}")
         lost = [f"{_of(run, s):,} {s}" for s in ("rejected", "failed", "unfinished") if _of(run, s)]
@@ -96,7 +98,7 @@ def compare(runs: Sequence[Run], names: Sequence[str] = ()) -> Comparison:
         notes += [f"{label}: warning: {warning}" for warning in warnings(run)]
     if hidden := hidden_differences(runs):
         notes.append(f"These runs differ in {', '.join(hidden)} too")
-    heads = [("policy", ""), *((name, "") for name in settings), *((c.upper, c.lower) for c in COLUMNS)]
+    heads = [("policy", ""), *((name, "") for name in settings), *((c.upper, c.lower) for c in columns)]
     return Comparison(heads, rows, notes)
 
 
@@ -191,6 +193,8 @@ def _latex(text: str) -> str:
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
     }
     escapes |= {sign: "\\" + sign for sign in "&%$#_{}"}
     return text.translate(str.maketrans(escapes))

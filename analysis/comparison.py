@@ -141,21 +141,22 @@ def _of_one_run(data: Dataset, rows: pd.DataFrame, effect: Effect, confidence: f
     """The effect within the single run of each policy, where its invocations tell it; else why not."""
 
     def with_note(effect: Effect, note: str) -> Effect:
-        return replace(effect, notes=(*effect.notes, f"there is one seed, and one run is no interval: {note}"))
+        return replace(effect, notes=(*effect.notes, f"there is one seed, {note}"))
 
     if not has_batches(effect.measure):
-        return with_note(effect, "only means of times can be told from batches within it")
+        return with_note(effect, "and one run is no interval; only means of times can be told from batches within it")
     of = rows.set_index("policy")["run"]
     try:
         run, base = data.open(str(of[effect.policy])), data.open(str(of[effect.baseline]))
         found = paired_inside(run, base, effect.measure, confidence)
     except RunError as error:
-        return with_note(effect, str(error))
+        return with_note(effect, f"and one run is no interval; {error}")
     if found.pairing is None:
-        return with_note(effect, found.means.interval.method.removeprefix("none: "))
+        why = found.means.interval.method.removeprefix("none: ")
+        return with_note(effect, f"and one run is no interval; {why}")
     told = replace(effect, value=found.value, baseline_value=found.baseline, pairing=found.pairing, p=found.pairing.p)
     batches = f"{found.means.interval.n} batches of the {found.n:,} invocations that both completed"
-    return with_note(told, f"this one is from {batches}, without the first {found.n_cut:,}")
+    return with_note(told, f"and the interval is from {batches}, without the first {found.n_cut:,}")
 
 
 def _correct(effects: Sequence[Effect], confidence: float) -> list[Effect]:

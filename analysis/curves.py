@@ -10,8 +10,7 @@ import numpy as np
 from analysis import metrics
 from analysis.labels import brief_policies, labels, named
 from analysis.metrics import Floats
-from analysis.runs import fault, positive, warnings
-from sim.errors import RunError
+from analysis.runs import fault, measured, positive, require_functions, warnings
 from sim.records.results import Run
 from sim.records.tables import GPU_PARTS
 
@@ -26,7 +25,7 @@ class Curves:
     """The lines of one run.
 
     Arrays by interval are one shorter than their edges, which end with the run or at the horizon. A pair is a
-    distribution as ``metrics.cdf`` gives it, empty when nothing completed.
+    distribution as ``metrics.cdf`` gives it, of measured invocations; empty when nothing completed.
     """
 
     label: str
@@ -73,20 +72,17 @@ def measure(run: Run, label: str, horizon_s: float) -> Curves:
     devices = run.table("devices", _DEVICES)
     functions = run.table("functions", ("isolated_s",))
     invocations = run.table("invocations", _INVOCATIONS)
-    if len(invocations) and (number := int(invocations["function"].max())) >= len(functions):
-        raise RunError(
-            f"{run.path / 'invocations.parquet'}: function {number} is not a row of functions.parquet, "
-            f"which has {len(functions)}"
-        )
+    require_functions(run, invocations, len(functions))
     latency = metrics.latency_s(invocations)
     arrival = metrics.of_completed(invocations, "arrival_at_s")
     p50, p99 = metrics.quantiles_by_interval(arrival, latency, edges, (0.5, 0.99))
-    slowdown = metrics.slowdown(invocations, functions)
+    counted = measured(run, invocations)
+    slowdown = metrics.slowdown(counted, functions)
     n, n_gpu = (int(np.searchsorted(e[:-1], horizon_s)) for e in (edges, gpu_edges))
     return Curves(
         label=label if len(latency) else f"{label} (none completed)",
         warnings=list(dict.fromkeys(warning.partition(":")[0] for warning in warnings(run))),
-        latency_s=metrics.cdf(latency),
+        latency_s=metrics.cdf(metrics.latency_s(counted)),
         edges_s=edges[: n + 1],
         latency_p50_s=p50[:n],
         latency_p99_s=p99[:n],

@@ -72,9 +72,39 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     and for tables that are damaged; ScenarioError for a bad ``report`` of the study.
     """
     folder = Path(path)
-    if (folder / RESULTS).is_file() or (folder / STUDY).is_file():
-        return _of_study(folder)
-    return _of_runs(folder)
+    return _of_study(folder) if is_study(folder) else dataset_of(open_runs([folder]), folder)
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is what ``simulate sweep`` made."""
+    return (folder / RESULTS).is_file() or (folder / STUDY).is_file()
+
+
+def dataset_of(runs: Sequence[Run], folder: Path) -> Dataset:
+    """Ordinary runs as a data set, called by their paths from ``folder``."""
+    import pandas as pd
+
+    factors = _factors(runs)
+    rows = [
+        {
+            "run": os.path.relpath(run.path, folder),
+            "policy": run.label,
+            "seed": identity(run)["seed"] or 0,
+            **{name: values[i] for name, values in factors.items()},
+            "valid": run.valid,
+            "reasons": fault(run),
+            "warnings": _JOINT.join(warnings(run)),
+            "error": run.manifest.get("error") or "",
+            **_numbers(run),
+        }
+        for i, run in enumerate(runs)
+    ]
+    frame = pd.DataFrame(rows)
+    numbers = [name for name in frame.columns if name not in (*_FIRST, *factors, *_ABOUT)]
+    frame = frame.astype({"seed": "int64", **dict.fromkeys(numbers, "float64")})
+    frame = frame.sort_values([*factors, "policy", "seed"], kind="stable", ignore_index=True)
+    report = read_report({}, f"{folder}: report", _in_order([], frame["policy"]), tuple(factors))
+    return Dataset(folder, frame, tuple(factors), report, folder)
 
 
 def steady(frame: pd.DataFrame) -> pd.Series[bool]:
@@ -108,33 +138,6 @@ def _read(file: Path, factors: Sequence[str]) -> pd.DataFrame:
         if column not in frame:
             raise RunError(f"{file}: lacks the column {column!r}")
     return frame.astype(dict.fromkeys(_TEXT, object)).fillna(dict.fromkeys(_TEXT, ""))
-
-
-def _of_runs(folder: Path) -> Dataset:
-    import pandas as pd
-
-    runs = open_runs([folder])
-    factors = _factors(runs)
-    rows = [
-        {
-            "run": os.path.relpath(run.path, folder),
-            "policy": run.label,
-            "seed": identity(run)["seed"] or 0,
-            **{name: values[i] for name, values in factors.items()},
-            "valid": run.valid,
-            "reasons": fault(run),
-            "warnings": _JOINT.join(warnings(run)),
-            "error": run.manifest.get("error") or "",
-            **_numbers(run),
-        }
-        for i, run in enumerate(runs)
-    ]
-    frame = pd.DataFrame(rows)
-    numbers = [name for name in frame.columns if name not in (*_FIRST, *factors, *_ABOUT)]
-    frame = frame.astype({"seed": "int64", **dict.fromkeys(numbers, "float64")})
-    frame = frame.sort_values([*factors, "policy", "seed"], kind="stable", ignore_index=True)
-    report = read_report({}, f"{folder}: report", _in_order([], frame["policy"]), tuple(factors))
-    return Dataset(folder, frame, tuple(factors), report, folder)
 
 
 def _factors(runs: Sequence[Run]) -> dict[str, list[Value]]:

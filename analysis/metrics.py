@@ -158,3 +158,20 @@ def slowdown(invocations: pd.DataFrame, functions: pd.DataFrame) -> Floats:
     known = (counts > 0) & (isolated_s > 0)
     ratio: Floats = total_s[known] / counts[known] / isolated_s[known]
     return ratio
+
+
+def attainment(invocations: pd.DataFrame, functions: pd.DataFrame, scale: npt.ArrayLike) -> Floats:
+    """SLO attainment for deadlines of ``scale`` times the isolated latency of each function, for each of the scales.
+
+    Share of all invocations that were completed by then; what was rejected, failed or left unfinished missed it. Those
+    of functions without an isolated_s above 0 are left out; NaN without any. Papers draw it over the scale (Li et al.,
+    AlpaServe: Statistical Multiplexing with Model Parallelism for Deep Learning Serving, OSDI 2023).
+    """
+    isolated_s = functions["isolated_s"].to_numpy(np.float64)
+    n = np.count_nonzero(isolated_s[invocations["function"].to_numpy()] > 0)
+    of_each_s = isolated_s[of_completed(invocations, "function")]
+    known = of_each_s > 0
+    ordered = np.sort(latency_s(invocations)[known] / of_each_s[known])
+    kept = np.searchsorted(ordered, np.asarray(scale, dtype=np.float64), side="right")
+    share: Floats = kept / n if n else np.full(np.shape(scale), np.nan)
+    return share

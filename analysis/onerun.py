@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.measures import Measure
-from analysis.runs import warnings
+from analysis.runs import measured, warnings
 from analysis.statistics.batches import BatchMeans, batch_means, in_batches
 from analysis.statistics.interval import CONFIDENCE, Floats
 from analysis.statistics.replications import Pairing, paired
@@ -17,7 +17,7 @@ from sim.records.backlog import is_steady
 from sim.records.results import Run
 from sim.records.totals import TIMES
 
-_WARM_UP = 10  # one part in so many at the beginning of a run is left out
+_WARM_UP = 10  # one part in so many at the beginning is left out of a run that measures it
 _MEAN = ".mean"  # the end of the column of a measure that is a mean over invocations
 
 
@@ -56,7 +56,7 @@ def has_batches(measure: Measure) -> bool:
 
 
 def inside(run: Run, measure: Measure, confidence: float = CONFIDENCE) -> Inside:
-    """Batch means of a run without its first tenth.
+    """Batch means of what a run measures; without its first tenth, if the run has no warm-up of its own.
 
     Raises RunError for a measure that is no mean over invocations, a run that is not steady, and a table that can't be
     read.
@@ -70,7 +70,7 @@ def inside(run: Run, measure: Measure, confidence: float = CONFIDENCE) -> Inside
     values = values[~np.isnan(values)]
     if not len(values):
         raise RunError(f"{run.path}: completed no invocation")
-    n_cut = len(values) // _WARM_UP
+    n_cut = _n_cut(run, len(values))
     return Inside(batch_means(values[n_cut:], confidence), n_cut, len(values) - n_cut, mser5(values))
 
 
@@ -87,7 +87,7 @@ def paired_inside(run: Run, baseline: Run, measure: Measure, confidence: float =
     if not both.any():
         raise RunError(f"{run.path} and {baseline.path}: have no invocation that both completed")
     value, base = value[both], base[both]
-    n_cut = len(value) // _WARM_UP
+    n_cut = _n_cut(run, len(value))
     value, base = value[n_cut:], base[n_cut:]
     means = batch_means(value - base, confidence)
     n = means.interval.n
@@ -95,9 +95,15 @@ def paired_inside(run: Run, baseline: Run, measure: Measure, confidence: float =
     return PairedInside(pairing, means, float(value.mean()), float(base.mean()), n_cut, len(value))
 
 
+def _n_cut(run: Run, n: int) -> int:
+    """How many of ``n`` invocations are left out at the beginning of what a run measures."""
+    return 0 if run.summary.get("measured", {}).get("from_s") else n // _WARM_UP
+
+
 def _times_s(run: Run, measure: Measure) -> Floats:
-    """The time of every invocation that a measure is the mean of, in order of arrival; NaN if it was not completed."""
+    """The times that a measure is the mean of, in order of arrival; NaN of an invocation that was not completed."""
     start, end = TIMES[measure.column.removesuffix(_MEAN)]
-    table = run.table("invocations", ["invocation", "status", start, end]).sort_values("invocation")
+    columns = dict.fromkeys(["invocation", "status", "arrival_at_s", start, end])
+    table = measured(run, run.table("invocations", list(columns))).sort_values("invocation")
     times_s = (table[end] - table[start]).to_numpy(np.float64)
     return np.where((table["status"] == "completed").to_numpy(), times_s, np.nan)

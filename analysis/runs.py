@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import RunError
 from sim.records.histogram import Histogram
+from sim.records.prices import Prices
 from sim.records.results import Run, open_run
 from sim.records.summary import EXACT, spread
 from sim.records.totals import TIMES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analysis.metrics import Floats
 
 
 def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -> list[Run]:
@@ -29,27 +32,76 @@ def open_runs(paths: Iterable[str | os.PathLike[str]], *, verify: bool = True) -
     return [_open(path, verify) for path in found.values()]
 
 
+def open_one(path: Path, *, verify: bool = True) -> Run:
+    """Open the one run that ``path`` stands for. Raises RunError as ``open_runs`` does, and when there are several."""
+    runs = open_runs([path], verify=verify)
+    if len(runs) > 1:
+        raise RunError(f"{path}: holds {len(runs)} runs; name one of them, such as {runs[0].path}")
+    return runs[0]
+
+
 def with_exact_quantiles(run: Run) -> Run:
     """The run with the times of its summary as they are in its table, whatever the summary had them from.
 
     Raises RunError for a table that can't be read.
     """
     columns = sorted({column for ends in TIMES.values() for column in ends})
-    invocations = run.table("invocations", ["status", *columns])
-    return replace(run, summary=run.summary | {"quantiles": EXACT} | exact_times(invocations))
+    invocations = measured(run, run.table("invocations", ["status", "function", *columns]))
+    isolated_s = run.table("functions", ["isolated_s"])["isolated_s"].to_numpy()
+    require_functions(run, invocations, len(isolated_s))
+    exact = exact_times(invocations) | {"slowdown": exact_slowdown(invocations, isolated_s)}
+    return replace(run, summary=run.summary | {"quantiles": EXACT} | exact)
 
 
 def exact_times(invocations: pd.DataFrame) -> dict[str, Any]:
     """The times of a summary, from a table with status and the columns of ``TIMES``."""
     from analysis.metrics import of_completed
 
-    exact: dict[str, Any] = {}
-    for name, (from_at_s, to_at_s) in TIMES.items():
-        values = of_completed(invocations, to_at_s) - of_completed(invocations, from_at_s)
-        times_s = Histogram(few=len(values))
-        times_s.add(values)
-        exact[name] = spread(times_s)
-    return exact
+    return {
+        name: _spread(of_completed(invocations, to_at_s) - of_completed(invocations, from_at_s))
+        for name, (from_at_s, to_at_s) in TIMES.items()
+    }
+
+
+def exact_slowdown(invocations: pd.DataFrame, isolated_s: Floats) -> dict[str, float | None]:
+    """The slowdown of a summary, from a table with function too. isolated_s: of each function."""
+    from analysis.metrics import latency_s, of_completed
+
+    of_each_s = isolated_s[of_completed(invocations, "function")]
+    known = of_each_s > 0
+    return _spread(latency_s(invocations)[known] / of_each_s[known])
+
+
+def _spread(values: Floats) -> dict[str, float | None]:
+    found = Histogram(few=len(values))
+    found.add(values)
+    return spread(found)
+
+
+def require_functions(run: Run, invocations: pd.DataFrame, n: int) -> None:
+    """Raise RunError for an invocation of none of ``n`` functions."""
+    if len(invocations) and (number := int(invocations["function"].max())) >= n:
+        raise RunError(
+            f"{run.path / 'invocations.parquet'}: function {number} is not a row of functions.parquet, which has {n}"
+        )
+
+
+def with_cost(run: Run, prices: Prices) -> Run:
+    """The run with ``cost`` in its summary. Raises RunError for a summary without hours, ScenarioError for one with
+    those of a GPU that has no price."""
+    hours = lookup(run.path / "summary.json", run.summary, "gpu_hours_of")
+    return replace(run, summary=run.summary | {"cost": prices.cost(hours)})
+
+
+def measured(run: Run, invocations: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a run's shares and distributions are of: those that arrived between warm-up and cool-down."""
+    window = run.summary.get("measured")
+    if window is None:  # a run of old, which measured all
+        return invocations
+    arrival_at_s = invocations["arrival_at_s"]
+    until_s = float("inf") if window["until_s"] is None else window["until_s"]
+    rows: pd.DataFrame = invocations[(arrival_at_s >= window["from_s"]) & (arrival_at_s < until_s)]
+    return rows
 
 
 def fault(run: Run) -> str:

@@ -20,7 +20,7 @@ _LEAST_P = 0.001  # smaller ones are not told apart
 def tabulate(effects: Sequence[Effect], looks: Mapping[str, Look], confidence: float) -> Comparison:
     """Rows for people: a policy at a combination of factors, measure by measure. looks: what policies are called."""
     factors = list(effects[0].at) if effects else []
-    level = f"{100 * confidence:g} % interval"
+    interval = ("interval", f"{100 * confidence:g} %")
     rows = [
         [
             looks[effect.policy].label,
@@ -39,7 +39,7 @@ def tabulate(effects: Sequence[Effect], looks: Mapping[str, Look], confidence: f
     ]
     called = looks[effects[0].baseline].label if effects else "baseline"
     heads = [("policy", ""), *((factor, "") for factor in factors), ("metric", ""), (called, ""), ("value", "")]
-    heads += [("difference", ""), ("", level), ("ratio", ""), ("", level), ("p", "adjusted"), ("verdict", "")]
+    heads += [("difference", ""), interval, ("ratio", ""), interval, ("p", "adjusted"), ("verdict", "")]
     return Comparison(heads, rows, _notes(effects, looks, confidence))
 
 

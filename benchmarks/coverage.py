@@ -120,7 +120,7 @@ def one_run(n_runs: int, customers: int, seed: int = 1) -> tuple[int, int]:
 
 def tell(what: str, n: int, of: int, least: float, most: float) -> None:
     """A line: a share, its standard error, and whether it is within its bars."""
-    share = n / of if of else math.nan
+    share = n / of
     met = "" if (least, most) == (0, 1) else "met" if least <= share <= most else "MISSED"
     click.echo(f"{what:56} {100 * share:5.1f} % +- {100 * math.sqrt(share * (1 - share) / of):.1f}  {met}".rstrip())
 
@@ -146,7 +146,8 @@ def main(studies: int, seeds: int, customers: int) -> None:
         known, right = one_run(studies, n_customers)
         click.echo(f"batch means in one run of {n_customers:,}")
         tell("  runs that have an interval", known, studies, 0, 1)
-        tell("  of these, intervals that hold the truth", right, known, 0, 1)
+        if known:
+            tell("  of these, intervals that hold the truth", right, known, 0, 1)
 
 
 if __name__ == "__main__":

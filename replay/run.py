@@ -104,6 +104,7 @@ class RealExperiment:
         for graph in self._graphs.values():
             check_graph(graph)
         self._scenario = scenario
+        self._measured = scenario.measured(workload.trace.duration_s)
         self._workload = workload
         self._calibration = calibration
         self._setup = setup
@@ -142,7 +143,7 @@ class RealExperiment:
             interval_s = choose_interval_s(self._workload.trace.duration_s)
             manifest = self._manifest(interval_s, first, told, seats)
             out = stack.enter_context(run_directory(directory, manifest, force=force))
-            recorder = Recorder(out.path, self._workload, spec, costs, interval_s)
+            recorder = Recorder(out.path, self._workload, spec, costs, interval_s, measured=self._measured, stays=True)
             shared = self.mode == "shared"
             if shared or share_devices([worker for worker, _ in seats]):
                 recorder.share_devices()
@@ -272,7 +273,8 @@ class RealExperiment:
 def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibration:
     """Beliefs about a fleet whose devices have ``capacity_bytes`` for buffers, and which has no frontend.
 
-    What a worker needs of them follows from its buffers, whatever was measured elsewhere.
+    What a worker needs of them follows from its buffers, whatever was measured elsewhere, and another GPU
+    takes other power.
     """
     graphs = {
         name: {kind: replace(costs, memory_bytes=0) for kind, costs in kinds.items()}
@@ -286,7 +288,12 @@ def adapt(calibration: Calibration, device: str, capacity_bytes: int) -> Calibra
         alignment_bytes=ALIGNMENT_BYTES,
     )
     return replace(
-        calibration, device=DeviceFacts(device, capacity_bytes), executor=executor, graphs=graphs, frontend=None
+        calibration,
+        device=DeviceFacts(device, capacity_bytes),
+        executor=executor,
+        graphs=graphs,
+        frontend=None,
+        power=calibration.power if device == calibration.device.name else None,
     )
 
 

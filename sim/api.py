@@ -27,6 +27,7 @@ def simulate(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     decisions: bool = False,
+    stays: bool = False,
     note: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> dict[str, Run]:
@@ -35,10 +36,11 @@ def simulate(
     trace: a file, a directory, or several of one trace. policies: as of ``--policy``, such as "affinity[penalty=2]".
     out: a directory, in which each policy gets a run directory; force: replace older runs there. Without ``out`` the
     tables are held in memory alone. decisions: write the log of decisions into each run directory too.
+    stays: write what was in device memory when, too.
     note: told, a sentence at a time, what the command says on stderr: the offered load, and what a user should know.
     options: gpus, gpus_per_node, gpus_per_link, memory_gib, calibration, and the keys of ``sim.scenario.Scenario``:
     functions, catalogue, map, window, limit, rate_scale, placement, format, frontend, spread, seed, granularity,
-    residency, failures, retries, slo, slo_file, clients.
+    residency, failures, retries, slo, slo_file, clients, warmup_s, cooldown_s.
 
     A run that is not ``valid`` is among those returned. Raises ProjectError, with one sentence, for what can't be
     simulated; what the code of a policy raises is raised.
@@ -46,10 +48,10 @@ def simulate(
     named = [policies] if isinstance(policies, str) else list(policies)
     scenario = _scenario(trace, named, options)
     if out is not None:
-        summaries = run_scenario(scenario, Path(out), force=force, decisions=decisions, note=note)
+        summaries = run_scenario(scenario, Path(out), force=force, decisions=decisions, stays=stays, note=note)
         return {text: open_run(path) for text, path in zip(named, summaries, strict=False)}
     with scratch() as place:
-        summaries = run_scenario(scenario, place / "runs", decisions=decisions, note=note)
+        summaries = run_scenario(scenario, place / "runs", decisions=decisions, stays=stays, note=note)
         return {text: hold(open_run(path)) for text, path in zip(named, summaries, strict=False)}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,7 @@ def assemble(
     retries: int = 0,
     slo: Objectives | None = None,
     clients: ClientSettings | None = None,
+    measured: tuple[float, float] = (0.0, inf),
 ) -> Inputs:
     """Inputs of an engine. Everything that can be refused is refused here, with a ScenarioError or PolicyError.
 
@@ -125,6 +127,7 @@ def assemble(
         retries=retries,
         slo_s=slo_s,
         clients=clients,
+        measured=measured,
     )
 
 
@@ -148,18 +151,29 @@ def simulate_into(
     inputs: Inputs,
     log: Log | None = None,
     *,
+    stays: bool = False,
     progress: Callable[[int], None] | None = None,
     interrupting: Interrupting | None = None,
 ) -> tuple[Recorder, Ending]:
     """Simulate, with the tables in a directory; see ``sim.seam.Engine``. The recorder is closed.
 
+    stays: record what is in device memory.
     A run in which every invocation has ended is over with the last of them, or the last start of a worker: those that
     are kept warm for nobody after that make it no longer.
     """
     from sim.engine import simulate  # and SimPy, which a machine for replays alone does without
 
     interval_s = choose_interval_s(inputs.workload.trace.duration_s)
-    recorder = Recorder(directory, inputs.workload, inputs.fleet, inputs.costs, interval_s, inputs.slo_s)
+    recorder = Recorder(
+        directory,
+        inputs.workload,
+        inputs.fleet,
+        inputs.costs,
+        interval_s,
+        inputs.slo_s,
+        inputs.measured,
+        stays=stays,
+    )
     engine: Engine = simulate
     outcome = engine(inputs, recorder, log, progress=progress, interrupting=interrupting)
     recorder.close()

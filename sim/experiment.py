@@ -72,6 +72,7 @@ class Experiment:
             retries=scenario.retries,
             slo=read_slo(scenario.slo, scenario.slo_file),
             clients=scenario.clients,
+            measured=scenario.measured(workload.trace.duration_s),
         )
 
     @property
@@ -96,11 +97,18 @@ class Experiment:
         return offered_load(self._workload, self._inputs.costs, self._inputs.fleet)
 
     def run(
-        self, directory: Path, *, force: bool, decisions: bool = False, progress: Progress = None
+        self,
+        directory: Path,
+        *,
+        force: bool,
+        decisions: bool = False,
+        stays: bool = False,
+        progress: Progress = None,
     ) -> dict[str, Any]:
         """Simulate and write the run directory; returns the summary.
 
-        decisions: write the log of all decisions as well, see ``sim.records.decisions``.
+        decisions: write the log of all decisions as well, see ``sim.records.decisions``. stays: write what was in
+        device memory when, see ``sim.records.residency``.
         An interruption, a policy's mistake, or a trace that is not what it was when it was opened makes the run
         invalid: the directory then holds what was completed, and the summary says why. What a policy's code raises is
         raised again after that.
@@ -114,7 +122,12 @@ class Experiment:
             begun_s = time.perf_counter()
             with self._log(out.path) if decisions else nullcontext() as log:
                 recorder, outcome = simulate_into(
-                    out.path, self._inputs, log, progress=progress, interrupting=first_signal_calls
+                    out.path,
+                    self._inputs,
+                    log,
+                    stays=stays,
+                    progress=progress,
+                    interrupting=first_signal_calls,
                 )
             wall_s = time.perf_counter() - begun_s
             summary = self._conclude(out, recorder, outcome, wall_s, facts["warnings"])
@@ -159,14 +172,15 @@ def run_scenario(
     *,
     force: bool = False,
     decisions: bool = False,
+    stays: bool = False,
     note: Callable[[str], None] = lambda _: None,
     bar: Bar = lambda _, __: nullcontext(),
 ) -> dict[Path, dict[str, Any]]:
     """Run every policy of a scenario into a directory of its own; all are checked before the first starts.
 
     directory: where those are; None for a new one of ``runs``, named by the time. force: replace older runs there.
-    decisions: see ``Experiment.run``. note: told what a user should know. bar: by the text of a policy and the
-    number of arrivals, a context that shows how far the run is. Returns the summaries by run directory.
+    decisions, stays: see ``Experiment.run``. note: told what a user should know. bar: by the text of a policy and
+    the number of arrivals, a context that shows how far the run is. Returns the summaries by run directory.
     """
     calibration = load_calibration(scenario.fleet.first_calibration)
     workload = open_workload(scenario, note)
@@ -187,7 +201,7 @@ def run_scenario(
     for name, experiment in experiments.items():
         path = directory / name
         with bar(experiment.policy.describe(), workload.n_arrivals) as progress:
-            summaries[path] = experiment.run(path, force=force, decisions=decisions, progress=progress)
+            summaries[path] = experiment.run(path, force=force, decisions=decisions, stays=stays, progress=progress)
         if any("interrupted" in reason for reason in summaries[path]["reasons"]):
             break
     return summaries

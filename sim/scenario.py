@@ -123,6 +123,8 @@ class Scenario:
     slo_file: deadlines of all functions, and of some, see ``sim.models.deadlines``. clients: how long they wait, see
     ``sim.models.clients``; for ever without it.
     report_delay_s: until a policy hears of what workers and devices did, so that its view is stale.
+    warmup_s, cooldown_s: what arrives in so long at the start and at the end of the trace is run, but it is not in the
+    shares and distributions of the summary, see ``sim.records.totals``.
     """
 
     traces: tuple[str, ...] = ()
@@ -148,6 +150,8 @@ class Scenario:
     slo_file: str | None = None
     clients: ClientSettings | None = None
     report_delay_s: float = 0.0
+    warmup_s: float = 0.0
+    cooldown_s: float = 0.0
     load: ClientLoad | None = None
 
     def __post_init__(self) -> None:
@@ -162,6 +166,9 @@ class Scenario:
         require(0 < self.rate_scale < float("inf"), "rate_scale", self.rate_scale, "a finite number above 0")
         delay_s = self.report_delay_s
         require(0 <= delay_s < float("inf"), "report_delay_s", delay_s, "a finite number, at least 0")
+        for name in ("warmup_s", "cooldown_s"):
+            value = getattr(self, name)
+            require(0 <= value < float("inf"), name, value, "a finite number, at least 0")
         require(self.seed >= 0, "seed", self.seed, "at least 0")
         without = self.map is None or self.functions == "catalogue"
         require(without, "map", self.map, "left out with functions of the trace, which run no graph")
@@ -174,6 +181,19 @@ class Scenario:
             require_spread(self.spread)
             its_own = self.functions == "trace"
             require(not its_own, "spread", self.spread, "left out with functions of the trace, whose times are its own")
+
+    def measured(self, duration_s: float) -> tuple[float, float]:
+        """From when until when what arrives is measured, in a trace that lasts so long; infinite without a cooldown.
+
+        Raises ScenarioError when nothing is left.
+        """
+        left_s = duration_s - self.warmup_s - self.cooldown_s
+        if (self.warmup_s or self.cooldown_s) and left_s <= 0:
+            raise ScenarioError(
+                f"warmup_s is {self.warmup_s:g} and cooldown_s {self.cooldown_s:g}, must leave something of the "
+                f"{duration_s:g} s of the trace"
+            )
+        return self.warmup_s, duration_s - self.cooldown_s if self.cooldown_s else float("inf")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON, with absolute paths: they can be read from anywhere."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol, TypeAlias
 
 from sim.dispatcher import Log
@@ -35,8 +36,8 @@ class Inputs:
     seed: of what the policy and the frontend draw, each from a stream of its own (``sim.streams``). per_kernel: give
     every kernel an event of its own, instead of one for the whole graph. failures: what fails. retries: how often what
     is lost by a failure enters the pool again. slo_s: seconds from arrival to deadline by function, None without
-    deadlines. clients: who leave when they wait too long, None when none does. The policy is reset when a simulation
-    begins, so that inputs can be used again.
+    deadlines. clients: who leave when they wait too long, None when none does. measured: see
+    ``sim.records.recorder.Recorder``. The policy is reset when a simulation begins, so that inputs can be used again.
     """
 
     workload: Workload
@@ -52,6 +53,7 @@ class Inputs:
     retries: int = 0
     slo_s: Sequence[float] | None = None
     clients: ClientSettings | None = None
+    measured: tuple[float, float] = (0.0, inf)
 
 
 @dataclass(frozen=True)

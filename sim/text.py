@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 
+_CLOCK = r"(\d{2,4}):([0-5]\d)(?::([0-5]\d))?"
+_WINDOW = re.compile(rf"{_CLOCK}-{_CLOCK}", re.ASCII)
 _LINE_MAX = 2_000  # the longest message of our own, which lists the columns of all formats, has 1,500
 
 
@@ -31,6 +34,21 @@ def short(number: float) -> str:
 def counted(n: int, what: str) -> str:
     """``1 GPU``, ``1,024 GPUs``."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def read_window(text: str, time: str) -> tuple[float, float]:
+    """Read ``HH:MM-HH:MM`` (or ``HH:MM:SS``) as half-open seconds (start_s, end_s) of a time, such as "trace time".
+
+    Raises ValueError with a sentence when the text has another form or the end isn't after the start.
+    """
+    match = _WINDOW.fullmatch(text)
+    if not match:
+        raise ValueError(f"window {text!r}: write HH:MM-HH:MM in {time}, for instance 08:00-09:00")
+    parts = [int(part or 0) for part in match.groups()]
+    start_s, end_s = (float(h * 3600 + m * 60 + s) for h, m, s in (parts[:3], parts[3:]))
+    if end_s <= start_s:
+        raise ValueError(f"window {text!r}: its end must be after its start (hours go on past 23)")
+    return start_s, end_s
 
 
 class _Short(reprlib.Repr):

@@ -122,6 +122,7 @@ def simulate(
     progress: Callable[[int], None] | None = None,
     check: bool = True,
     gpus_per_node: int = 8,
+    stays: bool = False,
     **more: object,
 ) -> Run:
     """Simulate into a directory, check every invariant, and return the run. more: see ``sim.compose.assemble``."""
@@ -133,7 +134,7 @@ def simulate(
     held: list[Simulation] = []
     close = Simulation.close
     with patch.object(Simulation, "close", lambda simulation: held.append(simulation) or close(simulation)):
-        recorder, outcome = simulate_into(directory, inputs, log, progress=progress)
+        recorder, outcome = simulate_into(directory, inputs, log, stays=stays, progress=progress)
     if outcome.failure is not None:
         raise outcome.failure
     warnings = [*outcome.limits, *recorder.steadiness()]

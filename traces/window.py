@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from sim.errors import TraceError
+from sim.text import read_window
 
 LONGEST_S = 10 * 366 * 86_400.0
 """Longer than any data set: an instant beyond is a wrong number, or counts from another start."""
-
-_CLOCK = r"(\d{2,4}):([0-5]\d)(?::([0-5]\d))?"
-_WINDOW = re.compile(rf"{_CLOCK}-{_CLOCK}", re.ASCII)
 
 
 def parse_window(text: str) -> tuple[float, float]:
@@ -19,14 +15,10 @@ def parse_window(text: str) -> tuple[float, float]:
     Hours go on past 23 on later days: ``32:00-33:00`` is 08:00 of the second day.
     Raises TraceError when the text has another form or the end isn't after the start.
     """
-    match = _WINDOW.fullmatch(text)
-    if not match:
-        raise TraceError(f"window {text!r}: write HH:MM-HH:MM in trace time, for instance 08:00-09:00")
-    parts = [int(part or 0) for part in match.groups()]
-    start_s, end_s = (float(h * 3600 + m * 60 + s) for h, m, s in (parts[:3], parts[3:]))
-    if end_s <= start_s:
-        raise TraceError(f"window {text!r}: its end must be after its start (hours go on past 23)")
-    return start_s, end_s
+    try:
+        return read_window(text, "trace time")
+    except ValueError as error:
+        raise TraceError(str(error)) from None
 
 
 def check_span(span_s: tuple[float, float], named: str) -> None:

@@ -12,8 +12,9 @@ from matplotlib.patches import Patch
 from analysis.curves import Curves
 from analysis.figures.axes import time_axis
 from analysis.figures.notes import marked
-from analysis.figures.style import WIDE_IN, WIDTH_IN, add_legend, add_small_print, new_figure, wrap
+from analysis.figures.style import WIDE_IN, add_legend, add_small_print, new_figure, wrap
 from analysis.metrics import Floats
+from analysis.series.widths import WIDTH_IN
 from sim.records.tables import GPU_PARTS
 
 _SHADES = ("#0072B2", "#E69F00", "#D0D0D0", "#D55E00")  # of GPU_PARTS: neighbours differ in grey print too

@@ -15,7 +15,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.axes import log_axis
-from analysis.figures.style import COLOURS, add_legend, add_small_print, line_of, new_figure
+from analysis.figures.style import add_legend, add_small_print, line_of, new_figure
+from analysis.palette import COLOURS
 
 _Row = Mapping[str, Any]
 Key = tuple[str, str, int]  # workload, mode, clients

@@ -23,7 +23,6 @@ from analysis.figures.notes import finish, marked, say_empty
 from analysis.figures.style import (
     MAX_RUNS,
     WIDE_IN,
-    WIDTH_IN,
     add_small_print,
     line_of,
     new_figure,
@@ -32,6 +31,7 @@ from analysis.figures.style import (
     wrap,
 )
 from analysis.metrics import Floats, at_least
+from analysis.series.widths import WIDTH_IN
 from sim.errors import RunError
 from sim.files.output import new_directory
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from analysis.figures.axes import duration_axis
 from analysis.figures.notes import say_empty
-from analysis.figures.style import TEXT_WIDTH_IN, add_legend, line_of, new_figure, save
+from analysis.figures.style import add_legend, line_of, new_figure, save
 from analysis.metrics import Floats, cdf
 from analysis.runs import fault
+from analysis.series.widths import TEXT_WIDTH_IN
 from sim.errors import RunError
 from sim.records.results import Run, open_run
 

@@ -20,11 +20,11 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from analysis.labels import wrap_label
+from analysis.palette import COLOURS, look_of
+from analysis.series.widths import WIDTH_IN
 from sim.errors import OutputError, RunError
 from sim.files import output
 
-WIDTH_IN = 3.3  # one column of the ACM and USENIX templates
-TEXT_WIDTH_IN = 7.0  # both columns
 WIDE_IN = 5.0  # from here on panels stand side by side
 
 STYLE: dict[str, Any] = {
@@ -56,16 +56,14 @@ STYLE: dict[str, Any] = {
 }
 
 # Without dates and versions: the same figure has the same bytes. The mark tells that a figure is ours to replace.
-_MARK = "drawn by gpu-faas"
+MARK = "drawn by gpu-faas"
 _METADATA: Mapping[str, dict[str, Any]] = {
-    ".png": {"Software": _MARK},
-    ".pdf": {"Creator": _MARK, "CreationDate": None},
-    ".svg": {"Creator": _MARK, "Date": None},
+    ".png": {"Software": MARK},
+    ".pdf": {"Creator": MARK, "CreationDate": None},
+    ".svg": {"Creator": MARK, "Date": None},
 }
+_OF_RUNS = {".png": "Runs", ".pdf": "Keywords", ".svg": "Keywords"}
 
-# Okabe and Ito, "Color Universal Design" (2008); a grey in place of the yellow, too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
-_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MAX_RUNS = 2 * len(COLOURS)  # each with a pair of its own; more lines than that can't be told apart
 
 _CHARACTERS_PER_IN = 13.5  # that fit at the size of the legend, even as capitals
@@ -75,8 +73,8 @@ _SMALL_PRINT = {"fontsize": 7, "color": "#444444", "linespacing": 1.15}
 
 def line_of(place: int) -> dict[str, Any]:
     """Colour and line style of the run at this place: neighbours differ in both, no two share both."""
-    turn, colour = divmod(place, len(COLOURS))
-    return {"color": COLOURS[colour], "linestyle": _DASHES[(colour + turn) % len(_DASHES)]}
+    colour, dashes = look_of(place)
+    return {"color": colour, "linestyle": (0, dashes) if dashes else "-"}
 
 
 def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
@@ -97,7 +95,7 @@ def check_file(file: Path) -> None:
 
 def is_figure(file: Path) -> bool:
     """Whether a file is a figure of ours."""
-    return _MARK.encode() in file.read_bytes()
+    return MARK.encode() in file.read_bytes()
 
 
 def old_figures(folder: Path, names: Sequence[str]) -> list[str]:
@@ -117,14 +115,18 @@ def save(make: Callable[[], Figure], file: Path) -> None:
         put(make, part)
 
 
-def put(make: Callable[[], Figure], *files: Path) -> None:
-    """Make a figure, whatever a user's matplotlibrc says, and write it to files (places of ``sim.files.output``)."""
+def put(make: Callable[[], Figure], *files: Path, runs: Sequence[str] = ()) -> None:
+    """Make a figure, whatever a user's matplotlibrc says, and write it to files (places of ``sim.files.output``).
+
+    runs: what it is made of, which the files tell: as keywords of a PDF or SVG, as the text ``Runs`` of a PNG.
+    """
     with matplotlib.style.context(["default", STYLE]):
         figure = make()
         for file in files:
             suffix = file.suffix.lower()
             drawn = io.BytesIO()  # what a disk refuses would break the drawing in odd ways
-            figure.savefig(drawn, format=suffix[1:], metadata=_METADATA[suffix])
+            made_of = {_OF_RUNS[suffix]: " ".join(runs)} if runs else {}
+            figure.savefig(drawn, format=suffix[1:], metadata=_METADATA[suffix] | made_of)
             with output.create(file) as out:
                 out.write(drawn.getbuffer())
 

@@ -14,8 +14,9 @@ from matplotlib.ticker import LogLocator
 from matplotlib.transforms import blended_transform_factory
 
 from analysis.figures.axes import log_axis, time_axis
-from analysis.figures.style import COLOURS, add_small_print, line_of, new_figure, save
+from analysis.figures.style import add_small_print, line_of, new_figure, save
 from analysis.metrics import Floats
+from analysis.palette import COLOURS
 
 _MIB = 2**20
 _LEAST_CV = 0.01  # what varies less is as regular as a clock

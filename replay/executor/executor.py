@@ -57,6 +57,7 @@ class Execution:
     first_use, n_loaded: as BufferCache's Placement has them. constant_bytes: copied because they were not resident
     (see ``Layout.cached``). h2d_bytes: those and fresh inputs. n_evicted: buffers that lost their place.
     kernels_s: each launch by itself, in profile mode. moved_bytes: copied within the device to make room.
+    changes: of what is resident since the last invocation that ended well, as ``sim.models.watched.Tell`` has them.
     """
 
     outputs: dict[str, Array]
@@ -73,6 +74,7 @@ class Execution:
     n_evicted: int
     kernels_s: tuple[float, ...] | None = None
     moved_bytes: int = 0
+    changes: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -131,7 +133,7 @@ class Executor:
         self._captures = Captures(device.runtime, self._stream.handle) if cuda_graphs else None
         self._programs: dict[tuple[str, bool], _Program] = {}
         self._functions: dict[int, tuple[int, _Program]] = {}
-        self._n_registered = 0
+        self._function_of: list[int] = []  # by key, also of those that were forgotten
         self._launching: str | None = None  # in profile mode
         self._fault: KernelFault | None = None
 
@@ -154,8 +156,8 @@ class Executor:
         elif program.graph != graph:
             raise ReplayError(f"function {function}: graph {graph.name!r} differs from the one registered before")
         # A key of its own, so that what an unloaded function left in memory isn't taken for this one's.
-        self._functions[function] = self._n_registered, program
-        self._n_registered += 1
+        self._functions[function] = len(self._function_of), program
+        self._function_of.append(function)
 
     def load_modules(self, graph: KernelGraph) -> float:
         """Load what a graph needs of modules and isn't loaded; seconds, by the host's clock, without compiling."""
@@ -206,7 +208,15 @@ class Executor:
             n_evicted=sum(e.last - e.first for e in placement.evictions),
             kernels_s=kernels_s,
             moved_bytes=sum(m.n_bytes for m in admission.moves),
+            changes=self._changes(),
         )
+
+    def _changes(self) -> tuple[tuple[int, int, str], ...]:
+        """What changed in device memory since this was asked last."""
+        found = self._residency.changes
+        changes = tuple((self._function_of[key], n_bytes, reason) for key, n_bytes, reason in found)
+        found.clear()
+        return changes
 
     def unload(self, function: int) -> None:
         """Forget a function; what it has in device memory stays until BufferCache evicts it."""

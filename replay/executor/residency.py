@@ -15,7 +15,8 @@ from replay.executor.slab import Block, Move, Slab
 from sim.models.buffers import BufferSet
 from sim.models.eviction import Kaas
 from sim.models.layout import Layout
-from sim.models.memory import BufferCache, Eviction, Placement
+from sim.models.memory import Eviction, Placement
+from sim.models.watched import WatchedCache
 
 
 @dataclass(slots=True)
@@ -55,11 +56,15 @@ class Residency:
     there is no hole for the next one, blocks are moved to unite holes (see Slab). BufferCache evicts just what a
     request lacks, so without spare memory there would be nothing but small holes. It is given SPARE_FRAC less than
     there is; where 200 functions share 80 GiB, that cuts the moves from 13.7 bytes for each byte loaded to 0.8
-    (benchmarks/launch.py). keep_headroom, eviction: see BufferCache.
+    (benchmarks/launch.py). keep_headroom, eviction: see BufferCache. changes: of what is resident, as
+    ``sim.models.watched.Tell`` has them, until somebody takes them from the list.
     """
 
     def __init__(self, memory_bytes: int, keep_headroom: bool = False, eviction: str = Kaas.name) -> None:
-        self.cache = BufferCache(capacity_bytes(memory_bytes), keep_headroom=keep_headroom, eviction=eviction)
+        self.changes: list[tuple[int, int, str]] = []
+        self.cache = WatchedCache(
+            capacity_bytes(memory_bytes), self._tell, keep_headroom=keep_headroom, eviction=eviction
+        )
         self.slab = Slab(memory_bytes)
         self._tenants: dict[int, _Tenant] = {}
 
@@ -87,6 +92,9 @@ class Residency:
         for extent in tenant.scratch:
             self.slab.trim(extent.block, extent.block.n_bytes)
         tenant.scratch = []
+
+    def _tell(self, key: int, n_bytes: int, reason: str) -> None:
+        self.changes.append((key, n_bytes, reason))
 
     def _evict(self, eviction: Eviction) -> None:
         tenant = self._tenants[eviction.key]

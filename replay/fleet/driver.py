@@ -260,6 +260,9 @@ class Driver:
             self._freed_at_s.get(worker.number, self._at_s(worker.ready_ns)), self._ordered_at_s.pop(done.invocation)
         )
         self._freed_at_s[worker.number] = ended_at_s
+        if (log := self._recorder.stays) is not None and worker.what.function == EVERY_FUNCTION:
+            for change in done.changes:
+                log.changed(started_at_s, worker.number, worker.what.device, *change)
         row = {
             "invocation": done.invocation,
             **live._asdict(),

@@ -10,6 +10,7 @@ from sim.settings import require
 OF_SCENARIO = {
     *("traces", "format", "placement", "window", "rate_scale"),
     *("policies", "seed", "functions", "catalogue", "fleet"),
+    *("warmup_s", "cooldown_s"),
 }
 OF_FLEET = {"gpus", "calibration"}
 

@@ -72,7 +72,8 @@ class Done(NamedTuple):
     """A job is completed: when, and where its time went.
 
     load_s: loading of modules, and copies to the device. run_s: kernels, by events of the device. host_s: what neither
-    these nor copies from the device took of the time between the two instants.
+    these nor copies from the device took of the time between the two instants. changes: of device memory
+    since the last, as ``sim.models.watched.Tell`` has them.
     """
 
     invocation: int
@@ -83,6 +84,7 @@ class Done(NamedTuple):
     host_s: float
     constant_bytes: int
     n_evicted: int
+    changes: tuple[tuple[int, int, str], ...] = ()
 
 
 class Failed(NamedTuple):

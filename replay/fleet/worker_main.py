@@ -180,6 +180,7 @@ def _run(executor: Executor, job: Job) -> Done | Failed | Late:
         max((ended_ns - started_ns) / 1e9 - load_s - result.run_s - result.store_s, 0.0),
         result.constant_bytes,
         result.n_evicted,
+        result.changes,
     )
 
 

@@ -52,12 +52,17 @@ from sim.terminal.progress import progress
 )
 @spread_option
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
+@click.option("--warmup-s", type=float, metavar="S",
+              help="Leave what arrives in the first S seconds out of latencies and shares.  [default: 0]")  # fmt: skip
+@click.option("--cooldown-s", type=float, metavar="S",
+              help="The same at the end of the trace.  [default: 0]")  # fmt: skip
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml",
               help="A complete description; flags override single values.")  # fmt: skip
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put a run directory for each policy.  [default: runs/<time>]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace older runs in DIR.")
 @click.option("--decisions", is_flag=True, help="Write decisions.jsonl too: all that policies were told and answered.")
+@click.option("--stays", is_flag=True, help="Write residency.parquet too: what was in device memory when.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 @quiet_option
 def run(
@@ -67,6 +72,7 @@ def run(
     out: Path | None,
     force: bool,
     decisions: bool,
+    stays: bool,
     as_json: bool,
     gpus: int | None,
     calibration: str | None,
@@ -103,7 +109,7 @@ def run(
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     if scenario is not None:
         tell_changes(scenario)
-    summaries = run_scenario(resolved, out, force=force, decisions=decisions, note=note, bar=progress)
+    summaries = run_scenario(resolved, out, force=force, decisions=decisions, stays=stays, note=note, bar=progress)
     show(summaries, as_json=as_json)
     if not all(s["valid"] for s in summaries.values()):
         sys.exit(INVALID)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.sweeps.study import Study
     from sim.sweeps.sweep import Sweep
 
+PAPER = "paper"  # in the folder of a sweep: what its report asks for
 _STUDIES = (".yaml", ".yml")
 
 
@@ -63,7 +64,8 @@ def sweep(
 
     What is no study, a file that ends in .yaml, is a trace. A factor is policy, a key of a scenario (dotted for one in
     it: load.clients), or gpus and other keys of the fleet. A point that is done in DIR is not run again: a sweep that
-    was stopped, or killed, goes on by the same command. Exits 1 when a point failed or is not valid, or it was stopped.
+    was stopped, or killed, goes on by the same command. What the report of the study asks for, figures and a table,
+    comes into DIR/paper, as of `analyze paper`. Exits 1 when a point failed or is not valid, or it was stopped.
 
     \b
     Example:
@@ -75,8 +77,21 @@ def sweep(
     study = _study(paths, {"factors": factors_of(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
     came = run_study(study, out, jobs=jobs, ray=ray, tables=tables, note=note, bar=points)
     _tell(came, out, as_json=as_json)
+    if study.report and not came.interrupted and len(came.frame) > len(came.failed):
+        _make_paper(out, as_json=as_json)
     if came.failed or came.interrupted:
         sys.exit(INVALID)
+
+
+def _make_paper(out: Path, *, as_json: bool) -> None:
+    """Make what the report asks for, and say where it is."""
+    from analysis.dataset import open_dataset
+    from analysis.paper import make
+
+    files = make(open_dataset(out), out / PAPER)
+    if not as_json:
+        for file in files:
+            echo(file)
 
 
 def _study(paths: tuple[Path, ...], overrides: dict[str, Any], out: Path) -> Study:

@@ -19,6 +19,7 @@ from sim.models.mig.profiles import Profile
 from sim.models.pipeline import Groups
 from sim.models.sharing import Sharing
 from sim.models.startup import Ladder, elapsed_s
+from sim.models.watched import WatchedCache
 from sim.placement import PlacementBook
 from sim.protocol import EVERY_FUNCTION, FINISHED, WORKER_CHANGED, Slot, Standing, Start, kind_of, share_devices
 from sim.records.recorder import Recorder
@@ -189,9 +190,7 @@ class SimFleet:
             costs = worker.columns.costs
             worker.modules = set()
             worker.coming = {} if self._residency else None
-            worker.cache = BufferCache(
-                costs.cache_bytes_of(worker.takes_bytes), keep_headroom=costs.keeps_headroom, eviction=costs.eviction
-            )
+            worker.cache = self._cache(worker, costs)
             device.caches.append(worker.cache)
         worker.shared = shared
         worker.lumped = not (self._stepwise or shared)
@@ -199,6 +198,18 @@ class SimFleet:
             device.compute = Compute(self._clock, self._sharing.jobs())
         worker.lanes = [self._lane(worker) for _ in range(worker.concurrency)]
         return device
+
+    def _cache(self, worker: SimWorker, costs: CostModel) -> BufferCache:
+        """Memory of an executor, which tells of its changes where these are recorded."""
+        n_bytes, log = costs.cache_bytes_of(worker.takes_bytes), self._recorder.stays
+        if log is None:
+            return BufferCache(n_bytes, keep_headroom=costs.keeps_headroom, eviction=costs.eviction)
+        device = worker.place % self._n_gpus
+
+        def tell(function: int, changed_bytes: int, reason: str) -> None:
+            log.changed(self._clock.now, worker.number, device, function, changed_bytes, reason)
+
+        return WatchedCache(n_bytes, tell, keep_headroom=costs.keeps_headroom, eviction=costs.eviction)
 
     def _lane(self, worker: SimWorker) -> Lane:
         lane = Lane(self._n_lanes, worker, Signal(self._clock))

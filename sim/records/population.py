@@ -44,11 +44,11 @@ class Population:
         """
         area_s = self.area_s(end_s)
         allowed_s = _TOLERANCE * max(area_s, time_s) + _ROUNDING * self.n_arrived * end_s
-        if not end_s or abs(area_s - time_s) <= allowed_s:
+        if abs(area_s - time_s) <= allowed_s:
             return ""
         return (
-            f"Little's law fails: by arrivals and departures {area_s / end_s:.7g} invocations were in the system "
-            f"on average, by their rate and times {time_s / end_s:.7g}; do not use this run, its records are wrong"
+            f"Little's law fails: by arrivals and departures invocations were in the system for {area_s:.7g} s in "
+            f"all, by their rate and times for {time_s:.7g} s; the records of this run are wrong"
         )
 
     def _step(self, at_s: Floats, sign: int) -> None:

@@ -26,6 +26,7 @@ from sim.records.instances import Instance, Instances
 from sim.records.intervals import DeviceSums
 from sim.records.parts import latency_parts
 from sim.records.population import Population
+from sim.records.residency import ResidencyLog
 from sim.records.rows import ROWS_IN_BLOCK, Block, Floats
 from sim.records.service import Service
 from sim.records.summary import summarise
@@ -42,7 +43,8 @@ class Recorder:
     """Writes the tables of a run into a directory, and sums them up.
 
     ``worker_device`` is told the device of each worker. slo_s: see ``sim.records.service``. measured: from when until
-    when arrives what is in shares and distributions of the summary. The pages of the files have checksums.
+    when arrives what is in shares and distributions of the summary. stays: what is in device memory is recorded
+    too, of executors by telling the log of this name. The pages of the files have checksums.
     """
 
     def __init__(
@@ -54,7 +56,10 @@ class Recorder:
         interval_s: float,
         slo_s: Sequence[float] | None = None,
         measured: tuple[float, float] = (0.0, math.inf),
+        *,
+        stays: bool = False,
     ) -> None:
+        self.stays = ResidencyLog(directory) if stays else None
         self._service = Service(slo_s, len(workload.functions))
         self.worker_device = WorkerDevices()
         self._blocks: list[Block] = []
@@ -191,6 +196,9 @@ class Recorder:
             took_device_at_s = ready_at_s - sum(ladder or ())
         memory_bytes = self._memory_bytes(device, kind, function, profile)
         self._gone.append(Instance(number, memory_bytes, took_device_at_s, ready_at_s, stopped_at_s))
+        if self.stays is not None:
+            own_bytes = int(self._constants_bytes[function]) if function >= 0 else 0
+            self.stays.worker(number, device, function, instants_s, ladder, own_bytes, took_device_at_s)
         if len(self._workers) >= ROWS_IN_GROUP:
             self._write_workers()
 
@@ -204,6 +212,8 @@ class Recorder:
         self._invocation_file.close()
         self._write_workers()
         self._worker_file.close()
+        if self.stays is not None:
+            self.stays.close()
         self._take_startups()
         self._device_s = self._devices.close()
         self._write(DEVICES, self._devices.columns(self._fleet.node_of))
@@ -235,9 +245,12 @@ class Recorder:
         return summarise(self.sums(simulated_s))
 
     def faults(self, simulated_s: float) -> list[str]:
-        """A sentence for a law that these records break, if they do. Called after ``close()``."""
-        fault = self._population.fault(self._totals.in_system_s(simulated_s), simulated_s)
-        return [fault] if fault else []
+        """Sentences for a law that these records break, and for a cut that leaves nothing. Called after ``close()``."""
+        found = [self._population.fault(self._totals.in_system_s(simulated_s), simulated_s)]
+        from_s, until_s = self._measured
+        if (from_s or until_s < math.inf) and not self._totals.n_measured:
+            found.append(f"nothing arrived from {from_s:g} to {until_s:g} s, so nothing is measured")
+        return [*filter(None, found)]
 
     @property
     def last_end_s(self) -> float:

@@ -12,7 +12,7 @@ from sim.records.rows import Floats
 
 # A function attains p when so large a share of its requests is in time: its latency quantile at p is its deadline at
 # most. 0.9 and 0.99 are what papers on serving use: DistServe (OSDI 2024) 90 %, AlpaServe (OSDI 2023) 99 %.
-GOALS = {"p90": 0.9, "p99": 0.99, "p999": 0.999}
+GOALS = {"at_90": 0.9, "at_99": 0.99, "at_999": 0.999}
 
 
 class Service:

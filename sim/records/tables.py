@@ -186,5 +186,20 @@ ACTIONS = Table(
     ),
 )
 
+RESIDENCY = Table(
+    "residency",
+    "one row a stay of buffers of a function in the memory of a worker, of those that came and left together, in the "
+    "order in which they left; only with `--stays`",
+    (
+        Column("worker", _I4, "", "the worker in whose part of device memory they were"),
+        Column("device", _I4, "", "its device"),
+        Column("function", _I4, "", "the function that they belong to"),
+        Column("bytes", _I8, "B", "what they took; of all that are there at an instant, the memory in use"),
+        Column("loaded_at_s", _F8, "s", "they got their place, and their copy began"),
+        Column("left_at_s", _F8, "s", "they lost it; NaN if they had it at the end"),
+        Column("reason", _TEXT, "", "evicted to make room, ordered by the policy, or gone with the worker; else empty"),
+    ),
+)
+
 TABLES = (INVOCATIONS, DEVICES, WORKERS, FUNCTIONS)
-OPTIONAL = (ACTIONS,)  # which not every run has
+OPTIONAL = (ACTIONS, RESIDENCY)  # which not every run has

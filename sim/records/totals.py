@@ -94,6 +94,11 @@ class Totals:
         """Count what was copied for the start of a worker."""
         self._start_bytes += loaded_bytes
 
+    @property
+    def n_measured(self) -> int:
+        """Measured invocations, whatever became of them."""
+        return self._measured["arrived"]
+
     def in_system_s(self, end_s: float) -> float:
         """Time of all invocations together from arrival to end, or the end of the run."""
         return self._ended_s + self._n_left * end_s - self._left_arrived_s

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.series.kinds import check_report
 from sim.errors import ScenarioError
 from sim.files.plaindata import read_yaml
 from sim.scenario import FleetSettings, Scenario, read_keys
@@ -94,7 +95,9 @@ def make_study(data: Mapping[str, Any], overrides: Mapping[str, Any], where: str
     if isinstance(seeds := whole.get("seeds"), int) and not isinstance(seeds, bool):
         require(1 <= seeds <= MOST_SEEDS, f"{where}: seeds", seeds, f"from 1 to {MOST_SEEDS:,}, or a list")
         whole["seeds"] = list(range(seeds))
-    return build(Study, whole, where)
+    study = build(Study, whole, where)
+    check_report(study.report, study.factors, f"{where}: report")
+    return study
 
 
 def _check_factor(name: str, values: tuple[Any, ...]) -> None:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import yaml
 
-from analysis.study_report import read_report
 from sim.errors import OutputError, ScenarioError
 from sim.files.output import PREFIX, clear_workshops, make_directory, new_file, told, workshop, write_text
 from sim.files.plaindata import read_yaml
 from sim.settings import require
 from sim.sweeps.plan import Planned, plan
 from sim.sweeps.pool import in_processes
-from sim.sweeps.study import POLICY, Study
+from sim.sweeps.study import Study
 from sim.sweeps.table import RESULTS, results, write_results
 from sim.sweeps.work import Task, finished, perform
 from sim.terminal.signals import first_signal_calls
@@ -72,7 +71,6 @@ def run_study(
     out = Path(os.path.abspath(out))
     _check_place(out)
     require(jobs == "auto" or jobs >= 1, "jobs", jobs, "auto, or at least 1")
-    read_report(study.report, "report", study.factors[POLICY], [name for name in study.factors if name != POLICY])
     planned = plan(study, out / RUNS, note, tables=tables == "all")
     with _runner(jobs, ray) as run:
         make_directory(out / RUNS)

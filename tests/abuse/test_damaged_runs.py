@@ -71,9 +71,9 @@ def is_other(file: Path, was: Path) -> bool:
 
 
 def outcome(path: Path, out: Path, *flags: str) -> tuple[str, str]:
-    """What both commands do with a run, all but the drawing: printed, refused or broken; and what they say."""
+    """What the commands do with a run, all but the drawing: printed, refused or broken; and what they say."""
     said = []
-    for words in (["table"], ["table", "--format", "csv"], ["plot", "-o", str(out)]):
+    for words in (["table"], ["table", "--format", "csv"], ["plot", "-o", str(out)], ["report", "-o", f"{out}.html"]):
         with patch("analysis.figures.runs.draw", lambda curves, place, width_in: [repr(curves)]):
             result = CliRunner().invoke(analyze, [*words, *flags, str(path)])
         said.append(result.stdout)

@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.dataset import Dataset, open_dataset
 from tests.analysis.mmc_runs import make_tables, write_run
+from tests.analysis.sweeps import write_stays, write_sweep
 
 MakeRun = Callable[..., Path]
 
@@ -33,3 +35,15 @@ def make_run(tmp_path: Path) -> MakeRun:
         return write_run(path, policy, tables, simulated_s=simulated_s, manifest=manifest, warnings=warnings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A small data set of real runs, see ``tests.analysis.sweeps``. Nobody may write to it."""
+    return open_dataset(write_sweep(tmp_path_factory.mktemp("small")))
+
+
+@pytest.fixture(scope="session")
+def small_stays(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Two runs that tell what was in device memory when. Nobody may write to it."""
+    return open_dataset(write_stays(tmp_path_factory.mktemp("stays")))

@@ -65,6 +65,7 @@ def _row(policy: str, seed: int, point: Mapping[str, Any], factor: float) -> dic
         "completed": 1000.0,
         "latency_s.mean": latency_s,
         "latency_s.p50": 0.7 * latency_s,
+        "latency_s.p90": 2.3 * latency_s,
         "latency_s.p99": 4.6 * latency_s,
         "goodput_per_s": 10 / latency_s,
         "slo_attainment_frac": np.nan,

@@ -36,7 +36,10 @@ def check_mistake(result, *parts):
         assert part in result.stderr
 
 
-@pytest.mark.parametrize("command", [(), ("table",), ("plot",), ("compare",), ("interval",)])
+COMMANDS = ["table", "plot", "figure", "paper", "compare", "interval", "timeline", "why", "hit-ratio", "report"]
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_help_has_an_example(command, flag):
     result = analyze(*command, flag)
@@ -223,3 +226,60 @@ def test_too_many_runs_for_a_figure_are_told_before_any_is_read(make_run, tmp_pa
 def test_a_command_without_a_run_shows_its_usage():
     assert analyze("table").exit_code == 2
     assert analyze("plot", "x").exit_code == 2
+
+
+PRICES = "currency: EUR\ngpu_hour:\n  {name}: 2.0\n"
+
+
+@pytest.fixture
+def make_priced(make_run):
+    """A run whose summary has these hours by name of a GPU."""
+
+    def make(hours):
+        run = make_run(n=50)
+        file = run / "summary.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"gpu_hours_of": hours}))
+        return run
+
+    return make
+
+
+def test_prices_make_a_column_of_costs(make_priced, tmp_path):
+    run, file = make_priced({"Tesla T4": 2.0}), tmp_path / "prices.yaml"
+    file.write_text(PRICES.format(name="Tesla T4"))
+    assert json.loads(analyze("table", run, "--prices", file, "--json").stdout)[0]["cost"] == 4.0
+    text = analyze("table", run, "--prices", file).stdout.splitlines()
+    assert (text[0].split()[-1], text[1].split()[-1], text[2].split()[-1]) == ("cost", "EUR", "4.00")
+    assert "cost" not in analyze("table", run).stdout
+
+
+def test_prices_must_name_every_gpu(make_priced, tmp_path):
+    run, file = make_priced({"Tesla T4": 2.0}), tmp_path / "prices.yaml"
+    file.write_text(PRICES.format(name="Tesla T40"))
+    check_mistake(analyze("table", run, "--prices", file), "unknown GPU 'Tesla T4', did you mean 'Tesla T40'?")
+    file.write_text("gpu_hour: {Tesla T4: -1}")
+    check_mistake(analyze("table", run, "--prices", file), "gpu_hour: Tesla T4", "must be a finite number, at least 0")
+    file.write_text("[1]")
+    check_mistake(analyze("table", run, "--prices", file), "prices.yaml: is [1], must be a mapping")
+
+
+@pytest.fixture
+def trace(tmp_path):
+    """Functions a, b, a, b, c, a, each with 140 MiB."""
+    file = tmp_path / "trace.csv"
+    file.write_text("app,func,end_timestamp,duration\n" + "".join(
+        f"x,{name},{second}.5,0.1\n" for second, name in enumerate("ababca", 1)
+    ))  # fmt: skip
+    return file
+
+
+def test_the_hit_ratio_of_a_trace_is_printed_and_drawn(trace, tmp_path):
+    size = 140 * 2**20
+    found = analyze("hit-ratio", trace, "--functions", "trace", "--format", "csv", "-o", tmp_path / "hits.png")
+    assert found.stdout.splitlines() == ["memory_bytes,hit_frac", f"{2 * size},{1 / 3}", f"{3 * size},0.5"]
+    assert (tmp_path / "hits.png").read_bytes().startswith(b"\x89PNG")
+    text = analyze("hit-ratio", trace, "--functions", "trace").stdout.splitlines()
+    assert text[0].split() == ["hits", "%", "memory", "GB"]
+    assert text[-3].split() == ["50.00", "0.4404"]
+    assert text[-1] == "All functions together have 0.4404 GB; 6 requests"
+    check_mistake(analyze("hit-ratio", trace, "-o", tmp_path / "hits.txt"), "the name of a figure must end in")

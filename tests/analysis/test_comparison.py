@@ -15,11 +15,11 @@ from scipy import stats
 from analysis import effects
 from analysis.cli import main
 from analysis.comparison import _verdict, compare_policies
-from analysis.cuts import cut
 from analysis.dataset import open_dataset
 from analysis.measures import measure
 from analysis.onerun import inside, paired_inside
 from sim.errors import RunError
+from sim.records.results import open_run
 from tests.analysis.mmc_runs import make_tables
 from tests.analysis.studies import write_study
 
@@ -232,33 +232,13 @@ def test_runs_without_anything_that_both_completed_are_no_pair(make_run, tmp_pat
         inside(nothing, measure("mean-latency"))
 
 
-def test_warm_up_and_cool_down_are_left_out_of_times(make_run, tmp_path):
-    for policy in ("fifo", "sjf"):
-        for seed in (0, 1):
-            scenario = {"seed": seed, "fleet": {"gpus": 4}}
-            make_run(policy, name=f"{policy}-{seed}", n=500, seed=seed, manifest={"scenario": scenario})
-    whole = open_dataset(tmp_path / "runs")
-    data = cut(whole, 100, 50)
-    rows = whole.open("sjf-1").table("invocations")
-    at_s = rows["arrival_at_s"]
-    kept = rows[(rows["status"] == "completed") & (at_s >= 100) & (at_s <= at_s.max() - 50)]
-    latency_s = kept["completed_at_s"] - kept["arrival_at_s"]
-    found = data.frame.set_index("run").loc["sjf-1"]
-    assert found["latency_s.p99"] == pytest.approx(np.quantile(latency_s, 0.99))
-    assert found["latency_s.mean"] == pytest.approx(latency_s.mean())
-    assert "jain_fairness" not in data.frame
-    everything = cut(whole, 0, 0).frame
-    assert everything["latency_s.p50"].tolist() == pytest.approx(whole.frame["latency_s.p50"].tolist())
-    with pytest.raises(RunError, match="nothing is left"):
-        cut(whole, 599, 0)
-
-
-def test_the_command_cuts_too(make_run, tmp_path):
-    for policy in ("fifo", "sjf"):
-        make_run(policy, n=200)
-    args = ("compare", tmp_path / "runs", "--baseline", "fifo", "--warm-up", 60)
-    assert analyze(*args, "--metric", "p99").exit_code == 0
-    assert "unknown metric 'jain'" in analyze(*args, "--metric", "jain").stderr
+def test_batches_are_of_what_a_run_measures(make_run):
+    run = open_run(make_run("fifo", tables=served(make_tables("fifo", n=8_000), 1.0)))
+    at_s = run.table("invocations")["arrival_at_s"]
+    window = {"from_s": 60.0, "until_s": 500.0}
+    found = inside(replace(run, summary={**run.summary, "measured": window}), measure("mean-latency"))
+    assert found.n == ((at_s >= 60) & (at_s < 500)).sum()
+    assert found.n_cut == 0
 
 
 def test_effects_are_a_data_frame_in_python(tmp_path):
@@ -294,7 +274,9 @@ def test_the_other_forms_have_the_same_rows(study):
     assert len(rows) == len(records) == 8
     assert float(rows[0]["difference_low"]) == records[0]["difference_low"]
     assert {"metric", "gpus", "policy", "value", "ratio_high", "p_adjusted", "verdict", "notes"} <= rows[0].keys()
-    assert analyze("compare", study, "--format", "latex").output.startswith(r"\begin{tabular}")
+    latex = analyze("compare", study, "--format", "latex").output
+    assert latex.startswith(r"\begin{tabular}")
+    assert r"& \textless{}0.001 & better \\" in latex
     assert "| CFS | 2 | mean latency [s] |" in analyze("compare", study, "--format", "markdown").output
 
 
@@ -302,7 +284,7 @@ def test_options_choose(study):
     args = ("--baseline", "affinity", "--metric", "p99, jain", "--where", "gpus=4", "--by", "gpus", "--confidence", 0.9)
     result = analyze("compare", study, *args)
     assert result.exit_code == 0
-    assert "90 % interval" in result.output
+    assert result.output.splitlines()[1].split() == ["90", "%", "90", "%", "adjusted"]
     assert [line.split()[0] for line in result.output.splitlines()[2:6]] == ["balance", "keepalive[ttl=60]"] * 2
 
 

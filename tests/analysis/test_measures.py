@@ -32,7 +32,8 @@ def test_a_column_that_has_a_short_name_is_that_measure():
 
 def test_quantiles_and_greatest_values_are_told_from_means():
     quantiles = {name for name in MEASURES if measure(name).quantile}
-    assert quantiles == {"p50", "p90", "p99", "p999", "max-latency", "queue-p99"}
+    of_latency = {"p50", "p90", "p99", "p999", "max-latency", "queue-p99"}
+    assert quantiles == {*of_latency, "slowdown-p99", "function-slowdown-p99"}
 
 
 def test_a_name_that_can_be_neither_is_refused_with_a_hint():

@@ -193,3 +193,17 @@ def test_slowdown_is_the_mean_latency_over_the_isolated_one():
     got = metrics.slowdown(tables["invocations"], functions)
     assert 0 < len(got) < 29  # the zipf tail leaves some functions without an invocation
     np.testing.assert_allclose(got, expected)
+
+
+def test_attainment_is_the_share_of_all_that_was_in_time():
+    functions = pd.DataFrame({"isolated_s": [1.0, 2.0, 0.0]})
+    invocations = pd.DataFrame(
+        {
+            "status": pd.Categorical(["completed", "completed", "rejected", "completed", "completed"]),
+            "function": [0, 1, 1, 0, 2],
+            "arrival_at_s": [0.0, 0, 0, 0, 0],
+            "completed_at_s": [1.0, 3.0, 0.0, 5.0, 1.0],
+        }
+    )
+    assert metrics.attainment(invocations, functions, [0.5, 1, 1.5, 4.9, 5]).tolist() == [0, 0.25, 0.5, 0.5, 0.75]
+    assert np.isnan(metrics.attainment(invocations, functions[:0].reindex([0, 1, 2], fill_value=0.0), 1.0))

@@ -61,7 +61,7 @@ def test_commands_run(page, tmp_path, monkeypatch, azure2019):
             elif words[0] in MAIN:
                 check(words)
     for block in blocks(page):
-        if block.language == "text" and block.text.startswith("policy "):
+        if block.language == "text" and block.text.startswith(("policy ", "Invocation ")):
             assert any(block.text in output for output in outputs), f"{name(page)} shows another table: {outputs}"
 
 

@@ -122,7 +122,8 @@ FLOORS = [
             (
                 (
                     _room(
-                        "analysis.runs analysis analysis.labels analysis.metrics analysis.curves analysis.compare",
+                        "analysis.runs analysis analysis.labels analysis.metrics analysis.curves analysis.compare "
+                        "analysis.hit_ratio analysis.palette",
                         "runs that are read, compared and named",
                     ),
                 ),
@@ -135,12 +136,22 @@ FLOORS = [
                 ),
                 (
                     _room(
-                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts analysis.cuts",
+                        "analysis.comparison analysis.pairs analysis.onerun analysis.verdicts",
                         "policies against a baseline: effect, interval and verdict",
                     ),
+                    _room("analysis.series", "what figures of data sets draw, as tables"),
                 ),
-                (_room("analysis.figures", "figures, the only room with matplotlib"),),
-                (_room("analysis.api", "tables and figures for use from Python"),),
+                (_room("analysis.spans", "what invocations and workers did when"),),
+                (
+                    _room("analysis.why analysis.account", "where the time of one invocation went"),
+                    _room("analysis.timeline", "a run as a file that Perfetto opens"),
+                ),
+                (
+                    _room("analysis.figures", "figures, the only room with matplotlib"),
+                    _room("analysis.report", "one page about runs, to explore and to pass on"),
+                ),
+                (_room("analysis.paper", "the figures and tables that a study asks for"),),
+                (_room("analysis.api", "tables, comparisons and figures for use from Python"),),
             ),
         ),
     ),
@@ -164,7 +175,7 @@ FLOORS = [
                 (
                     _room("replay.cli", "the replay command"),
                     _room("traces.cli", "the traces command"),
-                    _room("analysis.cli analysis.comparing", "the analyze command"),
+                    _room("analysis.cli", "the analyze command"),
                     _room("sim.studies.kaas.command sim.studies.mig.command", "simulate reproduce"),
                 ),
                 (_room("sim.cli", "the simulate command"),),

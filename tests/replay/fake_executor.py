@@ -43,6 +43,7 @@ class FakeExecutor:
         self.capacity_bytes = memory_limit_bytes
         self._graphs = {}
         self._ran = set()
+        self._changes = []
         self._resident = {}  # function -> bytes, used last at the end
 
     def register(self, function, graph, fresh_inputs):
@@ -76,7 +77,13 @@ class FakeExecutor:
         self._ran.add(name)
         run_s = 0.0 if name.startswith("host") else time.perf_counter() - begun_s
         return SimpleNamespace(
-            modules_s=0.0, load_s=0.0, run_s=run_s, store_s=0.0, constant_bytes=loaded_bytes, n_evicted=n_evicted
+            modules_s=0.0,
+            load_s=0.0,
+            run_s=run_s,
+            store_s=0.0,
+            constant_bytes=loaded_bytes,
+            n_evicted=n_evicted,
+            changes=self._take_changes(),
         )
 
     def _place(self, function):
@@ -85,10 +92,18 @@ class FakeExecutor:
         loaded_bytes = size_bytes - self._resident.pop(function, 0)
         n_evicted = 0
         while sum(self._resident.values()) + size_bytes > self.capacity_bytes:
-            del self._resident[next(iter(self._resident))]
+            oldest = next(iter(self._resident))
+            self._changes.append((oldest, self._resident.pop(oldest), "evicted"))
             n_evicted += 1
         self._resident[function] = size_bytes
+        if loaded_bytes:
+            self._changes.append((function, loaded_bytes, ""))
         return loaded_bytes, n_evicted
+
+    def _take_changes(self):
+        changes = tuple(self._changes)
+        self._changes.clear()
+        return changes
 
 
 class TellingExecutor(FakeExecutor):

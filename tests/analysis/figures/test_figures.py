@@ -18,10 +18,12 @@ from matplotlib.text import Text
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.figures import runs as figures
 from analysis.figures.axes import named_durations, plain, time_unit
-from analysis.figures.style import MAX_RUNS, STYLE, TEXT_WIDTH_IN, WIDTH_IN, line_of
+from analysis.figures.style import MAX_RUNS, STYLE, line_of
 from analysis.runs import open_runs
+from analysis.series.widths import TEXT_WIDTH_IN, WIDTH_IN
 from sim.errors import RunError
 from sim.records.tables import DEVICES, GPU_PARTS, INVOCATIONS
+from tests.analysis.figures.overlaps import overlapping_texts
 from tests.analysis.mmc_runs import INTERVAL_S, N_GPUS, POLICIES, empty, make_tables
 
 REPO = Path(__file__).resolve().parents[3]
@@ -40,6 +42,18 @@ def curves_of(*paths):
     return [measure(run, label, horizon) for run, label in zip(runs, plot_labels(runs), strict=True)]
 
 
+def test_distributions_are_of_measured_invocations_and_time_is_of_all(make_run):
+    (run,) = open_runs([make_run()])
+    measured = replace(run, summary=run.summary | {"measured": {"from_s": 100.0, "until_s": 400.0}})
+    whole, cut = (measure(one, "fifo", horizon_s([one])) for one in (run, measured))
+    rows = run.table("invocations").query("status == 'completed' and 100 <= arrival_at_s < 400")
+    latency_s = rows.completed_at_s - rows.arrival_at_s
+    assert (cut.latency_s[0][0], cut.latency_s[0][-1]) == (latency_s.min(), latency_s.max())
+    assert len(cut.slowdown[0]) == rows.function.nunique() + 1
+    assert cut.slowdown[0][-1] != whole.slowdown[0][-1]
+    np.testing.assert_array_equal(cut.queue_length, whole.queue_length)
+
+
 def drawn(curves, width_in=WIDTH_IN):
     """Every figure by name, laid out."""
     result = {name: figure_of(curves, width_in) for name, figure_of in figures.FIGURES.items()}
@@ -54,8 +68,8 @@ def texts(figure: Figure) -> list[str]:
 
 
 def check_readable(figure: Figure, width_in: float = WIDTH_IN) -> None:
-    """Fits the column; nothing sticks out; legend and small print are clear of the axes; no offsets; no tick labels
-    that touch."""
+    """Fits the column; nothing sticks out; legend and small print are clear of the axes; no offsets; no texts that
+    overlap."""
     width, height = figure.get_size_inches()
     assert width == width_in
     box = figure.get_tightbbox()
@@ -76,12 +90,9 @@ def check_readable(figure: Figure, width_in: float = WIDTH_IN) -> None:
             assert figure._supxlabel.get_window_extent().y1 <= below.y0 + 1
         for axis in (axes.xaxis, axes.yaxis):
             assert not axis.get_offset_text().get_text()
-            shown = [t for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
-            low, high = sorted(axis.get_view_interval())
-            boxes = [t.get_window_extent() for t in shown if low <= t.get_position()[axis is axes.yaxis] <= high]
-            assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
     for text in figure.findobj(Text):
         assert text.get_fontsize() >= 7
+    assert overlapping_texts(figure) == []
 
 
 def none_completed(tables):

@@ -64,6 +64,7 @@ def test_scarce_memory_never_spoils_outputs_and_evicts_as_the_cache_says(device,
     for i, (graph, fresh) in enumerate(functions):
         executor.register(i, graph, fresh)
     n_evicted = moved_bytes = 0
+    there = dict.fromkeys(range(len(functions)), 0)
     for i in rng.choice(len(functions), 120).tolist():
         result = executor.run(i)
         assert_outputs(result.outputs, expected(functions[i][0]))
@@ -75,6 +76,9 @@ def test_scarce_memory_never_spoils_outputs_and_evicts_as_the_cache_says(device,
             placement.load_bytes,
             sum(e.last - e.first for e in placement.evictions),
         )
+        for function, n_bytes, reason in result.changes:
+            there[function] += -n_bytes if reason else n_bytes
+        assert there == {function: alone.resident_bytes_of(function) for function in there}
         n_evicted += result.n_evicted
         moved_bytes += result.moved_bytes
     assert n_evicted > 100

@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from analysis.timeline.timeline import write_timeline
+from analysis.why import why
 from replay.calibration.validate import check_log
 from replay.fleet.messages import EXECUTOR
 from sim.domain import Function
@@ -14,6 +16,7 @@ from sim.errors import RunError
 from sim.models.workloads import bert, products, sgemm
 from sim.protocol import Finished, Run, Start, Stop, WorkerReady, WorkerStopped
 from sim.records.decisions import FILE_NAME, read_decisions
+from tests.analysis.timeline.checks import check, of, read
 from tests.replay.worlds import functions, replay
 
 STAGES = ["kill_release_s", "process_s", "runtime_s", "context_s", "modules_s", "constants_s"]
@@ -100,6 +103,28 @@ def test_evictions_are_counted(tmp_path):
     assert rows.n_evicted.tolist() == [0, 1, 1, 1]
     assert run.summary["evictions"] == 3
     assert run.summary["cache_hit_frac"] == 0
+    stays = run.table("residency")
+    assert stays.function.tolist() == [0, 1, 0, 1]
+    assert stays.reason.tolist() == ["evicted", "evicted", "evicted", ""]
+    assert stays.loaded_at_s.tolist() == rows.started_at_s.tolist(), "each is there from its invocation on"
+    assert stays.left_at_s.tolist()[:3] == rows.started_at_s.tolist()[1:], "and makes room for the next"
+
+
+@pytest.mark.parametrize("policy", ["balance", "exclusive"])
+def test_a_replay_has_a_timeline_and_tells_why(tmp_path, policy):
+    served = functions(["sleep-5", "sleep-7"], constants_bytes=600_000)
+    run = replay(tmp_path / "run", served, [(0.02 * i, i % 2) for i in range(6)], policy, limit_bytes=1_000_000)
+    write_timeline(run, tmp_path / "trace.json.gz")
+    trace = read(tmp_path / "trace.json.gz")
+    check(trace)
+    ran = [event["args"]["invocation"] for event in of(trace, "X") if "latency_ms" in event["args"]]
+    assert sorted(ran) == list(range(6))
+    stages = {event["name"] for event in of(trace, "X")} & {"process", "runtime"}
+    assert stages == ({"process", "runtime"} if policy == "exclusive" else set())
+    assert "GPU 0 memory of buffers" in {event["name"] for event in of(trace, "C")}
+    for number in range(6):
+        told = why(run, number)
+        assert sum(part["s"] for part in told["parts"]) == pytest.approx(told["latency_s"], abs=1e-9)
 
 
 @pytest.mark.parametrize("policy", ["affinity", "exclusive"])

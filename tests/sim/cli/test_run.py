@@ -76,14 +76,15 @@ def test_a_table_and_the_directories_are_printed(trace, tmp_path):
     assert open_run(tmp_path / "affinity").summary["invocations"] == 50
 
 
-def test_the_decisions_are_kept_when_asked_for_and_change_nothing(trace, tmp_path):
-    for place, flags in (("with", ["--decisions"]), ("without", [])):
+def test_decisions_and_stays_are_kept_when_asked_for_and_change_nothing(trace, tmp_path):
+    for place, flags in (("with", ["--decisions", "--stays"]), ("without", [])):
         done = simulate("run", trace, "--policy", "affinity", "--limit", 50, "--out", tmp_path / place, *flags)
         assert done.exit_code == 0, done.output
     run, plain = open_run(tmp_path / "with" / "affinity"), open_run(tmp_path / "without" / "affinity")
     more = {file.name for file in run.path.iterdir()} - {file.name for file in plain.path.iterdir()}
-    assert more == {FILE_NAME, "actions.parquet"}
+    assert more == {FILE_NAME, "actions.parquet", "residency.parquet"}
     assert len(run.table("actions")) == 50
+    assert set(run.table("residency").function) == set(run.table("invocations").function)
     assert sum(isinstance(event, Finished) for _, event, _ in read_decisions(run.path / FILE_NAME)) == 50
     pd.testing.assert_frame_equal(run.table("invocations"), plain.table("invocations"))
 

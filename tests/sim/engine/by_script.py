@@ -95,6 +95,7 @@ def play(
     per_kernel: bool = False,
     constants: Any = None,
     gpus_per_link: int = 1,
+    stays: bool = False,
     **fleet: Any,
 ) -> Played:
     """Simulate a script; after each event the belief is checked, after the run all that must hold of it.
@@ -123,7 +124,7 @@ def play(
         patch.object(Dispatcher, "report", checked),
         patch.object(Simulation, "close", lambda simulation: held.append(simulation) or close(simulation)),
     ):
-        recorder, ending = simulate_into(directory, inputs)
+        recorder, ending = simulate_into(directory, inputs, stays=stays)
     if ending.failure is not None:
         raise ending.failure
     run = Run(directory, {"policy": "script", "warnings": []}, recorder.summary(ending.end_s))

@@ -269,7 +269,11 @@ def test_what_a_recorder_holds_does_not_grow_with_the_number_of_rows(tmp_path, m
     def held_bytes(n_blocks):
         for number in range(held_bytes.done, n_blocks):
             block = dict.fromkeys(rows.COLUMNS, np.zeros(n))
-            block |= {"worker": np.full(n, float(number)), "run_s": np.random.default_rng(number).random(n)}
+            block |= {
+                "worker": np.full(n, float(number)),
+                "batch": np.ones(n),
+                "run_s": np.random.default_rng(number).random(n),
+            }
             recording.worker_device.append(0)
             recording.worker(number, WorkerKind.EXCLUSIVE, 0, (0.0, 0.0, 1.0), None, 0)
             recording.completed(block | {"completed_at_s": block["run_s"]})
@@ -321,7 +325,8 @@ class Told(Recorder):
         super().worker(*args, **more, took_device_at_s=0.25)
 
     def completed(self, block):
-        super().completed({**block, "host_s": np.full(len(block["invocation"]), 0.125)})
+        host_s = np.full(len(block["invocation"]), 0.125)
+        super().completed({**block, "host_s": host_s, "completed_at_s": block["completed_at_s"] + host_s})
 
 
 def test_a_world_tells_of_the_host_and_of_starts_what_it_measures(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from analysis.cli.options import where_option
 from sim.terminal.console import ProjectCommand, echo
 
 _PATH = click.Path(path_type=Path)
@@ -25,17 +26,6 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
 
 
-def _wanted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Factors and the values that they must have."""
-    wanted = {}
-    for value in values:
-        factor, equals, text = value.partition("=")
-        if not (factor and equals and text) or factor in wanted:
-            raise click.BadParameter(f"{value!r} must be FACTOR=VALUE, each factor once")
-        wanted[factor] = text
-    return wanted
-
-
 @click.command(cls=ProjectCommand)
 @click.argument("path", metavar="DATASET", type=_PATH)
 @click.option("--baseline", metavar="POLICY", help="With what to compare.  [default: that of the study's report]")
@@ -44,12 +34,7 @@ def _wanted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
               "[default: those of the study's report]")  # fmt: skip
 @click.option("--by", metavar="FACTOR,...", callback=_listed,
               help="Factors to tell apart; over others a seed's number is the mean.  [default: all]")  # fmt: skip
-@click.option("--where", metavar="FACTOR=VALUE", multiple=True, callback=_wanted,
-              help="Only runs with this value; once for each factor.")  # fmt: skip
-@click.option("--warm-up", "warm_up_s", metavar="SECONDS", type=click.FloatRange(0), default=0.0,
-              help="Without invocations that arrive before; only their times can be compared then.")  # fmt: skip
-@click.option("--cool-down", "cool_down_s", metavar="SECONDS", type=click.FloatRange(0), default=0.0,
-              help="Likewise without those that arrive so long before the last one, or later.")  # fmt: skip
+@where_option
 @_CONFIDENCE
 @click.option(
     "--format",
@@ -66,8 +51,6 @@ def compare(
     metrics: list[str] | None,
     by: list[str] | None,
     where: dict[str, str],
-    warm_up_s: float,
-    cool_down_s: float,
     confidence: float,
     form: str,
     as_json: bool,
@@ -88,13 +71,10 @@ def compare(
     from analysis import verdicts
     from analysis.compare import as_latex, as_markdown, as_text
     from analysis.comparison import compare_policies
-    from analysis.cuts import cut
     from analysis.dataset import open_dataset
     from analysis.measures import measure
 
     data = open_dataset(path)
-    if warm_up_s or cool_down_s:
-        data = cut(data, warm_up_s, cool_down_s)
     chosen = [measure(name) for name in metrics or ()]
     effects = compare_policies(data, baseline, chosen, by=by, where=where, confidence=confidence)
     if as_json:
@@ -115,9 +95,9 @@ def compare(
 def interval(path: Path, metric: str, confidence: float, as_json: bool) -> None:
     """Print the interval of a mean within one long run, by batches of its invocations.
 
-    The first tenth is left out as warm-up, and the rest cut into 20 batches, or 10 where these are too
-    much alike from one to the next. Runs with other seeds say more: see `analyze compare`. docs/statistics.md has the
-    formulas.
+    What the run measures, without its first tenth if it has no warm-up of its own, is cut into 20 batches, or 10 where
+    these are too much alike from one to the next. Runs with other seeds say more: see `analyze compare`.
+    docs/statistics.md has the formulas.
 
     \b
     Example:
@@ -159,6 +139,6 @@ def interval(path: Path, metric: str, confidence: float, as_json: bool) -> None:
         ends = f"{100 * confidence:g} % interval [{digits(told.low)}, {digits(told.high)}] by {told.method}"
     suggests = "finds no end of it" if found.suggested is None else f"suggests {found.suggested:,}"
     echo(f"{chosen.axis}: {digits(told.estimate)}, {ends}")
-    echo(f"{found.n:,} completed invocations, after {found.n_cut:,} of warm-up, a tenth; MSER-5 {suggests}")
+    echo(f"{found.n:,} completed invocations, without the first {found.n_cut:,} as warm-up; MSER-5 {suggests}")
     if told.n:
         echo(f"lag-1 correlation of the batches {found.means.lag1:.2f}, p {found.means.p:.2f} if there is none")
