@@ -68,7 +68,8 @@ class MqfqSticky(Flows):
             return
         if self._may_run(function):
             self._deepest.put(function, self._finish[function])
-            self._show(function, function in self._deepest)
+            if function in self._deepest:
+                self._show(function, True)
             return
         self._deepest.drop(function)
         if function not in self._throttled:
