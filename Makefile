@@ -2,7 +2,7 @@
 # make check  format, lint, types                      make bench  speed and memory
 # make dist   wheel and sdist in dist/                 make fuzz   attacks, for MINUTES
 # make paper  six figures and a table from one study     make gallery   docs/gallery.md
-# make house  draw and check who imports whom
+# make house  draw and check who imports whom          make docs   the pages as a site in docs/_build/html
 # make validation   errors of simulations against recorded replays, and whether they have grown
 # make gpu    tests, calibration and validation on a GPU into OUT, with the interpreter given as PYTHON; installs nothing
 # make gpu-bundle   what a machine without network needs for gpu/run.sh, into gpu/wheels
@@ -15,7 +15,7 @@ PAPER := runs/paper
 OUT ?= runs/gpu
 WHEELS := 'simpy>=4.1,<5' 'pytest>=8,<10' 'hypothesis>=6.100,<7' iniconfig packaging pluggy pygments sortedcontainers
 
-.PHONY: demo paper gallery test check dist bench fuzz house validation gpu gpu-bundle clean
+.PHONY: demo paper gallery test check dist bench docs fuzz house validation gpu gpu-bundle clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,10 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 demo: $(VENV)/installed
@@ -53,6 +57,10 @@ dist: $(VENV)/installed-test
 	$(BIN)/python -m build --outdir dist . >/dev/null
 	ls dist
 
+docs: $(VENV)/installed-docs
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -c docs -d docs/_build/read . docs/_build/html
+
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.job
@@ -78,4 +86,4 @@ gpu-bundle:
 	ls gpu/wheels
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Tables and figures of runs, whichever world wrote them: ``from analysis import open_runs, table, plot``."""
+"""Tables and figures of runs and studies, whichever world wrote them, for use from Python and by ``analyze``."""
 
 from typing import Any
 
@@ -9,6 +9,10 @@ def __getattr__(name: str) -> Any:
         from analysis.runs import open_runs
 
         return open_runs
+    if name == "open_dataset":
+        from analysis.dataset import open_dataset
+
+        return open_dataset
     if name == "table":
         from analysis.api import table
 
@@ -17,6 +21,10 @@ def __getattr__(name: str) -> Any:
         from analysis.api import effects
 
         return effects
+    if name == "draw":
+        from analysis.api import draw
+
+        return draw
     if name == "plot":
         from analysis.api import plot
 

@@ -1,23 +1,20 @@
-"""Tables and figures of runs from Python. ``analyze plot`` is thin over ``plot``; ``analyze table`` and
-``analyze compare`` write text."""
+"""Tables, comparisons and figures from Python. ``analyze plot`` is thin over ``plot``; other commands write text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from analysis import comparison, measures, paper, verdicts
 from analysis.compare import records
-from analysis.comparison import compare_policies
 from analysis.curves import horizon_s, measure, plot_labels
 from analysis.dataset import Dataset
 from analysis.figures import runs as figures
-from analysis.measures import measure as named
 from analysis.runs import flatten, with_exact_quantiles
 from analysis.series.widths import WIDTH_IN
 from analysis.statistics.interval import CONFIDENCE
-from analysis.study_report import Value
-from analysis.verdicts import records as effect_records
+from analysis.study_report import Value, read_report
 from sim.records.results import Run
 
 if TYPE_CHECKING:
@@ -48,17 +45,18 @@ def effects(
     where: Mapping[str, Value] | None = None,
     confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
-    """What ``analyze compare --format csv`` prints: a row each effect of a policy, with intervals, p and verdict.
+    """What each policy changes against the baseline, as ``analyze compare --format csv`` prints it.
 
-    See ``analysis.comparison.compare_policies``; metrics by their names. Raises RunError for names that the data set
-    lacks.
+    A row for each metric, combination of factors and policy: its mean and the baseline's, their difference and ratio
+    with intervals, p, and the verdict. metrics: names of ``analysis.measures``. baseline, metrics: by default those of
+    the study's report. by: factors whose combinations are told apart, by default all. where: values of factors that
+    runs must have. Raises RunError for names that the data set lacks.
     """
     import pandas as pd
 
-    found = compare_policies(
-        data, baseline, [named(name) for name in metrics], by=by, where=where, confidence=confidence
-    )
-    return pd.DataFrame(effect_records(found))
+    named = [measures.measure(metric) for metric in metrics]
+    found = comparison.compare_policies(data, baseline, named, by=by, where=where, confidence=confidence)
+    return pd.DataFrame(verdicts.records(found))
 
 
 def plot(
@@ -83,3 +81,24 @@ def plot(
             curves.append(measure(run, label, horizon))
         drawn = figures.draw(curves, place, width_in)
     return [folder / name for name in drawn]
+
+
+def draw(
+    data: Dataset,
+    out: str | PathLike[str],
+    figures: Sequence[Mapping[str, Any]] = (),
+    *,
+    width_in: float = WIDTH_IN,
+) -> list[Path]:
+    """Draw figures of a data set into a folder, each as PDF, PNG and CSV of what it draws; returns their paths.
+
+    figures: as under ``report`` in a study, such as {"figure": "lines", "metric": "p99", "x": "gpus"}; without any,
+    all that the study's report asks for, and the table that compares its policies, as ``analyze paper`` makes them.
+    width_in: of figures that don't say theirs, in inches. Files of an earlier call are replaced, all at once. Raises
+    ScenarioError for a figure that is told something wrong, RunError for runs that lack it, OutputError where it can't
+    write.
+    """
+    if not figures:
+        return paper.make(data, out, wide_in=width_in)
+    asked = read_report({"figures": [*figures]}, "draw", [*data.report.looks], data.factors)
+    return paper.draw(data, asked.figures, out, wide_in=width_in)

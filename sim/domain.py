@@ -19,25 +19,25 @@ import numpy.typing as npt
 class Role(str, Enum):
     """What a buffer is to its graph (KaaS request model)."""
 
-    CONSTANT = "constant"  # the same for every invocation: weights; may stay in device memory
-    INPUT = "input"  # read from the host for an invocation
-    OUTPUT = "output"  # written back to the host after an invocation
-    TEMPORARY = "temporary"  # lives only on the device and only during an invocation
+    CONSTANT = "constant"  #: the same for every invocation: weights; may stay in device memory
+    INPUT = "input"  #: read from the host for an invocation
+    OUTPUT = "output"  #: written back to the host after an invocation
+    TEMPORARY = "temporary"  #: lives only on the device and only during an invocation
 
 
 class Direction(str, Enum):
     """How a kernel uses a buffer."""
 
-    IN = "in"
-    OUT = "out"
-    INOUT = "inout"
+    IN = "in"  #: reads it
+    OUT = "out"  #: writes it
+    INOUT = "inout"  #: reads and writes it
 
 
 class WorkerKind(str, Enum):
     """What serves invocations on a device."""
 
-    KAAS = "kaas"  # an executor that runs kernel graphs of every function
-    EXCLUSIVE = "exclusive"  # a process of one function with a CUDA context of its own
+    KAAS = "kaas"  #: an executor that runs kernel graphs of every function
+    EXCLUSIVE = "exclusive"  #: a process of one function with a CUDA context of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ class Kernel:
     ``flops`` and ``moved_bytes`` are the work of one launch, for cost models without a measurement.
     """
 
-    source: str  # stem of the .cu file that defines it, or a library
-    name: str  # extern "C" name of the function, or of what the library is asked for
+    source: str  #: stem of the .cu file that defines it, or a library
+    name: str  #: extern "C" name of the function, or of what the library is asked for
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     args: tuple[BufferArg, ...]
     literals: tuple[tuple[str, float], ...] = ()
-    shared_bytes: int = 0  # dynamic shared memory
+    shared_bytes: int = 0  #: dynamic shared memory
     flops: int = 0
     moved_bytes: int = 0
 

@@ -35,8 +35,8 @@ from sim.domain import FleetSpec, Function, WorkerKind
 # Priorities of same-time events: smaller goes first.
 FINISHED, WORKER_CHANGED, ARRIVAL, WOKE = 0, 1, 2, 3
 
-EVERY_FUNCTION = -1  # whom a KaaS executor serves
-ANY_DEVICE = -1
+EVERY_FUNCTION = -1  #: whom a KaaS executor serves
+ANY_DEVICE = -1  #: the first that has room
 
 _Kind = TypeVar("_Kind", bound=type)
 
@@ -71,10 +71,10 @@ def action(kind: _Kind) -> _Kind:
 class Outcome(str, Enum):
     """How a Run ended. Late and preempted invocations wait again; the others have ended."""
 
-    OK = "ok"
-    FAILED = "failed"
-    LATE = "late"  # it would have begun after its ``latest_s``
-    PREEMPTED = "preempted"
+    OK = "ok"  #: it ran to its end
+    FAILED = "failed"  #: it was lost, with its worker or device
+    LATE = "late"  #: it would have begun after its ``latest_s``
+    PREEMPTED = "preempted"  #: a Preempt ended it
 
 
 class Slot(NamedTuple):
@@ -264,16 +264,16 @@ class Wake:
 class Need(str, Enum):
     """What a policy may order beyond running whole workers. It names them; a world that can't carry one refuses."""
 
-    TIMERS = "timers"  # Wake
-    SHARED_DEVICES = "shared devices"  # workers that are started with a part of a device
-    EXECUTORS = "executors"  # KaaS executors that are started and stopped
-    CONCURRENCY = "concurrency"  # workers that run several invocations at once
-    LATEST = "latest start"  # Run with latest_s
-    BATCHES = "batches"  # Run with others
-    RESIDENCY = "residency"  # Load and Evict
-    PREEMPTION = "preemption"  # Preempt
-    PARTITIONS = "partitions"  # Partition
-    SCALING = "scaling"  # Scale
+    TIMERS = "timers"  #: Wake
+    SHARED_DEVICES = "shared devices"  #: workers that are started with a part of a device
+    EXECUTORS = "executors"  #: KaaS executors that are started and stopped
+    CONCURRENCY = "concurrency"  #: workers that run several invocations at once
+    LATEST = "latest start"  #: Run with latest_s
+    BATCHES = "batches"  #: Run with others
+    RESIDENCY = "residency"  #: Load and Evict
+    PREEMPTION = "preemption"  #: Preempt
+    PARTITIONS = "partitions"  #: Partition
+    SCALING = "scaling"  #: Scale
 
 
 # With these several invocations may be on a device at once.
@@ -315,7 +315,9 @@ def share_devices(standing: Sequence[Standing]) -> bool:
     return parts or len({s.device for s in standing}) < len(standing)
 
 
+#: What a world reports.
 Event: TypeAlias = Arrival | Finished | WorkerReady | WorkerStopped | Loaded | DeviceChanged | Woke
+#: What a policy orders.
 Action: TypeAlias = Run | Start | Stop | Load | Evict | Preempt | Partition | Scale | Reject | Wake
 
 

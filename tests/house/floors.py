@@ -150,10 +150,8 @@ FLOORS = [
                     _room("analysis.figures", "figures, the only room with matplotlib"),
                     _room("analysis.report", "one page about runs, to explore and to pass on"),
                 ),
-                (
-                    _room("analysis.api", "tables and figures for use from Python"),
-                    _room("analysis.paper", "the figures and tables that a study asks for"),
-                ),
+                (_room("analysis.paper", "the figures and tables that a study asks for"),),
+                (_room("analysis.api", "tables, comparisons and figures for use from Python"),),
             ),
         ),
     ),

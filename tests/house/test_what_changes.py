@@ -32,6 +32,7 @@ KINDS = {
     "A trace format": (traces.open, "FORMATS"),
     "A figure": (analysis.figures.runs, "FIGURES"),
 }
+SITE = ROOT / "docs" / "_build"
 HISTORY = {ROOT / "CHANGELOG.md"}
 
 
@@ -69,7 +70,9 @@ def listing(names):
     """The files of the repository with a paragraph that has all the names."""
     files = [*ROOT.glob("*.md"), *ROOT.glob("setup.cfg")]
     for folder in ("sim", "replay", "traces", "analysis", "docs", "tests", "benchmarks"):
-        files += [f for f in (ROOT / folder).rglob("*") if f.suffix in (".py", ".md", ".json")]
+        files += [
+            f for f in (ROOT / folder).rglob("*") if f.suffix in (".py", ".md", ".json") and SITE not in f.parents
+        ]
     patterns = [re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])") for name in names]
     for file in files:
         paragraphs = re.split(r"\n\s*\n", file.read_text("utf-8"))
