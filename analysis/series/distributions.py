@@ -10,6 +10,7 @@ import numpy as np
 from analysis import metrics
 from analysis.dataset import Dataset
 from analysis.metrics import Floats
+from analysis.runs import measured, require_functions
 from analysis.series.table import Series, choose, n_unsteady
 from analysis.study_report import Value
 from sim.records.results import Run
@@ -58,8 +59,13 @@ def attainment(dataset: Dataset, where: Mapping[str, Value]) -> Series:
     """
 
     def line(runs: Sequence[Run]) -> Line:
-        each = [_attained(run) for run in runs]
-        weights = [run.summary["invocations"] for run in runs]
+        each, weights = [], []
+        for run in runs:
+            rows = measured(run, run.table("invocations", ("function", "status", "arrival_at_s", "completed_at_s")))
+            functions = run.table("functions", ("isolated_s",))
+            require_functions(run, rows, len(functions))
+            each.append(metrics.attainment(rows, functions, _SCALES))
+            weights.append(max(len(rows), 1))
         return _SCALES, np.average(each, axis=0, weights=weights), each
 
     said = "SLO scale: deadline / isolated latency. Of all invocations, counted after the runs: no policy knew of it."
@@ -71,19 +77,11 @@ def _ordered(runs: Sequence[Run], time: str) -> tuple[list[Floats], Floats]:
     from_at_s, to_at_s = TIMES[f"{time}_s"]
     each = []
     for run in runs:
-        rows = run.table("invocations", ("status", from_at_s, to_at_s))
+        columns = list(dict.fromkeys(("status", "arrival_at_s", from_at_s, to_at_s)))
+        rows = measured(run, run.table("invocations", columns))
         each.append(np.sort(metrics.of_completed(rows, to_at_s) - metrics.of_completed(rows, from_at_s)))
     whole = np.sort(np.concatenate(each))
     return [whole, *(values for values in each if len(values))], np.unique(metrics.cdf(whole, _POINTS)[0])
-
-
-def _attained(run: Run) -> Floats:
-    """Of one run, at each of _SCALES."""
-    rows = run.table("invocations", ("function", "status", "arrival_at_s", "completed_at_s"))
-    isolated_s = run.table("functions", ("isolated_s",))["isolated_s"]
-    known_s = isolated_s.where(isolated_s > 0).to_numpy()  # without it nothing is in time
-    scale = metrics.latency_s(rows) / known_s[metrics.of_completed(rows, "function")]
-    return np.searchsorted(np.sort(scale), _SCALES, "right") / max(len(rows), 1)
 
 
 def _lines(

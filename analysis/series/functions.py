@@ -10,6 +10,7 @@ import numpy as np
 from analysis import metrics
 from analysis.dataset import Dataset
 from analysis.measures import measure
+from analysis.runs import measured, require_functions
 from analysis.series.table import Series, choose, n_unsteady
 from analysis.statistics.replications import replicated
 from analysis.study_report import Value
@@ -76,8 +77,9 @@ def _fared(runs: Sequence[Run], quantity: Quantity) -> pd.DataFrame:
 
     done = []
     for run in runs:
-        rows = run.table("invocations", ("function", "status", "arrival_at_s", "completed_at_s"))
+        rows = measured(run, run.table("invocations", ("function", "status", "arrival_at_s", "completed_at_s")))
         known = run.table("functions", ("key", "isolated_s"))
+        require_functions(run, rows, len(known))
         number = metrics.of_completed(rows, "function")
         latency_s = metrics.latency_s(rows)
         keys = known["key"].astype(str).to_numpy()[number]

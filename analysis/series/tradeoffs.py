@@ -29,7 +29,7 @@ def pareto(
     dominated. Columns: policy, the factors, metric, cost, fairness (means over seeds), dominated, seeds, unsteady,
     runs. Raises RunError for a metric of which nobody knows which way is better.
     """
-    cost = cost or (DEVICES if DEVICES in dataset.factors else "gpu_hours")
+    cost = cost or (DEVICES if DEVICES in dataset.factors else "gpu-hours")
     shown, fair = measure(metric), measure(fairness)
     factors = [name for name in dataset.factors if dataset.where(where)[name].nunique() > 1]
     chosen = choose(dataset, where, factors)

@@ -60,6 +60,21 @@ def test_attainment_counts_all_invocations_at_each_scale(small_sweep):
     np.testing.assert_allclose(table["share"], good / n, atol=1.5 / n)  # a product and a ratio round differently
 
 
+def test_figures_are_of_measured_invocations(small_sweep, monkeypatch):
+    """Warm-up and cool-down are not."""
+    run = small_sweep.open(small_sweep.where({"policy": "affinity", **AT})["run"].iloc[0])
+    arrivals = run.table("invocations")["arrival_at_s"]
+    measured = {**run.summary["measured"], "from_s": 20.0, "until_s": 40.0}
+    cut = replace(run, summary=run.summary | {"measured": measured})
+    monkeypatch.setattr(type(small_sweep), "open", lambda _, __: cut)
+    n = int(((arrivals >= 20) & (arrivals < 40)).sum())
+    where = {"policy": "affinity", "seed": 0, **AT}
+    assert drawn(small_sweep, "functions", where).table["invocations"].sum() == n
+    assert drawn(small_sweep, "ccdf", where).table["share"].iloc[-1] == pytest.approx(1 / n)
+    kept = drawn(small_sweep, "attainment", where).table["share"] * n
+    np.testing.assert_allclose(kept, kept.round(), atol=1e-9)
+
+
 def test_lines_are_means_over_seeds_and_each_point_names_its_runs(small_sweep):
     found = drawn(small_sweep, "lines", {}, metric="p99", x="gpus")
     assert found.table["x"].tolist() == list(GPUS) * len(POLICIES)
