@@ -158,7 +158,7 @@ class Experiment:
         scenario = dataclasses.replace(self._scenario, policies=(spell(self.policy),))
         stops: list[bool] = []
         with TemporaryDirectory(dir=out.path) as folder, first_signal_calls(lambda: stops.append(True)):
-            cells = run_cells(scenario, Path(folder), jobs, run_cell, lambda: bool(stops))
+            cells = run_cells(scenario, Path(folder), jobs, _run_cell, lambda: bool(stops))
             write_tables(cells, self._workload, self._cell_of, self._inputs.fleet, out.path)
             records = MergedRecords(cells)
         times = {"simulated_s": records.simulated_s, "wall_s": time.perf_counter() - begun_s}
@@ -195,7 +195,7 @@ def _against(outcome: Ending) -> tuple[list[str], str | None]:
     return [], None
 
 
-def run_cell(task: CellTask) -> str:
+def _run_cell(task: CellTask) -> str:
     """Run a cell; returns what kept it from being run, or nothing."""
     scenario = task.scenario
     try:

@@ -47,7 +47,7 @@ def figure(
       pareto       latency, cost and fairness      attainment  over the scale of deadlines
       residency    device memory over time         validation  simulated against measured
 
-    Factors that are neither chosen nor on an axis have panels. docs/figures.md says what each draws.
+    Factors that are neither chosen nor on an axis have panels. docs/gallery.md shows what each draws.
 
     \b
     Example:
