@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sim.experiment import run_scenario
 from sim.files.output import scratch
+from sim.processes.pool import Jobs
 from sim.records.results import Run, hold, open_run
 from sim.scenario import Scenario, read_scenario
 from sim.sweeps.study import make_study, read_study
-from sim.sweeps.sweep import Jobs, Tables, run_study
+from sim.sweeps.sweep import Tables, run_study
 
 if TYPE_CHECKING:
     import pandas as pd

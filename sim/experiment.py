@@ -7,17 +7,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
+from sim.cells.run import CellTask, MergedRecords, run_cells, write_tables
+from sim.cells.split import assign_workload, cell_fleet, cell_seed, cell_workload
 from sim.compose import assemble, open_workload, simulate_into
 from sim.dispatcher import Log
-from sim.errors import PolicyError, ScenarioError
+from sim.errors import PolicyError, ProjectError, ScenarioError
 from sim.files.fingerprint import changed
 from sim.models.calibration import Calibration, load_calibration
+from sim.models.costs import CostModel
 from sim.models.deadlines import read_slo
 from sim.offered import OfferedLoad, offered_load
 from sim.policies import make_policy
 from sim.policies.base import BasePolicy
+from sim.policies.files import spell
+from sim.processes.pool import Jobs, n_processes
 from sim.records.actions import actions_log
 from sim.records.caveats import caveats, predicted
 from sim.records.decisions import decision_log
@@ -56,15 +62,23 @@ class Experiment:
         if not isinstance(scenario.spread, str):
             calibration = calibration.with_spread(scenario.spread)
         self._scenario = scenario
-        self._workload = workload
         self._calibration = calibration
+        fleet, seed = scenario.fleet, scenario.seed
+        if scenario.cells > 1:
+            costs = CostModel(calibration, workload.functions, self.policy.workers[0])
+            self._cell_of = assign_workload(workload, costs, scenario.cells)
+            of_cell = cell_fleet(fleet, scenario.cells)
+            if scenario.cell is not None:
+                workload, fleet = cell_workload(workload, self._cell_of, scenario.cell), of_cell
+                seed = cell_seed(seed, scenario.cell)
+        self._workload = workload
         per_kernel = scenario.granularity == "kernel"
         self._inputs = assemble(
             workload,
             self.policy,
             calibration,
-            scenario.fleet,
-            scenario.seed,
+            fleet,
+            seed,
             constants=scenario.constants,
             report_delay_s=scenario.report_delay_s,
             per_kernel=per_kernel,
@@ -104,9 +118,11 @@ class Experiment:
         decisions: bool = False,
         stays: bool = False,
         progress: Progress = None,
+        jobs: int = 1,
     ) -> dict[str, Any]:
         """Simulate and write the run directory; returns the summary.
 
+        jobs: processes for its cells, where it has several.
         decisions: write the log of all decisions as well, see ``sim.records.decisions``. stays: write what was in
         device memory when, see ``sim.records.residency``.
         An interruption, a policy's mistake, or a trace that is not what it was when it was opened makes the run
@@ -120,6 +136,8 @@ class Experiment:
             facts["offered"] = offered.as_dict()
         with run_directory(directory, {"world": "sim", **facts}, force=force) as out:
             begun_s = time.perf_counter()
+            if self._scenario.cells > 1 and self._scenario.cell is None:
+                return self._run_cells(out, jobs, begun_s, facts["warnings"])
             with self._log(out.path) if decisions else nullcontext() as log:
                 recorder, outcome = simulate_into(
                     out.path,
@@ -134,6 +152,17 @@ class Experiment:
         if isinstance(outcome.failure, Exception) and not isinstance(outcome.failure, PolicyError):
             raise outcome.failure
         return summary
+
+    def _run_cells(self, out: RunDirectory, jobs: int, begun_s: float, warnings: list[str]) -> dict[str, Any]:
+        """Run all cells, each into a run directory that is gone when their tables and sums are those of the whole."""
+        scenario = dataclasses.replace(self._scenario, policies=(spell(self.policy),))
+        stops: list[bool] = []
+        with TemporaryDirectory(dir=out.path) as folder, first_signal_calls(lambda: stops.append(True)):
+            cells = run_cells(scenario, Path(folder), jobs, run_cell, lambda: bool(stops))
+            write_tables(cells, self._workload, self._cell_of, self._inputs.fleet, out.path)
+            records = MergedRecords(cells)
+        times = {"simulated_s": records.simulated_s, "wall_s": time.perf_counter() - begun_s}
+        return conclude(out, records, self.policy, times, records.reasons, None, warnings=warnings)
 
     @contextmanager
     def _log(self, directory: Path) -> Iterator[Log]:
@@ -166,6 +195,18 @@ def _against(outcome: Ending) -> tuple[list[str], str | None]:
     return [], None
 
 
+def run_cell(task: CellTask) -> str:
+    """Run a cell; returns what kept it from being run, or nothing."""
+    scenario = task.scenario
+    try:
+        workload = open_workload(scenario, lambda _: None)
+        calibration = load_calibration(scenario.fleet.first_calibration)
+        Experiment(scenario, scenario.policies[0], workload, calibration).run(task.folder, force=True)
+    except ProjectError as error:
+        return str(error)
+    return ""
+
+
 def run_scenario(
     scenario: Scenario,
     directory: Path | None = None,
@@ -173,14 +214,16 @@ def run_scenario(
     force: bool = False,
     decisions: bool = False,
     stays: bool = False,
+    jobs: Jobs = "auto",
     note: Callable[[str], None] = lambda _: None,
     bar: Bar = lambda _, __: nullcontext(),
 ) -> dict[Path, dict[str, Any]]:
     """Run every policy of a scenario into a directory of its own; all are checked before the first starts.
 
     directory: where those are; None for a new one of ``runs``, named by the time. force: replace older runs there.
-    decisions, stays: see ``Experiment.run``. note: told what a user should know. bar: by the text of a policy and
-    the number of arrivals, a context that shows how far the run is. Returns the summaries by run directory.
+    decisions, stays: see ``Experiment.run``. jobs: processes for the cells of a run. note: told what a user should
+    know. bar: by the text of a policy and the number of arrivals, a context that shows how far the run is. Returns the
+    summaries by run directory.
     """
     calibration = load_calibration(scenario.fleet.first_calibration)
     workload = open_workload(scenario, note)
@@ -189,6 +232,10 @@ def run_scenario(
         experiment = Experiment(scenario, text, workload, calibration)
         if experiment.name in experiments:
             raise ScenarioError(f"the policy {experiment.policy.describe()} is given twice")
+        if scenario.cells > 1 and scenario.cell is None and (decisions or stays):
+            raise ScenarioError(
+                "cells: what is decided, and what is in memory, is recorded of a single cell: choose one"
+            )
         if directory is not None:
             check_free(directory / experiment.name, force=force)
         experiments[experiment.name] = experiment
@@ -201,7 +248,9 @@ def run_scenario(
     for name, experiment in experiments.items():
         path = directory / name
         with bar(experiment.policy.describe(), workload.n_arrivals) as progress:
-            summaries[path] = experiment.run(path, force=force, decisions=decisions, stays=stays, progress=progress)
+            summaries[path] = experiment.run(
+                path, force=force, decisions=decisions, stays=stays, progress=progress, jobs=n_processes(jobs)
+            )
         if any("interrupted" in reason for reason in summaries[path]["reasons"]):
             break
     return summaries

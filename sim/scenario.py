@@ -23,6 +23,7 @@ from sim.text import shown
 MOST_GPUS = 100_000  # the largest published fleets have tens of thousands; a simulation of these needs 0.6 GB and more
 MOST_MEMORY_GIB = 100_000
 MOST_RETRIES = 1_000
+MOST_CELLS = 10_000
 # Of a node of a cluster until its GPUs can be used: lognormal with this median in what is reported; unverified.
 NODE_START_S = 120.0
 _OF_TRACES = {"traces", "format", "placement", "window", "limit", "rate_scale", "functions", "map"}  # no load has them
@@ -123,6 +124,8 @@ class Scenario:
     slo_file: deadlines of all functions, and of some, see ``sim.models.deadlines``. clients: how long they wait, see
     ``sim.models.clients``; for ever without it.
     report_delay_s: until a policy hears of what workers and devices did, so that its view is stale.
+    cells: into how many independent parts the fleet is split, each with a part of the tenants, see ``sim.cells``. cell:
+    that only this one of them is run, from 0; None for all.
     warmup_s, cooldown_s: what arrives in so long at the start and at the end of the trace is run, but it is not in the
     shares and distributions of the summary, see ``sim.records.totals``.
     """
@@ -153,6 +156,8 @@ class Scenario:
     warmup_s: float = 0.0
     cooldown_s: float = 0.0
     load: ClientLoad | None = None
+    cells: int = 1
+    cell: int | None = None
 
     def __post_init__(self) -> None:
         if self.load is None:
@@ -169,6 +174,11 @@ class Scenario:
         for name in ("warmup_s", "cooldown_s"):
             value = getattr(self, name)
             require(0 <= value < float("inf"), name, value, "a finite number, at least 0")
+        require(1 <= self.cells <= MOST_CELLS, "cells", self.cells, f"from 1 to {MOST_CELLS:,}")
+        cell = self.cell
+        require(cell is None or 0 <= cell < self.cells, "cell", cell, f"from 0 to {self.cells - 1}, the last of cells")
+        whole = self.cells == 1 or (self.load is None and not self.failures)
+        require(whole, "cells", self.cells, "1 with a load or failures, which are of the whole fleet")
         require(self.seed >= 0, "seed", self.seed, "at least 0")
         without = self.map is None or self.functions == "catalogue"
         require(without, "map", self.map, "left out with functions of the trace, which run no graph")

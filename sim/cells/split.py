@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from sim.domain import ArrivalChunk, Trace, TraceFunction, TraceSource
 from sim.errors import ScenarioError
+from sim.models.costs import CostModel
 from sim.scenario import FleetSettings
 from sim.streams import Stream, generator
 from sim.workload import Workload
@@ -103,6 +104,13 @@ class CellTrace:
             n += count
             if n == self.limit:
                 return
+
+
+def assign_workload(workload: Workload, costs: CostModel, n_cells: int) -> npt.NDArray[np.int32]:
+    """The cell of each function of a workload: ``assign`` by the GPU time of the invocations that the trace counts."""
+    counts = [function.n_invocations for function in workload.trace.functions]
+    expected_s = [costs.expected_s(function.id) for function in workload.functions]
+    return assign(workload.trace.functions, np.array(counts) * np.array(expected_s), n_cells)
 
 
 def cell_workload(workload: Workload, cell_of: npt.NDArray[np.int32], cell: int) -> Workload:

@@ -47,3 +47,16 @@ def sharing_option(command: Command) -> Command:
         metavar="NAME[k=v]",
         help="How workers that share a GPU do so: mps, slices or turns.  [default: mps]",
     )(command)
+
+
+def _jobs(_: click.Context, __: click.Parameter, text: str) -> str | int:
+    if text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is neither 'auto' nor a whole number of at least 1.")
+    return int(text)
+
+
+jobs_option = click.option(
+    "--jobs", default="auto", callback=_jobs, metavar="auto|N", help="Processes; auto: one a CPU.  [default: auto]"
+)

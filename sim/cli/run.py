@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sim.cli.options import fleet_option, sharing_option, spread_option
+from sim.cli.options import fleet_option, jobs_option, sharing_option, spread_option
 from sim.cli.show import show
 from sim.errors import ScenarioError
 from sim.terminal.console import INVALID, ProjectCommand, note, quiet_option
@@ -51,6 +51,9 @@ from sim.terminal.progress import progress
     help="Who loses constants when an executor needs room, such as lru or gdsf.  [default: that of the calibration]",
 )
 @spread_option
+@click.option("--cells", type=int, metavar="N",
+              help="Split fleet and tenants into N independent parts, run at once.  [default: 1]")  # fmt: skip
+@jobs_option
 @click.option("--seed", type=int, help="Seed of all that is drawn.  [default: 0]")
 @click.option("--warmup-s", type=float, metavar="S",
               help="Leave what arrives in the first S seconds out of latencies and shares.  [default: 0]")  # fmt: skip
@@ -78,6 +81,7 @@ def run(
     calibration: str | None,
     sharing: str | None,
     fleet_file: Path | None,
+    jobs: Any,
     **flags: Any,
 ) -> None:
     """Serve the invocations of TRACE (files or directories of one trace) under each policy.
@@ -109,7 +113,8 @@ def run(
     resolved = read_scenario(scenario, given | ({"fleet": fleet} if fleet else {}))
     if scenario is not None:
         tell_changes(scenario)
-    summaries = run_scenario(resolved, out, force=force, decisions=decisions, stays=stays, note=note, bar=progress)
+    kept = {"decisions": decisions, "stays": stays}
+    summaries = run_scenario(resolved, out, force=force, **kept, jobs=jobs, note=note, bar=progress)
     show(summaries, as_json=as_json)
     if not all(s["valid"] for s in summaries.values()):
         sys.exit(INVALID)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.sweep import factors_of, jobs_option
+from sim.cli.options import jobs_option
+from sim.cli.sweep import factors_of
 from sim.errors import ScenarioError
 from sim.terminal.console import INVALID, ProjectCommand, echo, note, quiet_option
 from sim.terminal.progress import points

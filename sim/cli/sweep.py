@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.cli.options import jobs_option
 from sim.errors import ScenarioError
 from sim.terminal.console import INVALID, ProjectCommand, echo, note, quiet_option
 from sim.terminal.progress import points
@@ -20,19 +21,6 @@ if TYPE_CHECKING:
 
 PAPER = "paper"  # in the folder of a sweep: what its report asks for
 _STUDIES = (".yaml", ".yml")
-
-
-def _jobs(_: click.Context, __: click.Parameter, text: str) -> str | int:
-    if text == "auto":
-        return text
-    if not text.isdecimal() or int(text) < 1:
-        raise click.BadParameter(f"{text!r} is neither 'auto' nor a whole number of at least 1.")
-    return int(text)
-
-
-jobs_option = click.option(
-    "--jobs", default="auto", callback=_jobs, metavar="auto|N", help="Processes; auto: one a CPU.  [default: auto]"
-)
 
 
 @click.command(cls=ProjectCommand)

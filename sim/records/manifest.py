@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sim.files.output import as_json, write_text
 from sim.models.calibration import Calibration
@@ -12,10 +12,9 @@ from sim.policies.base import BasePolicy
 from sim.policies.files import spell
 from sim.records.caveats import caveats
 from sim.records.provenance import inputs, project
-from sim.records.recorder import Recorder
 from sim.records.rundir import RunDirectory, peak_rss_bytes
 from sim.records.summary import summarise
-from sim.records.sums import FILE
+from sim.records.sums import FILE, Sums
 from sim.scenario import Scenario
 from sim.workload import Workload
 
@@ -36,9 +35,30 @@ def describe(
     }
 
 
+class Records(Protocol):
+    """What a run left; see ``sim.records.recorder.Recorder``."""
+
+    @property
+    def interval_s(self) -> float:
+        """Length of the intervals of the devices table."""
+        ...
+
+    def sums(self, simulated_s: float) -> Sums:
+        """What the tables add up to, before anything is divided."""
+        ...
+
+    def faults(self, simulated_s: float) -> list[str]:
+        """Sentences for what is wrong with the records."""
+        ...
+
+    def steadiness(self) -> list[str]:
+        """Sentences on what grew for as long as invocations arrived."""
+        ...
+
+
 def conclude(
     out: RunDirectory,
-    recorder: Recorder,
+    records: Records,
     policy: BasePolicy,
     facts: dict[str, Any],
     reasons: list[str],
@@ -49,11 +69,11 @@ def conclude(
 ) -> dict[str, Any]:
     """Write summary and manifest of a run whose tables are closed; returns the summary. The same in every world.
 
-    facts: simulated_s and wall_s, and what else a world has to tell; they go into both. reasons: why it is not valid.
-    error: what ended it, if something did. warnings: that a world has; whether work piled up is added.
-    details: facts for the manifest alone.
+    records: a recorder, or what stands for several. facts: simulated_s and wall_s, and what else a world has to tell;
+    they go into both. reasons: why it is not valid. error: what ended it, if something did. warnings: that a world has;
+    whether work piled up is added. details: facts for the manifest alone.
     """
-    sums = recorder.sums(facts["simulated_s"])
+    sums = records.sums(facts["simulated_s"])
     figures = summarise(sums)
     summary = {
         "policy": policy.describe(),
@@ -63,9 +83,9 @@ def conclude(
         "peak_rss_bytes": peak_rss_bytes(),
         "valid": not reasons,
         "reasons": [*reasons, *([error] if error else [])],
-        "warnings": [*warnings, *recorder.faults(facts["simulated_s"]), *recorder.steadiness()],
+        "warnings": [*warnings, *records.faults(facts["simulated_s"]), *records.steadiness()],
     }
-    facts = {**facts, **(details or {}), "interval_s": recorder.interval_s, "warnings": summary["warnings"]}
+    facts = {**facts, **(details or {}), "interval_s": records.interval_s, "warnings": summary["warnings"]}
     write_text(out.path / FILE, as_json(sums.as_plain()))
     out.finish(summary, facts, reasons, error)
     return summary

@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
 from sim.errors import ScenarioError
-from sim.sweeps.pool import LOOK_S, MOST_DEATHS
+from sim.processes.pool import LOOK_S, MOST_DEATHS
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def joined(address: str, jobs: int) -> Iterator[None]:
 def on_ray(
     work: Callable[[T], str], tasks: Sequence[T], stopping: Callable[[], bool]
 ) -> Generator[tuple[T, str], None, None]:
-    """See ``sim.sweeps.pool.in_processes``; Ray begins a task again whose process or node dies."""
+    """See ``sim.processes.pool.in_processes``; Ray begins a task again whose process or node dies."""
     ray = _ray()
     remote = ray.remote(max_retries=MOST_DEATHS - 1)(work)
     waiting = {remote.remote(task): task for task in tasks}

@@ -12,10 +12,11 @@ import numpy as np
 from analysis.dataset import steady
 from analysis.statistics.interval import CONFIDENCE, Interval, no_interval, t_interval
 from sim.errors import ScenarioError
+from sim.processes.pool import Jobs
 from sim.sweeps.goal import Goal
 from sim.sweeps.search import Found, Verdict, search
 from sim.sweeps.study import Study
-from sim.sweeps.sweep import Jobs, SweepBar, run_study
+from sim.sweeps.sweep import SweepBar, run_study
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,9 +15,9 @@ import yaml
 from sim.errors import OutputError, ScenarioError
 from sim.files.output import PREFIX, clear_workshops, make_directory, new_file, told, workshop, write_text
 from sim.files.plaindata import read_yaml
+from sim.processes.pool import Jobs, in_processes, n_processes
 from sim.settings import require
 from sim.sweeps.plan import Planned, plan
-from sim.sweeps.pool import in_processes
 from sim.sweeps.study import Study
 from sim.sweeps.table import RESULTS, results, write_results
 from sim.sweeps.work import Task, finished, perform
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STUDY, RUNS = "study.yaml", "runs"
-Jobs: TypeAlias = int | Literal["auto"]
 Tables: TypeAlias = Literal["all", "summary"]
 Runner: TypeAlias = Callable[..., Generator[tuple[Task, str], None, None]]
 """Does work on tasks until it is stopping; gives each with what the work returned, as they end."""
@@ -105,7 +104,7 @@ def _sweep(study: Study, out: Path, planned: Sequence[Planned], run: Runner, bar
 @contextmanager
 def _runner(jobs: Jobs, ray: str | None) -> Iterator[Runner]:
     """What runs tasks: processes, or a cluster that is joined meanwhile."""
-    n = _cpus() if jobs == "auto" else jobs
+    n = n_processes(jobs)
     if ray is None:
         yield partial(in_processes, jobs=n)
         return
@@ -123,11 +122,6 @@ def _failed(planned: Sequence[Planned], frame: pd.DataFrame) -> dict[str, str]:
         name_of[run]: reasons or error
         for run, reasons, error in zip(bad["run"], bad["reasons"], bad["error"], strict=True)
     }
-
-
-def _cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_place(out: Path) -> None:

@@ -50,6 +50,7 @@ FLOORS = [
                 (
                     _room("sim.files", "files that are read with suspicion and written whole or not at all"),
                     _room("sim.terminal.console sim.terminal sim.terminal.signals", "what all commands share"),
+                    _room("sim.processes", "work in processes of this machine"),
                 ),
             ),
         ),

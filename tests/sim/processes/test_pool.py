@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from sim.sweeps.pool import MOST_DEATHS, in_processes
+from sim.processes.pool import MOST_DEATHS, in_processes
 
 
 def work(task):

@@ -10,13 +10,21 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
+Jobs: TypeAlias = int | Literal["auto"]
 
 MOST_DEATHS = 3  # of processes with the same task, until it is given up
 LOOK_S = 0.5  # between two looks whether to stop
 _DIED = f"its process died {MOST_DEATHS} times; was there memory enough for --jobs?"
+
+
+def n_processes(jobs: Jobs) -> int:
+    """How many processes: as many as CPUs that this one may use, or as it is said."""
+    if jobs != "auto":
+        return jobs
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_processes(
@@ -55,12 +63,12 @@ def in_processes(
 
 
 class _Worker:
-    """A process that does one task after another, see ``sim.sweeps.process``: the program of a user is not in it."""
+    """A process that does one task after another, see ``sim.processes.process``: the program of a user is not in it."""
 
     def __init__(self, work: Callable[[Any], str]) -> None:
         self.pipe, theirs = Pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sim.sweeps.process", str(theirs.fileno())],
+            [sys.executable, "-m", "sim.processes.process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.DEVNULL,

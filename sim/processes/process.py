@@ -1,4 +1,4 @@
-"""A process of a pool: ``python -m sim.sweeps.process FD``, with the descriptor of a pipe to ``sim.sweeps.pool``.
+"""A process of a pool: ``python -m sim.processes.process FD``, with the descriptor of a pipe to ``sim.processes.pool``.
 
 It gets a function, then one task after another, and answers each with what the function makes of it. It works in a
 thread, so that its main thread hears at once when its parent is gone, whatever ended that, and ends then.
