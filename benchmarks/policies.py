@@ -3,7 +3,7 @@
 Two loads, of which one is below what the fleet can serve, and one is above, so that the queue grows all along. Policies
 whose workers all stand from the beginning serve few functions, and are left out.
 
-    python -m benchmarks.policies [--invocations 100000] [--rounds 3]
+    python -m benchmarks.policies [--invocations 30000] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def process_s(trace: PoissonTrace, policy: str) -> float:
 
 
 @click.command(help=__doc__)
-@click.option("--invocations", default=100_000, show_default=True, help="Invocations of a run.")
+@click.option("--invocations", default=30_000, show_default=True, help="Invocations of a run.")
 @click.option("--rounds", default=3, show_default=True, help="Runs of each, alternating; the fastest counts.")
 def main(invocations: int, rounds: int) -> None:
     """Print the ratios."""
