@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of each size.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Repeatable: a key of the scenario.")
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE.yaml", help="A scenario to start from.")
+@click.option("--prices", "price_file", metavar="FILE.yaml", type=click.Path(path_type=Path),
+              help="What an hour of each GPU costs; adds that of each size.")  # fmt: skip
 @jobs_option
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="The folder of the sweep that it takes: a new one, or one to go on with.")  # fmt: skip
@@ -53,6 +55,7 @@ def size(
     seeds: int,
     settings: tuple[str, ...],
     scenario: Path | None,
+    price_file: Path | None,
     jobs: Any,
     out: Path,
     as_json: bool,
@@ -68,6 +71,7 @@ def size(
       simulate size azure2019/ --policy affinity --slo 'p99<1s' -o sizes/p99
       simulate size azure2019/ --policy keepalive --slo 3x --attain 99% --set window=08:00-09:00 -o sizes/attain
     """
+    from sim.records.prices import read_prices
     from sim.sweeps.goal import parse_goal
     from sim.sweeps.size import Stopped, smallest
 
@@ -82,13 +86,16 @@ def size(
         raise ScenarioError("no goal: give --slo 'p99<1s', say, or --slo 3x --attain 99%")
     if least > most:
         raise ScenarioError(f"--least {least}: must be at most --most, {most}")
+    prices = None if price_file is None else read_prices(price_file)
     study = _study(traces, scenario, policy, keys, seeds)
     try:
-        sizing = smallest(study, goal, out, over=over, least=least, most=most, jobs=jobs, note=note, bar=points)
+        sizing = smallest(
+            study, goal, out, over=over, least=least, most=most, prices=prices, jobs=jobs, note=note, bar=points
+        )
     except Stopped:
         echo("Stopped: the same command goes on from here.", err=True)
         sys.exit(INVALID)
-    _tell(sizing, policy, most, as_json=as_json)
+    _tell(sizing, policy, most, prices.currency if prices is not None else "", as_json=as_json)
     if sizing.found.smallest is None:
         sys.exit(INVALID)
 
@@ -113,7 +120,7 @@ def _study(traces: tuple[Path, ...], scenario: Path | None, policy: str, keys: d
     return make_study({"name": "size", "scenario": base}, {"factors": factors, "seeds": seeds}, "--set", Path.cwd())
 
 
-def _tell(sizing: Sizing, policy: str, most: int, *, as_json: bool) -> None:
+def _tell(sizing: Sizing, policy: str, most: int, currency: str, *, as_json: bool) -> None:
     found, goal = sizing.found, sizing.goal
     if as_json:
         sizes = [
@@ -124,10 +131,12 @@ def _tell(sizing: Sizing, policy: str, most: int, *, as_json: bool) -> None:
                 "high": size.interval.high if size.interval.known else None,
                 "verdict": size.verdict.name.lower().replace("_", " "),
                 "why_not": size.why_not,
+                "per_hour": size.per_hour,
             }
             for size in sizing.tried
         ]
-        facts = {"policy": policy, "goal": goal.text, "over": sizing.over, **asdict(found), "sizes": sizes}
+        facts: dict[str, Any] = {"currency": currency} if currency else {}
+        facts |= {"policy": policy, "goal": goal.text, "over": sizing.over, **asdict(found), "sizes": sizes}
         click.echo(json.dumps(facts, indent=1))
         return
     echo(f"{sizing.over:>10}  {goal.measure.axis:>24}  {'95 % interval':>22}  {goal.text}")
@@ -138,7 +147,8 @@ def _tell(sizing: Sizing, policy: str, most: int, *, as_json: bool) -> None:
             low_high = f"{size.interval.low:.4g} to {size.interval.high:.4g}" if known else "-"
             numbers = f"{size.interval.estimate:>24.4g}  {low_high:>22}"
         words = {0: "no", 1: "no, not surely", 2: "yes, not surely", 3: "yes"}[size.verdict]
-        echo(f"{size.n:>10,}  {numbers}  {words}{f' ({size.why_not})' if size.why_not else ''}")
+        cost = "" if size.per_hour is None else f"; {size.per_hour:.4g} {currency} an hour"
+        echo(f"{size.n:>10,}  {numbers}  {words}{f' ({size.why_not})' if size.why_not else ''}{cost}")
     if found.smallest is None:
         echo(f"\nno {sizing.over} up to {most:,} is enough for {policy} to meet {goal.text}")
         return

@@ -13,6 +13,7 @@ from analysis.dataset import steady
 from analysis.statistics.interval import CONFIDENCE, Interval, no_interval, t_interval
 from sim.errors import ScenarioError
 from sim.processes.pool import Jobs
+from sim.records.prices import Prices
 from sim.sweeps.goal import Goal
 from sim.sweeps.search import Found, Verdict, search
 from sim.sweeps.study import Study
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size that was tried. interval: of the metric's mean over seeds. why_not: why it has no estimate, else empty."""
+    """A size that was tried. interval: of the metric's mean over seeds. why_not: why it has no estimate, else empty.
+    per_hour: what an hour of its GPUs costs; None where that is not asked, or it can't be run."""
 
     n: int
     interval: Interval
     verdict: Verdict
     why_not: str = ""
+    per_hour: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def smallest(
     least: int = 1,
     most: int = 1024,
     confidence: float = CONFIDENCE,
+    prices: Prices | None = None,
     jobs: Jobs = "auto",
     note: Callable[[str], None] = lambda _: None,
     bar: SweepBar,
@@ -62,8 +66,9 @@ def smallest(
     """Search the least value of the factor ``over``, from ``least`` to ``most``, at which one policy meets a goal.
 
     study: with one policy, the seeds, and no factor of several values. A size fails as well where a run is not valid,
-    is not steady, or can't be run. Runs are those of a sweep in ``out``, which is gone on with, and whose table has all
-    sizes that were tried at the end. Raises ProjectError for what can't be simulated at any size, and Stopped.
+    is not steady, or can't be run. prices: of GPUs. Runs are those of a sweep in ``out``, which is gone on with, and
+    whose table has all sizes that were tried at the end. Raises ProjectError for what can't be simulated at any size,
+    and Stopped.
     """
     several = [name for name, values in study.factors.items() if len(values) > 1]
     if several:
@@ -82,7 +87,9 @@ def smallest(
     def judge(n: int) -> Verdict:
         said = note if not tried else lambda _: None  # what it says is the same for all
         try:
-            tried[n] = _size(run([n], said), n, goal, confidence)
+            frame = run([n], said)
+            per_hour = None if prices is None else _per_hour(frame, prices)
+            tried[n] = replace(_size(frame, n, goal, confidence), per_hour=per_hour)
         except ScenarioError as error:  # it can't be run, as where a function needs more memory
             refused[n] = error
             tried[n] = _failing(n, confidence, str(error))
@@ -109,6 +116,13 @@ def _size(frame: pd.DataFrame, n: int, goal: Goal, confidence: float) -> Size:
         return _failing(n, confidence, why_not)
     interval = t_interval(np.array(goal.measure.of(frame)), confidence)
     return Size(n, interval, goal.judge(interval))
+
+
+def _per_hour(frame: pd.DataFrame, prices: Prices) -> float:
+    """What an hour of the GPUs costs, of those that are there in the mean."""
+    of = "gpu_hours_of."
+    hours = {name.removeprefix(of): float(frame[name].mean()) for name in frame.columns if name.startswith(of)}
+    return prices.cost(hours) / (float(frame["simulated_s"].mean()) / 3600)
 
 
 def _failing(n: int, confidence: float, why_not: str) -> Size:

@@ -38,6 +38,17 @@ def test_the_smallest_fleet_is_that_of_the_data_set(trace, tmp_path):
     assert json.loads(again.stdout) == found
 
 
+def test_prices_are_those_of_the_gpus_that_are_there(trace, tmp_path):
+    file = tmp_path / "prices.yaml"
+    file.write_text("gpu_hour: {Tesla V100-SXM2-16GB: 2.5}\ncurrency: EUR\n")
+    done = size(trace, tmp_path / "out", "--slo", "p99<500ms", "--most", 16, "--prices", file, "--json", seeds=2)
+    found = json.loads(done.stdout)
+    assert found["currency"] == "EUR"
+    assert [entry["per_hour"] for entry in found["sizes"]] == pytest.approx([2.5 * e["gpus"] for e in found["sizes"]])
+    done = size(trace, tmp_path / "out", "--slo", "p99<500ms", "--most", 16, "--prices", file, seeds=2)
+    assert "; 2.5 EUR an hour" in done.output
+
+
 def test_deadlines_and_memory_that_no_size_or_only_large_ones_meet(trace, tmp_path):
     done = size(trace, tmp_path / "gpus", "--slo", "1.01x", "--attain", "99.9%", "--most", 2, seeds=2)
     assert done.exit_code == 1
