@@ -98,9 +98,11 @@ def measured(run: Run, invocations: pd.DataFrame) -> pd.DataFrame:
     window = run.summary.get("measured")
     if window is None:  # a run of old, which measured all
         return invocations
+    file = run.path / "summary.json"
+    from_s, until_s = (number(file, run.summary, "measured", key) for key in ("from_s", "until_s"))
     arrival_at_s = invocations["arrival_at_s"]
-    until_s = float("inf") if window["until_s"] is None else window["until_s"]
-    rows: pd.DataFrame = invocations[(arrival_at_s >= window["from_s"]) & (arrival_at_s < until_s)]
+    inside = arrival_at_s >= (from_s or 0.0)
+    rows: pd.DataFrame = invocations[inside if until_s is None else inside & (arrival_at_s < until_s)]
     return rows
 
 
