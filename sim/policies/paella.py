@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from heapq import heappop, heappush
 from typing import ClassVar
 
 import numpy as np
 
 from sim.domain import FleetSpec, Function
 from sim.policies.central import CentralQueue
-from sim.policies.least import Least
 from sim.protocol import Arrival, Costs
 from sim.settings import require
 
@@ -48,7 +47,9 @@ class Paella(CentralQueue):
         self._n_active = 0  # functions with something queued
         self._added = 0  # to the deficit of whoever has been active all along
         self._lead = [0] * n  # deficit less what was added
-        self._shortest, self._poorest = Least([inf] * n), Least([inf] * n)
+        self._shortest: list[tuple[float, int]] = []  # heap of (expected, function); some have nothing queued any more
+        self._listed = [False] * n  # whether it is in there
+        self._poorest: list[tuple[int, int]] = []  # heap of (minus lead, function); some are out of date
 
     def _put(self, now_s: float, event: Arrival) -> None:
         function = event.function
@@ -57,20 +58,34 @@ class Paella(CentralQueue):
         if len(queue) == 1:
             self._n_active += 1
             self._lead[function] = -self._added
-            self._shortest.set(function, self._expected_s[function])
-            self._poorest.set(function, self._added)
+            if not self._listed[function]:
+                self._listed[function] = True
+                heappush(self._shortest, (self._expected_s[function], function))
+            heappush(self._poorest, (self._added, function))
 
     def _take(self, now_s: float, worker: int) -> int:
-        lead, poorest = self._poorest.find()
-        function = poorest if self._added - lead >= self.threshold * _ONE else self._shortest.find()[1]
+        lead, poorest = self._find_poorest()
+        function = poorest if self._added - lead >= self.threshold * _ONE else self._find_shortest()
         self._added += _ONE // self._n_active
         self._lead[function] -= _ONE
         queue = self._queue[function]
         invocation = queue.popleft()
         if queue:
-            self._poorest.set(function, -self._lead[function])
+            heappush(self._poorest, (-self._lead[function], function))
         else:
             self._n_active -= 1
-            self._shortest.set(function, inf)
-            self._poorest.set(function, inf)
         return invocation
+
+    def _find_shortest(self) -> int:
+        """The function with the shortest expected duration of those that have something queued."""
+        heap, queues = self._shortest, self._queue
+        while not queues[heap[0][1]]:
+            self._listed[heappop(heap)[1]] = False
+        return heap[0][1]
+
+    def _find_poorest(self) -> tuple[int, int]:
+        """The function with the largest deficit, after what was added when that would be none."""
+        heap, queues, lead = self._poorest, self._queue, self._lead
+        while not queues[heap[0][1]] or heap[0][0] != -lead[heap[0][1]]:
+            heappop(heap)
+        return heap[0]
