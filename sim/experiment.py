@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from sim.cells.run import CellTask, MergedRecords, run_cells, write_tables
@@ -16,6 +15,7 @@ from sim.compose import assemble, open_workload, simulate_into
 from sim.dispatcher import Log
 from sim.errors import PolicyError, ProjectError, ScenarioError
 from sim.files.fingerprint import changed
+from sim.files.output import workshop
 from sim.models.calibration import Calibration, load_calibration
 from sim.models.costs import CostModel
 from sim.models.deadlines import read_slo
@@ -157,8 +157,8 @@ class Experiment:
         """Run all cells, each into a run directory that is gone when their tables and sums are those of the whole."""
         scenario = dataclasses.replace(self._scenario, policies=(spell(self.policy),))
         stops: list[bool] = []
-        with TemporaryDirectory(dir=out.path) as folder, first_signal_calls(lambda: stops.append(True)):
-            cells = run_cells(scenario, Path(folder), jobs, _run_cell, lambda: bool(stops))
+        with workshop(out.path / "cells") as folder, first_signal_calls(lambda: stops.append(True)):
+            cells = run_cells(scenario, folder, jobs, _run_cell, lambda: bool(stops))
             write_tables(cells, self._workload, self._cell_of, self._inputs.fleet, out.path)
             records = MergedRecords(cells)
         times = {"simulated_s": records.simulated_s, "wall_s": time.perf_counter() - begun_s}

@@ -64,7 +64,7 @@ class Copies:
     def run(self, function: int) -> SimpleNamespace:
         """One copy, timed by events."""
         run_s = self._lane.timed(lambda: self._lane.copy(function))
-        nothing = {"modules_s": 0.0, "load_s": 0.0, "store_s": 0.0, "constant_bytes": 0, "n_evicted": 0}
+        nothing = {"modules_s": 0.0, "load_s": 0.0, "store_s": 0.0, "constant_bytes": 0, "n_evicted": 0, "changes": ()}
         return SimpleNamespace(run_s=run_s, **nothing)
 
 
