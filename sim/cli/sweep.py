@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ _STUDIES = (".yaml", ".yml")
               help="Repeatable: a factor and its values, in the place of that of the study.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N",
               help="Seeds 0 to N - 1.  [default: those of the study, else 0 alone]")  # fmt: skip
+@click.option("--precision", metavar="METRIC=SHARE",
+              help="10 to 100 seeds: more until each mean is known to this share of itself, as p99=5%.")  # fmt: skip
 @jobs_option
 @click.option("--ray", metavar="ADDRESS|local",
               help="Run on a Ray cluster whose nodes all see DIR; local: start one here.")  # fmt: skip
@@ -43,6 +46,7 @@ def sweep(
     out: Path,
     factors: tuple[str, ...],
     seeds: int | None,
+    precision: str | None,
     jobs: Any,
     ray: str | None,
     tables: Any,
@@ -59,11 +63,15 @@ def sweep(
     Example:
       simulate sweep study.yaml -o sweeps/fleet-size
       simulate sweep azure2019/ --set policy=affinity,balance --set gpus=1,2,4 --seeds 10 -o sweeps/gpus
+      simulate sweep study.yaml --precision p99=5% -o sweeps/precise
     """
+    from sim.sweeps.precision import parse_precision, until_precise
     from sim.sweeps.sweep import run_study
 
+    wanted = None if precision is None else parse_precision(precision, "--precision")
     study = _study(paths, {"factors": factors_of(factors), **({"seeds": seeds} if seeds is not None else {})}, out)
-    came = run_study(study, out, jobs=jobs, ray=ray, tables=tables, note=note, bar=points)
+    run = partial(run_study, out=out, jobs=jobs, ray=ray, tables=tables, note=note, bar=points)
+    came = run(study) if wanted is None else until_precise(study, wanted, run, note)
     _tell(came, out, as_json=as_json)
     if study.report and not came.interrupted and len(came.frame) > len(came.failed):
         _make_paper(out, as_json=as_json)
