@@ -21,18 +21,20 @@ class Least:
             self._least[node] = min(self._least[2 * node], self._least[2 * node + 1])
 
     def set(self, place: int, number: float) -> None:
-        """A place has another number than before."""
+        """A place has this number from now on."""
         least = self._least
         node = place + self._n
-        least[node] = (number, place)
-        node //= 2
-        while node:
-            left, right = least[2 * node], least[2 * node + 1]
-            lesser = left if left < right else right
+        if least[node][0] == number:
+            return
+        lesser = least[node] = (number, place)
+        while node > 1:
+            other = least[node ^ 1]
+            if other < lesser:
+                lesser = other
+            node >>= 1
             if least[node] == lesser:
-                break
+                return
             least[node] = lesser
-            node //= 2
 
     def find(self) -> tuple[float, int]:
         """The least number and its place, of equals the lowest; infinity and -1 where there is no place."""
