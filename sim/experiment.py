@@ -160,7 +160,7 @@ class Experiment:
         with workshop(out.path / "cells") as folder, first_signal_calls(lambda: stops.append(True)):
             cells = run_cells(scenario, folder, jobs, _run_cell, lambda: bool(stops))
             write_tables(cells, self._workload, self._cell_of, self._inputs.fleet, out.path)
-            records = MergedRecords(cells)
+            records = MergedRecords(cells, warnings)
         times = {"simulated_s": records.simulated_s, "wall_s": time.perf_counter() - begun_s}
         return conclude(out, records, self.policy, times, records.reasons, None, warnings=warnings)
 

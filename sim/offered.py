@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sim.domain import FleetSpec
 from sim.models.costs import CostModel
@@ -76,23 +75,16 @@ class OfferedLoad:
         return f"{load}\nby graph: {'; '.join(parts)}"
 
 
-def asked_gpu_s(workload: Workload, costs: CostModel) -> npt.NDArray[np.float64]:
-    """GPU time that each function asks for in all, (n functions,) seconds: copies, kernels and dispatch of warm
-    invocations."""
-    n_invocations, size, _ = workload.demand
-    copies_s: npt.NDArray[np.float64] = n_invocations * (costs.input_s + costs.store_s + costs.dispatch_s)
-    return copies_s + size * costs.run_s
-
-
 def offered_load(workload: Workload, costs: CostModel, fleet: FleetSpec) -> OfferedLoad | None:
     """What a workload asks of a fleet; None for a closed loop, or when nothing arrives."""
     if workload.loop is not None or not workload.functions:
         return None
-    n_invocations, _, duration_s = workload.demand
+    n_invocations, size, duration_s = workload.demand
     n = int(n_invocations.sum())
     if not n or not duration_s:
         return None
-    gpu_s = asked_gpu_s(workload, costs)
+    copies_s = costs.input_s + costs.store_s + costs.dispatch_s
+    gpu_s = n_invocations * copies_s + size * costs.run_s
     frontend = costs.frontend
     name = np.array([f.graph.name for f in workload.functions])
     graphs = {

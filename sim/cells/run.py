@@ -50,10 +50,14 @@ def run_cells(
 
 
 class MergedRecords:
-    """What ``sim.records.manifest.conclude`` asks of a recorder, of the runs of all cells, which are read at once."""
+    """What ``sim.records.manifest.conclude`` asks of a recorder, of the runs of all cells, which are read at once.
 
-    def __init__(self, cells: Sequence[Run]) -> None:
+    known: warnings of the whole, which cells needn't repeat.
+    """
+
+    def __init__(self, cells: Sequence[Run], known: Sequence[str]) -> None:
         self._cells = cells
+        self._known = known
         self._sums = merge([read_sums(cell.path) for cell in cells])
         self.interval_s = max(cell.manifest["interval_s"] for cell in cells)
 
@@ -66,11 +70,12 @@ class MergedRecords:
         return []
 
     def steadiness(self) -> list[str]:
-        """All warnings of cells: of those that aren't steady first."""
+        """What cells warn of beside that: those that aren't steady first."""
         found = [
             f"{text} (cell {number} of {len(self._cells)})"
             for number, cell in enumerate(self._cells)
             for text in cell.warnings
+            if text not in self._known
         ]
         return sorted(found, key=lambda text: is_steady([text]))
 
@@ -98,5 +103,5 @@ def write_tables(
         assert isinstance(trace, CellTrace)
         device, node = number * (fleet.n_gpus // len(cells)), number * max(len(fleet.nodes) // len(cells), 1)
         parts.append(Part(cell.path, trace.invocations, trace.of_whole, device, node, n_workers))
-        n_workers += int(cell.table("workers", ["worker"])["worker"].max()) + 1
+        n_workers += len(cell.table("workers", ["worker"]))  # they are numbered without gaps
     merge_tables(parts, directory, max(cell.manifest["interval_s"] for cell in cells))

@@ -91,3 +91,11 @@ def test_what_is_of_one_cell_is_asked_of_one(scenario, tmp_path):
     with pytest.raises(ScenarioError, match="recorded of a single cell"):
         run_scenario(scenario, tmp_path, decisions=True)
     assert run(replace(scenario, cell=1), tmp_path, decisions=True).valid
+
+
+def test_cells_without_workers_or_arrivals_are_cells(scenario, tmp_path):
+    few = replace(scenario, policies=("keepalive",), limit=1)
+    whole = run(few, tmp_path, jobs=1)
+    assert whole.valid
+    assert whole.summary["completed"] == len(whole.table("workers")) == 1
+    assert len(set(whole.warnings)) == len(whole.warnings)
